@@ -1,0 +1,17 @@
+"""Own which broker a URL means."""
+
+from __future__ import annotations
+
+from aque import location
+from aque.brokers.base import Broker
+
+
+def from_url(url: str | None = None, *, durable: bool = True, create: bool = True) -> Broker:
+    """Open the queue at `url`, a URL or a path; by default $AQUE_BROKER, else the user's own.
+
+    With `durable`, what a method returned survives a power cut; without, a crash of any process.
+    Raises BrokerError where it cannot be reached, TrustError where it is not ours to use.
+    """
+    from aque.brokers.sqlite.broker import SQLiteBroker
+
+    return SQLiteBroker(location.find(url), durable=durable, create=create)

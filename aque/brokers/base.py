@@ -1,0 +1,315 @@
+"""Own the contract of a broker: what any store of tasks does for the layers above.
+
+Each method is one transaction. Acts are guarded by the state they leave; losing a race is a
+return value. The policy of what to run is handed in (`claim(choose)`), never known here. The
+suite in tests/brokers runs against every broker.
+"""
+
+from __future__ import annotations
+
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import (
+    Any,
+    NamedTuple,
+    Protocol,
+)
+
+from aque.bell import Listener
+from aque.task import NOTHING, Chunk, End, Prototype, Report, Requirements, Task, WorkerRecord
+
+
+class Candidate(NamedTuple):
+    """A task that could be claimed, as far as its place in the order needs it."""
+
+    id: int
+    priority: int
+    duration: float
+
+
+class Offer(Protocol):
+    """What a claim may choose from, read inside its transaction.
+
+    `kinds` are the requirements that ready tasks have, by their ids; `now` is Unix seconds.
+    """
+
+    now: float
+    kinds: Mapping[int, Requirements]
+
+    def heads(self, kind: int, count: int) -> Sequence[Candidate]:
+        """Return the best `count` tasks of a kind, best first."""
+
+    def used(self) -> tuple[float, int]:
+        """Return the cpus and bytes of memory that all running tasks of this host hold."""
+
+
+#: Chooses the ids to claim, best first.
+Choose = Callable[[Offer], Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a claim brought: tasks that are now running, and when the next one falls due."""
+
+    tasks: Sequence[Task]
+    next_due_at: float | None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One term of a search. `operator` is one of = != ~ (glob) < >."""
+
+    key: str
+    operator: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Edge:
+    """`task` waits for `dependency`, in the way of `kind`."""
+
+    task: int
+    dependency: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changed since an event: the number of the latest, statuses by id, ids removed."""
+
+    number: int
+    statuses: Mapping[int, str]
+    removed: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody wants of a running task: a signal, or with `grace` its end.
+
+    With `grace`, seconds, the task is cancelled: it gets the signal, and KILL when they are over.
+    """
+
+    id: int
+    attempt: int
+    signal: int
+    grace: float | None = None
+
+
+class Wakeable(Protocol):
+    """A worker of this process, told at once of new work."""
+
+    def wake_for_work(self) -> None: ...
+
+
+class Broker(ABC):
+    """A store of tasks. Threads may share one; a fork opens anew what it needs."""
+
+    def __init__(self) -> None:
+        self._workers: weakref.WeakValueDictionary[int, Wakeable] = weakref.WeakValueDictionary()
+
+    # Where it is
+
+    @abstractmethod
+    def to_url(self) -> str:
+        """Return the URL from which `brokers.from_url` opens the same queue."""
+
+    @property
+    @abstractmethod
+    def directory(self) -> str:
+        """Where what lives beside the queue is kept while processes run."""
+
+    @abstractmethod
+    def listen(self, *names: str) -> Listener:
+        """Begin to hear the bells of these names."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what this thread has open."""
+
+    # Settings
+
+    @abstractmethod
+    def settings(self) -> dict[str, float]:
+        """Return the queue's settings, with the defaults of those never set."""
+
+    @abstractmethod
+    def set_settings(self, values: Mapping[str, float]) -> None:
+        """Change settings. Raises UsageError for a key that does not exist."""
+
+    # Putting in
+
+    @abstractmethod
+    def create(self, prototypes: Sequence[Prototype]) -> list[int]:
+        """Store all of them or none, and return their ids, in order, each greater than any before.
+
+        A dependency or parent may be an id or an Earlier of the same call. Raises
+        DependencyResolutionError for one that does not exist, StateError for a parent that
+        waits no longer.
+        """
+
+    @abstractmethod
+    def commit(self, ids: Sequence[int]) -> None:
+        """Say that these creating tasks are complete: from now on they may run or end."""
+
+    # Looking
+
+    @abstractmethod
+    def fetch(self, ids: Sequence[int]) -> list[Task]:
+        """Return these tasks, in this order. Raises TaskNotFoundError for the first missing."""
+
+    @abstractmethod
+    def search(
+        self,
+        conditions: Sequence[Condition] = (),
+        *,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Task]:
+        """Return the tasks that meet all conditions, by id."""
+
+    @abstractmethod
+    def existing(self, first: int, last: int) -> list[int]:
+        """Return the ids in use from `first` to `last`."""
+
+    @abstractmethod
+    def last_id(self) -> int | None:
+        """Return the greatest id in use."""
+
+    @abstractmethod
+    def statuses(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return the status of each of these ids that exists."""
+
+    @abstractmethod
+    def changes(self, since: int | None = None) -> Changes:
+        """Return what changed after event `since`; without it, only the number of the latest."""
+
+    @abstractmethod
+    def edges(self, ids: Sequence[int]) -> list[Edge]:
+        """Return what these tasks wait for or waited for."""
+
+    @abstractmethod
+    def dependents(self, ids: Sequence[int]) -> list[Edge]:
+        """Return what waits for or waited for these tasks."""
+
+    @abstractmethod
+    def count_children(self, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+        """Return for each of these parents its children's number by status."""
+
+    @abstractmethod
+    def children(self, parent: int, limit: int, statuses: Sequence[str] = ()) -> list[Task]:
+        """Return the first `limit` children of a task, only those of these statuses if given."""
+
+    @abstractmethod
+    def roots(self, ended_since: float, limit: int, user: str | None) -> tuple[list[Task], int]:
+        """Return the newest tasks that nothing stands above, and how many there are in all.
+
+        Above a task are its parent and its dependents. Counted are those that have not ended,
+        or have at `ended_since` or later; with `user` only that user's.
+        """
+
+    @abstractmethod
+    def environ(self, environment: int) -> dict[str, str]:
+        """Return the environment of this id."""
+
+    @abstractmethod
+    def stdin_value(self, id: int) -> bytes | None:
+        """Return the standard input that was stored with a task."""
+
+    # Running
+
+    @abstractmethod
+    def claim(self, worker: int, choose: Choose, report: Report = NOTHING) -> Claim:
+        """Record the report, let `choose` choose, and mark what it chose as running.
+
+        Every task is given to one worker only, and only while it is pending and waits for
+        nothing; each claim is the task's next attempt.
+        """
+
+    @abstractmethod
+    def finish(self, ends: Sequence[End]) -> list[bool]:
+        """Record ends. False where the attempt is not the running one: it changed nothing."""
+
+    @abstractmethod
+    def record(self, report: Report) -> list[bool]:
+        """Record the report of a worker; the answers are those of `finish`."""
+
+    @abstractmethod
+    def requeue(self, attempts: Sequence[tuple[int, int]], reason: str) -> list[bool]:
+        """Make these running (id, attempt) pending again; False where that is not running."""
+
+    @abstractmethod
+    def running(self, worker: int) -> list[Task]:
+        """Return what this worker runs."""
+
+    # Steering
+
+    @abstractmethod
+    def cancel(self, ids: Sequence[int], signal: int, grace: float) -> None:
+        """Cancel these and their children: at once what waits, by its worker what runs.
+
+        A running task stays running until its worker has seen it end.
+        """
+
+    @abstractmethod
+    def signal(self, ids: Sequence[int], signal: int) -> list[int]:
+        """Ask the workers of these tasks to signal them; return the ids of those that run."""
+
+    @abstractmethod
+    def requests(self, worker: int) -> list[Request]:
+        """Take what is wanted of this worker's running tasks; a cancel comes again each time."""
+
+    @abstractmethod
+    def retry(self, ids: Sequence[int]) -> None:
+        """Make ended tasks pending again, and revive what failed only because of them.
+
+        Raises StateError for one that has not ended, or whose dependencies have failed.
+        """
+
+    @abstractmethod
+    def remove(self, ids: Sequence[int]) -> None:
+        """Forget these tasks and their children.
+
+        Raises StateError for one that is running, or that an unfinished task waits for.
+        """
+
+    # Output
+
+    @abstractmethod
+    def output(self, id: int, attempt: int, after: int = 0) -> list[Chunk]:
+        """Return the chunks of an attempt's output that follow chunk number `after`."""
+
+    @abstractmethod
+    def open_output(self, id: int, attempt: int, stream: str) -> int:
+        """Open the file of a stream that is too large for the queue, for appending."""
+
+    @abstractmethod
+    def output_path(self, id: int, attempt: int, stream: str) -> str:
+        """Return the file in which a stream goes on that is too large for the queue."""
+
+    # Workers
+
+    @abstractmethod
+    def enlist(self, record: WorkerRecord) -> int:
+        """Store a worker and return its id, which replaces that of the record."""
+
+    @abstractmethod
+    def dismiss(self, worker: int) -> None:
+        """Say that a worker has ended. What it ran must be finished or requeued before."""
+
+    @abstractmethod
+    def workers(self, ids: Iterable[int] | None = None) -> list[WorkerRecord]:
+        """Return these workers; without ids those not known to have ended."""
+
+    @abstractmethod
+    def owned(self, worker: int) -> list[int]:
+        """Return the groups that this worker was still putting together."""
+
+    def register_worker(self, worker: Wakeable) -> None:
+        """Have `worker.wake_for_work()` called on new work of this process; held weakly."""
+        self._workers[id(worker)] = worker
+
+    def wake_workers(self) -> None:
+        for worker in list(self._workers.values()):
+            worker.wake_for_work()

@@ -1,0 +1,205 @@
+-- The queue, first version. What a column means is said in aque/task.py; why the graph and the
+-- claim look like this, in docs/architecture.md. Invariants stand here as CHECKs, so that no
+-- program that writes to this file can break them.
+
+CREATE TABLE setting (
+    key TEXT PRIMARY KEY,
+    value REAL NOT NULL
+) WITHOUT ROWID;
+
+-- The number of the latest event; each transition takes the next.
+CREATE TABLE sequence (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    changed INTEGER NOT NULL
+);
+INSERT INTO sequence VALUES (1, 0);
+
+-- What many tasks share is stored once; `uses` counts the tasks, and at 0 the row goes.
+CREATE TABLE environment (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash TEXT NOT NULL UNIQUE,
+    content TEXT NOT NULL,
+    uses INTEGER NOT NULL CHECK (uses >= 0)
+);
+
+CREATE TABLE requirements (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    "user" TEXT NOT NULL,
+    "group" TEXT,
+    host TEXT,
+    platform TEXT,
+    cpus REAL NOT NULL CHECK (cpus >= 0),
+    memory INTEGER NOT NULL CHECK (memory >= 0),
+    limits TEXT,
+    mounts TEXT,
+    worker INTEGER,
+    uses INTEGER NOT NULL CHECK (uses >= 0)
+);
+
+CREATE TABLE worker (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    token TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL CHECK (kind IN ('worker', 'xargs')),
+    name TEXT NOT NULL,
+    host TEXT NOT NULL,
+    machine TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    pid_namespace TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    pid_started INTEGER,
+    "user" TEXT NOT NULL,
+    cpus REAL NOT NULL,
+    memory INTEGER NOT NULL,
+    slots INTEGER NOT NULL,
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    heartbeat INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX worker_live ON worker (id) WHERE ended_at IS NULL;
+
+CREATE TABLE task (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    status TEXT NOT NULL CHECK (status IN
+        ('creating', 'pending', 'paused', 'running', 'success', 'error', 'cancelled')),
+    waiting INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
+    priority INTEGER NOT NULL,
+    duration REAL NOT NULL DEFAULT 0 CHECK (duration >= 0),
+    due_at REAL,
+    requirements INTEGER NOT NULL REFERENCES requirements (id),
+    parent INTEGER,
+    changed INTEGER NOT NULL,
+    name TEXT,
+    pattern TEXT,
+    func TEXT,
+    args TEXT,
+    kwargs TEXT,
+    extra TEXT,
+    cwd TEXT,
+    environment INTEGER REFERENCES environment (id),
+    umask INTEGER,
+    import_path TEXT,
+    interpreter TEXT,
+    stdin TEXT,
+    stdin_value BLOB,
+    stdout TEXT,
+    stderr TEXT,
+    timeout REAL CHECK (timeout > 0),
+    retries INTEGER NOT NULL DEFAULT 0 CHECK (retries >= 0),
+    retry_delay REAL NOT NULL DEFAULT 0 CHECK (retry_delay >= 0),
+    created_at REAL NOT NULL,
+    started_at REAL,
+    ended_at REAL,
+    stopped_at REAL,
+    cancel_at REAL,
+    cancel_signal INTEGER,
+    cancel_grace REAL,
+    attempt INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
+    crashes INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0),
+    -- of a group that is still being put together: the worker that does so
+    owner INTEGER REFERENCES worker (id),
+    worker INTEGER REFERENCES worker (id),
+    pid INTEGER,
+    pid_started INTEGER,
+    session INTEGER,
+    exit_status INTEGER,
+    exit_signal INTEGER,
+    result TEXT,
+    exception TEXT,
+    error TEXT,
+    cause INTEGER,
+    user_time REAL,
+    system_time REAL,
+    max_rss INTEGER,
+    progress_done REAL,
+    progress_total REAL,
+    progress_message TEXT,
+    CHECK ((status IN ('success', 'error', 'cancelled')) = (ended_at IS NOT NULL)),
+    CHECK (status <> 'running' OR worker IS NOT NULL),
+    CHECK (status NOT IN ('running', 'success') OR waiting = 0),
+    CHECK (status <> 'running' OR pattern IS NOT NULL)
+);
+
+-- The best task of each kind by one seek; the kinds themselves by skipping through it.
+CREATE INDEX task_ready ON task (requirements, priority DESC, duration DESC, id)
+    WHERE status = 'pending' AND waiting = 0 AND due_at IS NULL;
+CREATE INDEX task_due ON task (due_at) WHERE status = 'pending' AND due_at IS NOT NULL;
+CREATE INDEX task_running ON task (worker) WHERE status = 'running';
+CREATE INDEX task_unready ON task (status) WHERE status IN ('creating', 'paused');
+CREATE INDEX task_parent ON task (parent, status) WHERE parent IS NOT NULL;
+CREATE INDEX task_ended ON task (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX task_changed ON task (changed);
+
+-- `task` waits for `dependency`. A dependency that was removed leaves its edge behind.
+CREATE TABLE dependency (
+    task INTEGER NOT NULL REFERENCES task (id) ON DELETE CASCADE,
+    dependency INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('after', 'after-any', 'child')),
+    PRIMARY KEY (task, dependency, kind),
+    CHECK (task <> dependency)
+) WITHOUT ROWID;
+CREATE INDEX dependency_reverse ON dependency (dependency, task, kind);
+
+-- Attempts before the present one.
+CREATE TABLE attempt (
+    task INTEGER NOT NULL REFERENCES task (id) ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    started_at REAL,
+    ended_at REAL,
+    worker INTEGER,
+    exit_status INTEGER,
+    exit_signal INTEGER,
+    exception TEXT,
+    error TEXT,
+    user_time REAL,
+    system_time REAL,
+    max_rss INTEGER,
+    PRIMARY KEY (task, attempt)
+) WITHOUT ROWID;
+
+-- A row without data says that the stream goes on in a file.
+CREATE TABLE output (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    task INTEGER NOT NULL REFERENCES task (id) ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    stream TEXT NOT NULL CHECK (stream IN ('stdout', 'stderr', 'log')),
+    offset INTEGER NOT NULL,
+    at REAL NOT NULL,
+    data BLOB
+);
+CREATE INDEX output_task ON output (task, attempt);
+
+-- Signals asked for, until the worker has passed them on.
+CREATE TABLE signal (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    task INTEGER NOT NULL REFERENCES task (id) ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    signal INTEGER NOT NULL
+);
+CREATE INDEX signal_task ON signal (task);
+
+CREATE TABLE removed (
+    changed INTEGER PRIMARY KEY,
+    task INTEGER NOT NULL
+);
+
+-- aque/states.py holds the table of transitions; this repeats it for every writer.
+CREATE TRIGGER task_begins BEFORE INSERT ON task
+WHEN NEW.status NOT IN ('creating', 'pending', 'paused')
+BEGIN
+    SELECT RAISE(ABORT, 'a task cannot begin in this state');
+END;
+
+CREATE TRIGGER task_transition BEFORE UPDATE OF status ON task
+WHEN OLD.status || '>' || NEW.status NOT IN (
+    'creating>pending', 'creating>paused', 'pending>paused', 'paused>pending',
+    'pending>running', 'pending>success',
+    'creating>error', 'pending>error', 'paused>error',
+    'creating>cancelled', 'pending>cancelled', 'paused>cancelled',
+    'running>success', 'running>error', 'running>cancelled', 'running>pending',
+    'success>pending', 'error>pending', 'cancelled>pending'
+)
+BEGIN
+    SELECT RAISE(ABORT, 'a forbidden transition');
+END;

@@ -1,0 +1,1 @@
+"""The broker whose queue is one SQLite file."""

@@ -1,0 +1,263 @@
+"""Own the SQLite broker: the contract of base.py, each method one transaction."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from aque import bell, location
+from aque.brokers import settings
+from aque.brokers.base import (
+    Broker,
+    Changes,
+    Choose,
+    Claim,
+    Condition,
+    Edge,
+    Request,
+)
+from aque.brokers.sqlite import beside, claim, create, finish, look, steer
+from aque.brokers.sqlite.connection import Database, Transaction, placeholders
+from aque.brokers.sqlite.lock import TIMEOUT
+from aque.errors import TaskNotFoundError
+from aque.location import Location
+from aque.task import (
+    NOTHING,
+    Chunk,
+    End,
+    Prototype,
+    Report,
+    Requirements,
+    Task,
+    WorkerRecord,
+    worker_keys,
+)
+
+_WORKER_COLUMNS = ", ".join(f'"{key}"' for key in worker_keys())
+_CHANGES = "SELECT id, status FROM task WHERE changed > ?"
+_OUTPUT = """
+SELECT task, attempt, stream, offset, at, data, number FROM output
+WHERE task = ? AND attempt = ? AND number > ? ORDER BY number
+"""
+
+
+class SQLiteBroker(Broker):
+    """A queue in one SQLite file."""
+
+    def __init__(
+        self,
+        place: Location,
+        *,
+        durable: bool = True,
+        create: bool = True,
+        lock_timeout: float = TIMEOUT,
+    ) -> None:
+        super().__init__()
+        self._database = Database(place, durable, create, lock_timeout)
+        self._place = place
+        self._known: dict[int, Requirements] = {}
+
+    def to_url(self) -> str:
+        return location.to_url(self._place)
+
+    @property
+    def directory(self) -> str:
+        return self._place.directory
+
+    def listen(self, *names: str) -> bell.Listener:
+        poll = self.settings()["poll"]
+        return bell.Listener(self.directory, names, self._place.is_shared, poll)
+
+    def close(self) -> None:
+        self._database.close()
+
+    @contextmanager
+    def _write(self) -> Iterator[Transaction]:
+        with self._database.write() as tx:
+            yield tx
+        if bell.READY in tx.rings:
+            self.wake_workers()
+
+    # Settings
+
+    def settings(self) -> dict[str, float]:
+        return {**settings.DEFAULTS, **dict(self._database.read("SELECT key, value FROM setting"))}
+
+    def set_settings(self, values: Mapping[str, float]) -> None:
+        settings.check(values)
+        with self._write() as tx:
+            tx.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", list(values.items()))
+
+    # Putting in
+
+    def create(self, prototypes: Sequence[Prototype]) -> list[int]:
+        with self._write() as tx:
+            return create.create(tx, prototypes)
+
+    def commit(self, ids: Sequence[int]) -> None:
+        with self._write() as tx:
+            steer.commit(tx, ids)
+
+    # Looking
+
+    def fetch(self, ids: Sequence[int]) -> list[Task]:
+        return look.fetch(self._database.read, ids)
+
+    def search(
+        self,
+        conditions: Sequence[Condition] = (),
+        *,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Task]:
+        return look.search(self._database.read, conditions, newest_first, limit)
+
+    def existing(self, first: int, last: int) -> list[int]:
+        sql = "SELECT id FROM task WHERE id BETWEEN ? AND ? ORDER BY id"
+        return [row[0] for row in self._database.read(sql, (first, last))]
+
+    def last_id(self) -> int | None:
+        ((last,),) = self._database.read("SELECT max(id) FROM task")
+        return None if last is None else int(last)
+
+    def statuses(self, ids: Sequence[int]) -> dict[int, str]:
+        return look.statuses(self._database.read, ids)
+
+    def changes(self, since: int | None = None) -> Changes:
+        with self._database.snapshot():
+            ((number,),) = self._database.read("SELECT changed FROM sequence")
+            if since is None or since == number:
+                return Changes(number, {}, ())
+            changed: dict[int, str] = dict(self._database.read(_CHANGES, (since,)))
+            removed = self._database.read("SELECT task FROM removed WHERE changed > ?", (since,))
+        return Changes(number, changed, [row[0] for row in removed])
+
+    def edges(self, ids: Sequence[int]) -> list[Edge]:
+        return look.edges(self._database.read, ids, "task")
+
+    def dependents(self, ids: Sequence[int]) -> list[Edge]:
+        return look.edges(self._database.read, ids, "dependency")
+
+    def count_children(self, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+        return look.count_children(self._database.read, ids)
+
+    def children(self, parent: int, limit: int, statuses: Sequence[str] = ()) -> list[Task]:
+        return look.children(self._database.read, parent, limit, statuses)
+
+    def roots(self, ended_since: float, limit: int, user: str | None) -> tuple[list[Task], int]:
+        with self._database.snapshot():
+            return look.roots(self._database.read, ended_since, limit, user)
+
+    def environ(self, environment: int) -> dict[str, str]:
+        sql = "SELECT content FROM environment WHERE id = ?"
+        ((content,),) = self._database.read(sql, (environment,))
+        environ: dict[str, str] = json.loads(content)
+        return environ
+
+    def stdin_value(self, id: int) -> bytes | None:
+        rows = self._database.read("SELECT stdin_value FROM task WHERE id = ?", (id,))
+        return rows[0][0] if rows else None
+
+    # Running
+
+    def claim(self, worker: int, choose: Choose, report: Report = NOTHING) -> Claim:
+        with self._write() as tx:
+            finish.record(tx, report)
+            return claim.claim(tx, worker, choose, self._known)
+
+    def finish(self, ends: Sequence[End]) -> list[bool]:
+        return self.record(Report(ends=ends))
+
+    def record(self, report: Report) -> list[bool]:
+        with self._write() as tx:
+            return finish.record(tx, report)
+
+    def requeue(self, attempts: Sequence[tuple[int, int]], reason: str) -> list[bool]:
+        with self._write() as tx:
+            return finish.requeue(tx, attempts, reason)
+
+    def running(self, worker: int) -> list[Task]:
+        sql = "SELECT id FROM task WHERE status = 'running' AND worker = ?"
+        with self._database.snapshot():
+            return self.fetch([row[0] for row in self._database.read(sql, (worker,))])
+
+    # Steering
+
+    def cancel(self, ids: Sequence[int], signal: int, grace: float) -> None:
+        with self._write() as tx:
+            steer.cancel(tx, ids, signal, grace)
+
+    def signal(self, ids: Sequence[int], signal: int) -> list[int]:
+        with self._write() as tx:
+            return steer.signal(tx, ids, signal)
+
+    def requests(self, worker: int) -> list[Request]:
+        wanted = [Request(*row) for row in self._database.read(steer.CANCELLING, (worker,))]
+        if self._database.read(steer.SIGNALS, (worker,)):
+            with self._write() as tx:
+                wanted += steer.take_signals(tx, worker)
+        return wanted
+
+    def retry(self, ids: Sequence[int]) -> None:
+        with self._write() as tx:
+            _refuse_missing(tx, ids)
+            steer.retry(tx, ids)
+
+    def remove(self, ids: Sequence[int]) -> None:
+        with self._write() as tx:
+            _refuse_missing(tx, ids)
+            files = steer.remove(tx, ids)
+        for id, attempt, stream in files:
+            try:
+                os.unlink(self.output_path(id, attempt, stream))
+            except FileNotFoundError:
+                pass
+
+    # Output
+
+    def output(self, id: int, attempt: int, after: int = 0) -> list[Chunk]:
+        return [Chunk(*row) for row in self._database.read(_OUTPUT, (id, attempt, after))]
+
+    def output_path(self, id: int, attempt: int, stream: str) -> str:
+        directory = os.path.join(self.directory, "output")
+        return os.path.join(directory, f"{int(id)}-{int(attempt)}-{stream}")
+
+    def open_output(self, id: int, attempt: int, stream: str) -> int:
+        """Open the file of a stream too large for the queue, for appending."""
+        path = self.output_path(id, attempt, stream)
+        beside.make_directory(os.path.dirname(path), self._place.path)
+        return beside.open_file(path, self._place.path, os.O_WRONLY | os.O_APPEND)
+
+    # Workers
+
+    def enlist(self, record: WorkerRecord) -> int:
+        values = [getattr(record, key) for key in worker_keys()]
+        with self._write() as tx:
+            insert = f"INSERT INTO worker ({_WORKER_COLUMNS}) VALUES ({placeholders(values)})"
+            return int(tx.execute(insert, [None, *values[1:]]).lastrowid or 0)
+
+    def dismiss(self, worker: int) -> None:
+        with self._write() as tx:
+            tx.execute("UPDATE worker SET ended_at = ? WHERE id = ?", (tx.now, worker))
+
+    def workers(self, ids: Iterable[int] | None = None) -> list[WorkerRecord]:
+        values: list[Any] = []
+        where = "WHERE ended_at IS NULL"
+        if ids is not None:
+            values = list(ids)
+            where = f"WHERE id IN ({placeholders(values)})"
+        sql = f"SELECT {_WORKER_COLUMNS} FROM worker {where} ORDER BY id"
+        return [WorkerRecord(*row) for row in self._database.read(sql, values)]
+
+    def owned(self, worker: int) -> list[int]:
+        sql = "SELECT id FROM task WHERE status = 'creating' AND owner = ?"
+        return [row[0] for row in self._database.read(sql, (worker,))]
+
+
+def _refuse_missing(tx: Transaction, ids: Sequence[int]) -> None:
+    for id in ids:
+        if not tx.rows("SELECT 1 FROM task WHERE id = ?", (id,)):
+            raise TaskNotFoundError(f"there is no task {id}")

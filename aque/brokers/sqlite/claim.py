@@ -1,0 +1,89 @@
+"""Own how a worker gets tasks: O(kinds x log n), whatever the number of tasks that wait.
+
+Tasks with equal requirements are of one kind (HTCondor calls it an autocluster), so whether one may
+run is asked once a kind, not once a task. The partial index task_ready begins with the kind: the
+kinds that have ready tasks are found by skipping through it, and the best of a kind is its first
+entry. Measured: 18,000 claim-and-finish a second one at a time, 44,000 in batches of eight, the
+same with ten thousand pending as with a million. The statements repeat the index's WHERE word for
+word, since with bound parameters SQLite would not use it (13 ms instead of 22 us).
+
+Rejected: one index over all tasks with the requirements looked up row by row (a thousand tasks for
+another host at the head of the line cost every claim a thousand rows), and claiming ahead of free
+slots (a slow worker would sit on what an idle one could run).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aque.brokers.base import Candidate, Choose, Claim
+from aque.brokers.sqlite import look
+from aque.brokers.sqlite.connection import Transaction
+from aque.task import Requirements
+
+_READY = "status = 'pending' AND waiting = 0 AND due_at IS NULL"
+_NEXT_KIND = f"""
+SELECT requirements FROM task WHERE {_READY} AND requirements > ? ORDER BY requirements LIMIT 1
+"""
+_HEADS = f"""
+SELECT id, priority, duration FROM task WHERE {_READY} AND requirements = ?
+ORDER BY priority DESC, duration DESC, id LIMIT ?
+"""
+_DUE = "UPDATE task SET due_at = NULL WHERE status = 'pending' AND due_at <= ?"
+_NEXT_DUE = "SELECT min(due_at) FROM task WHERE status = 'pending' AND due_at IS NOT NULL"
+_REQUIREMENTS = """
+SELECT "user", "group", host, platform, cpus, memory, limits, mounts, worker
+FROM requirements WHERE id = ?
+"""
+_USED = """
+SELECT total(r.cpus), total(r.memory)
+FROM task AS t JOIN requirements AS r ON r.id = t.requirements
+WHERE t.status = 'running' AND t.worker IN (
+    SELECT w.id FROM worker AS w JOIN worker AS me ON me.id = ?
+    WHERE w.ended_at IS NULL AND w.boot = me.boot AND w.pid_namespace = me.pid_namespace)
+"""
+_START = """
+UPDATE task SET status = 'running', attempt = attempt + 1, worker = ?, started_at = ?, changed = ?,
+pid = NULL, pid_started = NULL, session = NULL
+WHERE id = ? AND status = 'pending' AND waiting = 0
+"""
+
+
+class _Offer:
+    """What can be claimed, read lazily inside the transaction."""
+
+    def __init__(self, tx: Transaction, worker: int, known: dict[int, Requirements]) -> None:
+        self._tx = tx
+        self._worker = worker
+        self.now = tx.now
+        self.kinds: Mapping[int, Requirements] = _kinds(tx, known)
+
+    def heads(self, kind: int, count: int) -> Sequence[Candidate]:
+        return [Candidate(*row) for row in self._tx.rows(_HEADS, (kind, count))]
+
+    def used(self) -> tuple[float, int]:
+        ((cpus, memory),) = self._tx.rows(_USED, (self._worker,))
+        return cpus, int(memory)
+
+
+def claim(tx: Transaction, worker: int, choose: Choose, known: dict[int, Requirements]) -> Claim:
+    """Claim what `choose` takes; `known` remembers requirements, which never change."""
+    tx.execute(_DUE, (tx.now,))
+    chosen: list[int] = []
+    for id in choose(_Offer(tx, worker, known)):
+        cursor = tx.execute(_START, (worker, tx.now, tx.next_changed(), id))
+        assert cursor.rowcount == 1, "a task offered in this transaction cannot be gone"
+        chosen.append(id)
+    ((due_at,),) = tx.rows(_NEXT_DUE)
+    return Claim(look.fetch(tx.rows, chosen), due_at)
+
+
+def _kinds(tx: Transaction, known: dict[int, Requirements]) -> Mapping[int, Requirements]:
+    kinds = {}
+    kind = -1
+    while rows := tx.rows(_NEXT_KIND, (kind,)):
+        kind = rows[0][0]
+        if kind not in known:
+            known[kind] = Requirements(*tx.rows(_REQUIREMENTS, (kind,))[0])
+        kinds[kind] = known[kind]
+    return kinds

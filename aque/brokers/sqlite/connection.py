@@ -1,0 +1,256 @@
+"""Own the connections to one queue file: two a thread, none across a fork, no write unlocked.
+
+Every write is a `Transaction`, opened by `Database.write` alone: it holds the write lock (lock.py)
+from before BEGIN IMMEDIATE until after COMMIT, numbers the transitions, and rings its bells once
+the commit is visible and the lock let go. All else reads by a connection of its own that is
+`query_only` for good (switching that pragma to and fro has SQLite compile every statement anew:
+three quarters of a claim's time).
+
+A connection that a fork inherited must not even be closed: closing drops the parent's POSIX locks,
+and a COMMIT would commit the parent's transaction. The child puts it away unclosed, and opens its
+own. Nothing but SQLite ever opens the database file, for the same reason.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from aque import bell
+from aque.brokers.sqlite import beside, migrations
+from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
+from aque.errors import BrokerError, FullError, TrustError
+from aque.location import Location
+
+Row = tuple[Any, ...]
+
+
+class Transaction:
+    """A write transaction that is open now. `now` is its one instant, in Unix seconds."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.execute = connection.execute
+        self.executemany = connection.executemany
+        self.now = time.time()
+        self.rings: set[str] = set()
+        ((self._first,),) = self.execute("SELECT changed FROM sequence").fetchall()
+        self._changed = self._first
+
+    def next_changed(self) -> int:
+        """Return the number of the next event."""
+        self._changed += 1
+        return int(self._changed)
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        return self.execute(sql, values).fetchall()
+
+    def finish(self) -> None:
+        if self._changed != self._first:
+            self.execute("UPDATE sequence SET changed = ?", (self._changed,))
+            self.rings.add(bell.DONE)
+
+
+class _Thread:
+    """What one thread of one process has open."""
+
+    def __init__(self, lock: WriteLock) -> None:
+        self.pid = os.getpid()
+        self.lock = lock
+        self.writer: sqlite3.Connection | None = None
+        self.reader: sqlite3.Connection | None = None
+
+
+class Database:
+    """One queue file. Made where it is missing, unless `create` is false."""
+
+    def __init__(
+        self, location: Location, durable: bool, create: bool, lock_timeout: float = TIMEOUT
+    ) -> None:
+        self.location = location
+        self._durable = durable
+        self._lock_timeout = lock_timeout
+        self._local = threading.local()
+        self._inherited: list[_Thread] = []
+        _refuse_foreign(location.path)
+        if create:
+            _make_room(location.path)
+        self._writer(self._thread(), create)
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Run one query to its end; a half-read one would pin the write-ahead log."""
+        reader = self._reader(self._thread())
+        with _translated(self.location.path):
+            return reader.execute(sql, values).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Have the reads of this thread see one state of the queue."""
+        reader = self._reader(self._thread())
+        with _translated(self.location.path):
+            reader.execute("BEGIN")
+            try:
+                yield
+            finally:
+                reader.execute("COMMIT")
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Open a write transaction; it commits at the end, or on an exception rolls back."""
+        thread = self._thread()
+        writer = self._writer(thread)
+        with _translated(self.location.path), thread.lock.held():
+            try:
+                writer.execute("BEGIN IMMEDIATE")
+                transaction = Transaction(writer)
+                yield transaction
+                transaction.finish()
+                writer.execute("COMMIT")
+            finally:
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
+        for name in sorted(transaction.rings):
+            bell.ring(self.location.directory, name)
+
+    def close(self) -> None:
+        """Close this thread's connections. The last one to close checkpoints, hence the lock."""
+        thread: _Thread | None = getattr(self._local, "thread", None)
+        self._local.thread = None
+        if thread is None or thread.pid != os.getpid():
+            return
+        with _translated(self.location.path):
+            with thread.lock.held():
+                for connection in (thread.reader, thread.writer):
+                    if connection is not None:
+                        connection.close()
+            thread.lock.close()
+
+    def _thread(self) -> _Thread:
+        thread: _Thread | None = getattr(self._local, "thread", None)
+        if thread is None or thread.pid != os.getpid():
+            if thread is not None:
+                self._inherited.append(thread)  # kept, so that it is never closed
+            thread = _Thread(WriteLock(self.location.path, self._lock_timeout))
+            self._local.thread = thread
+        return thread
+
+    def _writer(self, thread: _Thread, create: bool = False) -> sqlite3.Connection:
+        if thread.writer is None:
+            thread.writer = self._connect(thread.lock, create)
+        return thread.writer
+
+    def _reader(self, thread: _Thread) -> sqlite3.Connection:
+        if thread.reader is None:
+            thread.reader = self._connect(thread.lock)
+            thread.reader.execute("PRAGMA query_only = ON")
+        return thread.reader
+
+    def _connect(self, lock: WriteLock, create: bool = False) -> sqlite3.Connection:
+        path = self.location.path
+        if not create and not os.path.exists(path):
+            raise BrokerError(f"there is no queue at {path}; aque-init --broker {path} makes one")
+        with _translated(path), lock.held():
+            if create:
+                _create_empty(path)
+            beside.make_directory(self.location.directory, path)
+            connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
+            try:
+                migrations.check(connection, path)
+                migrations.prepare(connection, self.location.journal)
+                migrations.migrate(connection)
+                _configure(connection, self._durable or self.location.is_shared)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+
+def _configure(connection: sqlite3.Connection, durable: bool) -> None:
+    for pragma in (
+        f"synchronous = {'FULL' if durable else 'NORMAL'}",
+        "foreign_keys = ON",
+        "journal_size_limit = 67108864",
+        "secure_delete = 0",
+        "mmap_size = 0",
+    ):
+        connection.execute("PRAGMA " + pragma).fetchall()
+
+
+def _refuse_foreign(path: str) -> None:
+    """Refuse what is not a file of our own: who may write it may run commands as its worker."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise BrokerError(f"cannot reach {path}: {error.strerror}") from None
+    if os.path.isdir(path):
+        raise BrokerError(f"{path} is a directory, not a queue; name a file in it with --broker")
+    if os.geteuid() not in (0, there.st_uid):
+        raise TrustError(
+            f"{path} belongs to user {there.st_uid}, not to you; name your own with --broker"
+        )
+
+
+def _make_room(path: str) -> None:
+    directory = os.path.dirname(path)
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise BrokerError(
+            f"cannot make {directory}: {error.strerror}; name another queue with --broker"
+        ) from None
+
+
+def _create_empty(path: str) -> None:
+    """Make the file private before SQLite does, which would follow the umask."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    """Turn SQLite's and the system's errors into ours, which name the queue and the next step."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise  # an invariant of the schema: a defect of aque, not of the queue's place
+    except sqlite3.DatabaseError as error:
+        raise _translate(error, path) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise FullError(
+                f"no room left to write to {path}; free some, then try again"
+            ) from error
+        raise BrokerError(f"cannot use the queue {path}: {error.strerror or error}") from error
+
+
+def _is_full(path: str) -> bool:
+    try:
+        return os.statvfs(os.path.dirname(path)).f_bavail == 0
+    except OSError:
+        return False
+
+
+def _translate(error: sqlite3.DatabaseError, path: str) -> BrokerError:
+    text = str(error)
+    if "disk is full" in text or ("disk I/O" in text and _is_full(path)):
+        return FullError(f"no room left to write to {path}; free some, then try again")
+    if "not a database" in text or "malformed" in text:
+        return BrokerError(f"{path} is not an aque queue ({text}); name another with --broker")
+    if "readonly" in text or "unable to open" in text:
+        directory = os.path.dirname(path)
+        return BrokerError(f"cannot write to {directory} ({text}); name another with --broker")
+    return BrokerError(f"cannot use the queue {path}: {text}")
+
+
+def placeholders(values: Iterable[object]) -> str:
+    """Return as many `?` as there are values, for an IN (...)."""
+    return ", ".join("?" for _ in values)

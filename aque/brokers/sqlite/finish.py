@@ -1,0 +1,90 @@
+"""Own how a running attempt ends, and what a worker reports of it.
+
+An end is fenced by (id, attempt): what comes late, from a worker thought dead, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aque import bell, states
+from aque.brokers.sqlite import graph
+from aque.brokers.sqlite.connection import Transaction
+from aque.task import Chunk, End, Report, Start
+
+_FINISH = """
+UPDATE task SET status = ?, ended_at = ?, exit_status = ?, exit_signal = ?, result = ?,
+exception = ?, error = ?, user_time = ?, system_time = ?, max_rss = ?, changed = ?
+WHERE id = ? AND attempt = ? AND status = 'running'
+"""
+_IS_RUNNING = "SELECT 1 FROM task WHERE id = ? AND attempt = ? AND status = 'running'"
+_REQUEUE = """
+UPDATE task SET status = 'pending', worker = NULL, pid = NULL, pid_started = NULL, session = NULL,
+started_at = NULL, changed = ? WHERE id = ? AND attempt = ? AND status = 'running'
+"""
+_ARCHIVE = """
+INSERT OR REPLACE INTO attempt (task, attempt, status, started_at, ended_at, worker, exit_status,
+exit_signal, exception, error, user_time, system_time, max_rss)
+SELECT id, attempt, ?, started_at, ?, worker, exit_status, exit_signal, exception,
+coalesce(?, error), user_time, system_time, max_rss FROM task WHERE id = ? AND attempt > 0
+"""
+_STARTED = """
+UPDATE task SET pid = ?, pid_started = ?, session = ?
+WHERE id = ? AND attempt = ? AND status = 'running'
+"""
+_OUTPUT = """
+INSERT INTO output (task, attempt, stream, offset, at, data)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM task WHERE id = ?1)
+"""
+
+
+def record(tx: Transaction, report: Report) -> list[bool]:
+    write_output(tx, report.output)
+    for start in report.starts:
+        _record_start(tx, start)
+    return finish(tx, report.ends)
+
+
+def finish(tx: Transaction, ends: Sequence[End]) -> list[bool]:
+    answers = [_finish(tx, end) for end in ends]
+    graph.ended(tx, [end.id for end, was_ours in zip(ends, answers) if was_ours])
+    return answers
+
+
+def requeue(tx: Transaction, attempts: Sequence[tuple[int, int]], reason: str) -> list[bool]:
+    answers = []
+    for id, attempt in attempts:
+        is_ours = bool(tx.rows(_IS_RUNNING, (id, attempt)))
+        if is_ours:
+            archive(tx, id, "requeued", reason)
+            tx.execute(_REQUEUE, (tx.next_changed(), id, attempt))
+        answers.append(is_ours)
+    tx.rings.add(bell.READY)
+    return answers
+
+
+def archive(tx: Transaction, id: int, status: str, reason: str | None = None) -> None:
+    """Keep the present attempt among the earlier ones."""
+    tx.execute(_ARCHIVE, (status, tx.now, reason, id))
+
+
+def write_output(tx: Transaction, chunks: Sequence[Chunk]) -> None:
+    if chunks:
+        rows = [(c.task, c.attempt, c.stream, c.offset, c.at, c.data) for c in chunks]
+        tx.executemany(_OUTPUT, rows)
+        tx.rings.add(bell.OUTPUT)
+
+
+def _finish(tx: Transaction, end: End) -> bool:
+    assert end.status in states.COMPLETE_STATES
+    values = (
+        end.status, end.ended_at, end.exit_status, end.exit_signal, end.result, end.exception,
+        end.error, end.user_time, end.system_time, end.max_rss, tx.next_changed(),
+        end.id, end.attempt,
+    )  # fmt: skip
+    return tx.execute(_FINISH, values).rowcount == 1
+
+
+def _record_start(tx: Transaction, start: Start) -> None:
+    values = (start.pid, start.pid_started, start.session, start.id, start.attempt)
+    tx.execute(_STARTED, values)

@@ -1,0 +1,134 @@
+"""Own what a transition does to its neighbours: the counters, failures and revivals of the graph.
+
+`waiting` of a task counts its edges whose dependency has not ended, and changes in the transaction
+of the transition that causes it; only tasks that still wait (creating, pending, paused) are kept
+counted, and one that waits again is counted anew. So "may it run" is a column, never a search.
+
+A failed dependency or child marks what waits for it with its first `cause`. A marked or killed
+task ends as soon as no child of it is left unfinished, since no parent ends before its children;
+children are asked for by the index on (parent, status), never by walking the edges, so a group of
+100,000 stays cheap at each of its children's ends. A task in `creating` ends only when it has been
+committed: more children may come.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from aque import bell, states, task
+from aque.brokers.sqlite.connection import Transaction
+
+_DEPENDENTS = """
+SELECT d.task, d.kind, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
+WHERE d.dependency = ?
+"""
+_COUNT_DOWN = """
+UPDATE task SET waiting = waiting - 1, cause = coalesce(cause, ?) WHERE id = ?
+"""
+_STATE = "SELECT status, waiting, cause, cancel_at, pattern FROM task WHERE id = ?"
+_UNFINISHED_CHILD = """
+SELECT 1 FROM task WHERE parent = ?
+AND status IN ('creating', 'pending', 'paused', 'running') LIMIT 1
+"""
+_FAILED_CHILD = """
+SELECT 1 FROM task WHERE parent = ? AND status IN ('error', 'cancelled') LIMIT 1
+"""
+_FAILED_DEPENDENCY = """
+SELECT 1 FROM dependency AS d JOIN task AS t ON t.id = d.dependency
+WHERE d.task = ? AND d.kind = 'after' AND t.status IN ('error', 'cancelled') LIMIT 1
+"""
+_END = """
+UPDATE task SET status = ?, ended_at = ?, error = ?, changed = ? WHERE id = ? AND status = ?
+"""
+_RECOUNT = """
+SELECT count(*) FROM dependency AS d JOIN task AS t ON t.id = d.dependency
+WHERE d.task = ? AND t.status IN ('creating', 'pending', 'paused', 'running')
+"""
+_WAIT_AGAIN = """
+UPDATE task SET status = 'pending', waiting = ?, cause = NULL, error = NULL, ended_at = NULL,
+changed = ? WHERE id = ? AND status = 'error'
+"""
+
+
+def ended(tx: Transaction, ids: Iterable[int]) -> None:
+    """Tell the dependents of tasks that have just ended, and theirs in turn."""
+    queue: deque[int] = deque(ids)
+    while queue:
+        ended_id = queue.popleft()
+        dependents = tx.rows(_DEPENDENTS, (ended_id,))
+        if not dependents:
+            continue
+        cause = _cause(tx, ended_id)
+        for dependent, kind, status in dependents:
+            if status in states.WAITING_STATES:
+                mark = None if kind == task.AFTER_ANY else cause
+                tx.execute(_COUNT_DOWN, (mark, dependent))
+                if settle(tx, dependent):
+                    queue.append(dependent)
+
+
+def settle(tx: Transaction, id: int) -> bool:
+    """End a task that can but end: killed, failed by a dependency, or a group all through.
+
+    Says whether it did; the caller then tells its dependents by `ended`.
+    """
+    ((status, waiting, cause, cancel_at, pattern),) = tx.rows(_STATE, (id,))
+    if status == states.CREATING or status not in states.WAITING_STATES:
+        return False
+    if cancel_at is not None or cause is not None:
+        if waiting and tx.rows(_UNFINISHED_CHILD, (id,)):
+            return False
+        if cancel_at is not None:
+            return end(tx, id, status, states.CANCELLED, "killed before it ran")
+        return end(tx, id, status, states.ERROR, f"task {cause}, which it needs, failed")
+    if waiting or status != states.PENDING:
+        return False
+    if pattern is None:
+        return end(tx, id, status, states.SUCCESS, None)
+    tx.rings.add(bell.READY)
+    return False
+
+
+def end(tx: Transaction, id: int, status: str, new: str, error: str | None) -> bool:
+    """End a task that never ran, or whose group is through."""
+    cursor = tx.execute(_END, (new, tx.now, error, tx.next_changed(), id, status))
+    return cursor.rowcount == 1
+
+
+def reopened(tx: Transaction, ids: Iterable[int]) -> None:
+    """Tell the dependents of ended tasks that wait again; revive what failed only by them."""
+    queue: deque[int] = deque(ids)
+    while queue:
+        for dependent, _, status in tx.rows(_DEPENDENTS, (queue.popleft(),)):
+            if status in states.WAITING_STATES:
+                tx.execute("UPDATE task SET waiting = waiting + 1 WHERE id = ?", (dependent,))
+                if not has_failed_dependency(tx, dependent):
+                    tx.execute("UPDATE task SET cause = NULL WHERE id = ?", (dependent,))
+            elif status == states.ERROR and _may_revive(tx, dependent):
+                values = (recount(tx, dependent), tx.next_changed(), dependent)
+                tx.execute(_WAIT_AGAIN, values)
+                queue.append(dependent)
+
+
+def recount(tx: Transaction, id: int) -> int:
+    """Count what a task waits for from the edges themselves."""
+    ((count,),) = tx.rows(_RECOUNT, (id,))
+    return int(count)
+
+
+def has_failed_dependency(tx: Transaction, id: int) -> bool:
+    return bool(tx.rows(_FAILED_CHILD, (id,)) or tx.rows(_FAILED_DEPENDENCY, (id,)))
+
+
+def _may_revive(tx: Transaction, id: int) -> bool:
+    ((cause,),) = tx.rows("SELECT cause FROM task WHERE id = ?", (id,))
+    return cause is not None and not has_failed_dependency(tx, id)
+
+
+def _cause(tx: Transaction, id: int) -> int | None:
+    """Return the first cause of a failure: the task itself, or what failed it; None on success."""
+    ((status, cause),) = tx.rows("SELECT status, cause FROM task WHERE id = ?", (id,))
+    if status == states.SUCCESS:
+        return None
+    return cause if cause is not None else id

@@ -1,0 +1,67 @@
+"""Own the shape of the file: what marks it as a queue, and the numbered schema files.
+
+Migrations only add, so that a worker of an older version goes on unharmed beside a newer one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+from aque.errors import BrokerError
+
+#: "aque" in ASCII, where file(1) and we look for it (sqlite.org/pragma.html#pragma_application_id).
+APPLICATION_ID = 0x61717565
+
+_DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(__file__)), "schema", "sqlite")
+
+
+def check(connection: sqlite3.Connection, path: str) -> None:
+    """Refuse a file that is somebody else's database, or of a version yet to come."""
+    application = _pragma(connection, "application_id")
+    is_empty = _pragma(connection, "page_count") == 0
+    if application != APPLICATION_ID and not is_empty:
+        raise BrokerError(
+            f"{path} is a SQLite database, but not an aque queue; name another with --broker"
+        )
+    newest = versions()[-1][0]
+    version = _pragma(connection, "user_version")
+    if version > newest:
+        raise BrokerError(
+            f"{path} is of version {version} and this aque knows {newest}; upgrade this aque"
+        )
+
+
+def prepare(connection: sqlite3.Connection, journal: str) -> None:
+    """Set what must be set before the first table; the journal of an old file stays as it is."""
+    if _pragma(connection, "page_count") == 0:
+        connection.execute("PRAGMA auto_vacuum = 2")
+        connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, each step whole or not at all. The write lock is held."""
+    for version, path in versions():
+        if version > _pragma(connection, "user_version"):
+            with open(path, encoding="utf-8") as file:
+                statements = file.read()
+            try:
+                connection.executescript(
+                    f"BEGIN IMMEDIATE;\n{statements}\n"
+                    f"PRAGMA application_id = {APPLICATION_ID};\n"
+                    f"PRAGMA user_version = {version};\nCOMMIT;"
+                )
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+
+def versions() -> list[tuple[int, str]]:
+    """Return the schema's numbers and files, in order."""
+    names = sorted(name for name in os.listdir(_DIRECTORY) if name.endswith(".sql"))
+    return [(int(name.split("_")[0]), os.path.join(_DIRECTORY, name)) for name in names]
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    ((value,),) = connection.execute(f"PRAGMA {name}").fetchall()
+    return int(value)

@@ -1,0 +1,175 @@
+"""Own what people do to tasks that are there: commit, cancel, signal, retry, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aque import bell, states
+from aque.brokers.base import Request
+from aque.brokers.sqlite import create, finish, graph
+from aque.brokers.sqlite.connection import Transaction
+from aque.errors import DependencyResolutionError, StateError
+
+_COMMIT = """
+UPDATE task SET status = 'pending', owner = NULL, changed = ? WHERE id = ? AND status = 'creating'
+"""
+_CANCEL_RUNNING = """
+UPDATE task SET cancel_at = ?, cancel_signal = ?, cancel_grace = ?
+WHERE id = ? AND status = 'running'
+"""
+_CANCEL_WAITING = """
+UPDATE task SET cancel_at = ? WHERE id = ? AND status IN ('creating', 'pending', 'paused')
+"""
+_UNFINISHED_CHILDREN = """
+SELECT id FROM task WHERE parent = ? AND status IN ('creating', 'pending', 'paused', 'running')
+"""
+CANCELLING = """
+SELECT id, attempt, cancel_signal, cancel_grace FROM task
+WHERE status = 'running' AND worker = ? AND cancel_at IS NOT NULL
+"""
+SIGNALS = """
+SELECT s.number, s.task, s.attempt, s.signal FROM task AS t JOIN signal AS s ON s.task = t.id
+WHERE t.status = 'running' AND t.worker = ? ORDER BY s.number
+"""
+_RETRY = """
+UPDATE task SET status = 'pending', waiting = ?, cause = NULL, error = NULL, exception = NULL,
+result = NULL, exit_status = NULL, exit_signal = NULL, started_at = NULL, ended_at = NULL,
+cancel_at = NULL, cancel_signal = NULL, cancel_grace = NULL, user_time = NULL, system_time = NULL,
+max_rss = NULL, worker = NULL, pid = NULL, pid_started = NULL, session = NULL, owner = NULL,
+progress_done = NULL, progress_total = NULL, progress_message = NULL, requirements = ?, changed = ?
+WHERE id = ? AND status = ?
+"""
+_MISSING_DEPENDENCY = """
+SELECT d.dependency FROM dependency AS d WHERE d.task = ? AND d.kind <> 'child'
+AND NOT EXISTS (SELECT 1 FROM task WHERE id = d.dependency) LIMIT 1
+"""
+_RESERVATION = """
+SELECT t.requirements, r.worker, w.ended_at FROM task AS t
+JOIN requirements AS r ON r.id = t.requirements LEFT JOIN worker AS w ON w.id = r.worker
+WHERE t.id = ?
+"""
+_BLOCKER = """
+SELECT d.task, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
+WHERE d.dependency = ? AND t.status IN ('creating', 'pending', 'paused', 'running')
+"""
+_OUTPUT_FILES = """
+SELECT task, attempt, stream FROM output WHERE task = ? AND data IS NULL
+"""
+
+
+def commit(tx: Transaction, ids: Sequence[int]) -> None:
+    for id in ids:
+        tx.execute(_COMMIT, (tx.next_changed(), id))
+    graph.ended(tx, [id for id in ids if graph.settle(tx, id)])
+    tx.rings.add(bell.READY)
+
+
+def cancel(tx: Transaction, ids: Sequence[int], signal: int, grace: float) -> None:
+    family = _with_children(tx, ids, _UNFINISHED_CHILDREN)
+    for id in family:
+        if tx.execute(_CANCEL_RUNNING, (tx.now, signal, grace, id)).rowcount == 0:
+            tx.execute(_CANCEL_WAITING, (tx.now, id))
+    for id in family:
+        if graph.settle(tx, id):
+            graph.ended(tx, [id])
+    tx.rings.add(bell.SIGNAL)
+
+
+def signal(tx: Transaction, ids: Sequence[int], number: int) -> list[int]:
+    insert = "INSERT INTO signal (task, attempt, signal) SELECT id, attempt, ? FROM task"
+    where = "WHERE id = ? AND status = 'running'"
+    reached = [id for id in ids if tx.execute(f"{insert} {where}", (number, id)).rowcount]
+    tx.rings.add(bell.SIGNAL)
+    return reached
+
+
+def take_signals(tx: Transaction, worker: int) -> list[Request]:
+    rows = tx.rows(SIGNALS, (worker,))
+    tx.executemany("DELETE FROM signal WHERE number = ?", [row[:1] for row in rows])
+    return [Request(id, attempt, number) for _, id, attempt, number in rows]
+
+
+def retry(tx: Transaction, ids: Sequence[int]) -> None:
+    ids = list(dict.fromkeys(ids))
+    for id in ids:
+        status = _status(tx, id)
+        if status not in states.COMPLETE_STATES:
+            raise StateError(f"task {id} is {status}; only one that has ended can be retried")
+        _refuse_missing_dependency(tx, id)
+    for id in ids:
+        status = _status(tx, id)
+        if status in states.COMPLETE_STATES:  # else one before it has revived it
+            finish.archive(tx, id, status)
+            waiting = graph.recount(tx, id)
+            values = (waiting, _open_requirements(tx, id), tx.next_changed(), id, status)
+            tx.execute(_RETRY, values)
+            graph.reopened(tx, [id])
+    _refuse_failed_dependencies(tx, ids)
+    graph.ended(tx, [id for id in ids if graph.settle(tx, id)])
+    tx.rings.add(bell.READY)
+
+
+def remove(tx: Transaction, ids: Sequence[int]) -> list[tuple[int, int, str]]:
+    """Remove tasks; return the (id, attempt, stream) whose output went on in a file."""
+    files: list[tuple[int, int, str]] = []
+    family = _with_children(tx, ids, "SELECT id FROM task WHERE parent = ?")
+    for id in family:
+        _refuse_needed(tx, id, family)
+    for id in family:
+        for table in ("requirements", "environment"):
+            where = f"WHERE id = (SELECT {table} FROM task WHERE id = ?)"
+            tx.execute(f"UPDATE {table} SET uses = uses - 1 {where}", (id,))
+        files += tx.rows(_OUTPUT_FILES, (id,))
+        tx.execute("DELETE FROM task WHERE id = ?", (id,))
+        tx.execute("INSERT INTO removed VALUES (?, ?)", (tx.next_changed(), id))
+    for table in ("requirements", "environment"):
+        tx.execute(f"DELETE FROM {table} WHERE uses = 0")
+    return files
+
+
+def _status(tx: Transaction, id: int) -> str:
+    ((status,),) = tx.rows("SELECT status FROM task WHERE id = ?", (id,))
+    return str(status)
+
+
+def _with_children(tx: Transaction, ids: Iterable[int], children_of: str) -> set[int]:
+    family: set[int] = set()
+    found = list(ids)
+    while found:
+        id = found.pop()
+        if id not in family:
+            family.add(id)
+            found.extend(row[0] for row in tx.rows(children_of, (id,)))
+    return family
+
+
+def _refuse_missing_dependency(tx: Transaction, id: int) -> None:
+    for (missing,) in tx.rows(_MISSING_DEPENDENCY, (id,)):
+        raise DependencyResolutionError(
+            f"task {id} depends on task {missing}, which was removed; submit it anew"
+        )
+
+
+def _refuse_failed_dependencies(tx: Transaction, ids: Sequence[int]) -> None:
+    for id in ids:
+        if graph.has_failed_dependency(tx, id):
+            raise StateError(
+                f"task {id} needs tasks that have failed; aque-retry -r {id} retries them too"
+            )
+
+
+def _open_requirements(tx: Transaction, id: int) -> int:
+    """Return a task's requirements, without the reservation for a worker that has ended."""
+    ((requirements, worker, ended_at),) = tx.rows(_RESERVATION, (id,))
+    if worker is None or ended_at is None:
+        return int(requirements)
+    return create.change_requirements(tx, requirements, worker=None)
+
+
+def _refuse_needed(tx: Transaction, id: int, removing: set[int]) -> None:
+    rows = tx.rows("SELECT status FROM task WHERE id = ?", (id,))
+    if rows and rows[0][0] == states.RUNNING:
+        raise StateError(f"task {id} is running; aque-kill {id} ends it")
+    for dependent, status in tx.rows(_BLOCKER, (id,)):
+        if dependent not in removing:
+            raise StateError(f"task {id} is needed by task {dependent}, which is {status}")

@@ -1,0 +1,159 @@
+"""Own the record of what aque-xargs was asked to do, and how each option changes it.
+
+Options act in the order typed, since GNU lets a later one of -I, -L and -n push an earlier one out, with
+a warning. How options are written is `options`' affair. An act raises ValueError with what a person is to see.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aque.commands.xargs import limits, values
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options, settled: at most one of `replace`, `max_lines` and `max_args` is set."""
+
+    command: tuple[str, ...] = ("echo",)
+    #: -a: read this file; the command keeps our standard input.
+    arg_file: str | None = None
+    #: -0 and -d: one byte. None: blanks, newlines, quotes and backslashes.
+    delimiter: bytes | None = None
+    #: -E: the item that ends the input. Of no effect with a delimiter.
+    eof: str | None = None
+    #: -I: what to replace in the command's arguments; one line of input, one command.
+    replace: str | None = None
+    max_args: int | None = None
+    max_lines: int | None = None
+    #: -s: the bytes of arguments, each with its NUL; never more than `most_chars`.
+    max_chars: int = limits.DEFAULT_CHARS
+    #: What the system and the environment leave for -s.
+    most_chars: int = limits.DEFAULT_CHARS
+    #: -x: end, rather than split, when -s keeps -n from being met (see `is_strict`).
+    exit_if_too_big: bool = False
+    #: 0: as many as there are.
+    max_procs: int = 1
+    no_run_if_empty: bool = False
+    verbose: bool = False
+    #: -p, which sets `verbose` too.
+    interactive: bool = False
+    open_tty: bool = False
+    slot_var: str | None = None
+    show_limits: bool = False
+    #: --help and --version end the reading: nothing after them was looked at.
+    help: bool = False
+    version: bool = False
+    #: To be printed before anything runs, each after the program's name.
+    warnings: tuple[str, ...] = ()
+
+    broker: str | None = None
+    name: str | None = None
+    priority: int | None = None
+    cpus: float | None = None
+
+    @property
+    def is_strict(self) -> bool:
+        """Tell whether -x holds: -I and -L imply it."""
+        return self.exit_if_too_big or self.replace is not None or self.max_lines is not None
+
+
+#: What an option does, given the options so far and its argument (None when it has none).
+Act = Callable[[Options, "str | None"], Options]
+
+#: The fields of which one only may be set, and what GNU calls them.
+_RIVALS = {"replace": "--replace", "max_lines": "--max-lines", "max_args": "--max-args"}
+
+
+def flag(*fields: str) -> Act:
+    """Return the act that sets `fields`."""
+    changes = dict.fromkeys(fields, True)
+    return lambda options, _: dataclasses.replace(options, **changes)  # type: ignore[arg-type]
+
+
+def text(field: str) -> Act:
+    """Return the act that stores the argument in `field`."""
+    return lambda options, value: dataclasses.replace(
+        options,
+        **{field: value},  # type: ignore[arg-type]
+    )
+
+
+def null(options: Options, _: str | None) -> Options:
+    return dataclasses.replace(options, delimiter=b"\0")
+
+
+def delimiter(options: Options, value: str | None) -> Options:
+    return dataclasses.replace(options, delimiter=values.delimiter(value or ""))
+
+
+def eof(options: Options, value: str | None) -> Options:
+    return dataclasses.replace(options, eof=value or None)
+
+
+def replace(options: Options, value: str | None) -> Options:
+    options = _push_out(options, "replace", "--replace/-I/-i")
+    return dataclasses.replace(options, replace="{}" if value is None else value)
+
+
+def max_lines(options: Options, value: str | None) -> Options:
+    lines = values.number(value or "", "-L", 1)
+    return dataclasses.replace(_push_out(options, "max_lines", "-L"), max_lines=lines)
+
+
+def max_lines_or_one(options: Options, value: str | None) -> Options:
+    lines = 1 if value is None else values.number(value, "-l", 1)
+    return dataclasses.replace(_push_out(options, "max_lines", "--max-lines/-l"), max_lines=lines)
+
+
+def max_args(options: Options, value: str | None) -> Options:
+    count = values.number(value or "", "-n", 1)
+    if count == 1 and options.replace is not None:
+        return options  # -I takes one item at a time anyway
+    return dataclasses.replace(_push_out(options, "max_args", "--max-args/-n"), max_args=count)
+
+
+def max_chars(options: Options, value: str | None) -> Options:
+    chars, complaint = values.clamped(value or "", "-s", 1, options.most_chars)
+    options = dataclasses.replace(options, max_chars=chars)
+    return warn(options, complaint) if complaint else options
+
+
+def max_procs(options: Options, value: str | None) -> Options:
+    procs = values.number(value or "", "-P", 0, limits.MOST_PROCS)
+    return dataclasses.replace(options, max_procs=procs)
+
+
+def slot_var(options: Options, value: str | None) -> Options:
+    if "=" in (value or ""):
+        raise ValueError("option --process-slot-var may not be set to a value which includes `='")
+    if not value:
+        raise ValueError("failed to unset environment variable : Invalid argument")
+    return dataclasses.replace(options, slot_var=value)
+
+
+def priority(options: Options, value: str | None) -> Options:
+    return dataclasses.replace(options, priority=values.integer(value or "", "--priority"))
+
+
+def cpus(options: Options, value: str | None) -> Options:
+    return dataclasses.replace(options, cpus=values.decimal(value or "", "--cpus"))
+
+
+def warn(options: Options, text: str) -> Options:
+    """Add a warning."""
+    return dataclasses.replace(options, warnings=(*options.warnings, text))
+
+
+def _push_out(options: Options, winner: str, written: str) -> Options:
+    """Unset the rivals of `winner`, which was `written` so, each with GNU's warning."""
+    for field, name in _RIVALS.items():
+        if field != winner and getattr(options, field) is not None:
+            options = warn(
+                dataclasses.replace(options, **{field: None}),  # type: ignore[arg-type]
+                f"warning: options {name} and {written} are mutually exclusive, "
+                f"ignoring previous {name} value",
+            )
+    return options

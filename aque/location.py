@@ -1,0 +1,141 @@
+"""Own where a queue is: which broker was meant, and what kind of file system it lies on.
+
+SQLite's write-ahead log needs the shared memory of one kernel, so what matters before a file is
+opened for the first time is whether its file system is one that a single kernel serves
+(sqlite.org/wal.html). Only the types known as such count as local; all others are shared.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aque.errors import UsageError
+
+#: Types served by one kernel, as /proc/self/mountinfo and macOS' mount name them.
+LOCAL_TYPES = frozenset("ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs tmpfs overlay apfs hfs".split())
+JOURNALS = ("wal", "delete")
+
+
+@dataclass(frozen=True)
+class Location:
+    """A queue's absolute path, and the SQLite journal it is to be made with."""
+
+    path: str
+    journal: str
+    is_shared: bool
+
+    @property
+    def directory(self) -> str:
+        """Where what lives beside the queue is: bells, liveness locks, large outputs."""
+        return self.path + ".d"
+
+
+def find(broker: str | None = None) -> Location:
+    """Find the queue meant by `broker`, a URL or a path; else by $AQUE_BROKER; else the default.
+
+    Raises UsageError for a URL that is not one of a queue in SQLite.
+    """
+    text = broker or os.environ.get("AQUE_BROKER") or default_path()
+    path, journal = parse(text)
+    path = os.path.abspath(os.path.expanduser(path))
+    is_shared = journal == "delete" if journal else file_system_type(path) not in LOCAL_TYPES
+    return Location(path, journal or ("delete" if is_shared else "wal"), is_shared)
+
+
+def default_path() -> str:
+    """Return the path of the user's own queue (XDG Base Directory Specification: state)."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):  # the specification: relative ones are to be ignored
+        state = os.path.expanduser("~/.local/state")
+    return os.path.join(state, "aque", "queue.db")
+
+
+def parse(text: str) -> tuple[str, str | None]:
+    """Split `sqlite:///path?journal=...` or a bare path into the path and the journal asked for."""
+    scheme, colon, rest = text.partition("://")
+    if not colon:
+        return text, None
+    if scheme != "sqlite":
+        raise UsageError(f"no broker for {scheme}://; use sqlite:///path or a path")
+    path, _, query = rest.partition("?")
+    if not path.startswith("/") or path == "/":
+        raise UsageError(f"{text!r} has no absolute path; write sqlite:///path")
+    return _unquote(path), _parse_query(query)
+
+
+def to_url(location: Location) -> str:
+    """Return the URL from which `find` finds the same queue, opened the same way."""
+    path = location.path
+    for character in "%?#":
+        path = path.replace(character, f"%{ord(character):02X}")
+    natural = "wal" if file_system_type(location.path) in LOCAL_TYPES else "delete"
+    return f"sqlite://{path}" + (
+        "" if natural == location.journal else f"?journal={location.journal}"
+    )
+
+
+def file_system_type(path: str) -> str:
+    """Return the type of the file system that `path`, or what of it exists, lies on."""
+    existing = os.path.realpath(path)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    found = "unknown"
+    longest = -1
+    for mount_point, kind in _mounts():
+        inside = existing == mount_point or existing.startswith(mount_point.rstrip("/") + "/")
+        if inside and len(mount_point) >= longest:  # a later mount on the same point hides it
+            found, longest = kind, len(mount_point)
+    return found
+
+
+def _mounts() -> Iterator[tuple[str, str]]:
+    if sys.platform != "linux":
+        yield from _mounts_by_command()
+        return
+    with open("/proc/self/mountinfo", "rb") as file:
+        for line in file:
+            before, _, after = line.partition(b" - ")
+            mount_point = before.split(b" ")[4]
+            yield os.fsdecode(_unescape(mount_point)), os.fsdecode(after.split(b" ")[0])
+
+
+def _mounts_by_command() -> Iterator[tuple[str, str]]:
+    import subprocess
+
+    listing = subprocess.run(["/sbin/mount"], stdout=subprocess.PIPE, check=False).stdout
+    for line in os.fsdecode(listing).splitlines():  # /dev/disk1s1 on / (apfs, local, ...)
+        mounted, _, options = line.rpartition(" (")
+        yield mounted.partition(" on ")[2], options.split(",")[0].rstrip(")")
+
+
+def _unescape(field: bytes) -> bytes:
+    for code, character in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n")):
+        field = field.replace(code, character)
+    return field.replace(b"\\134", b"\\")
+
+
+def _unquote(path: str) -> str:
+    if "%" not in path:
+        return path
+    from urllib.parse import unquote
+
+    return unquote(path, errors="surrogateescape")
+
+
+def _parse_query(query: str) -> str | None:
+    journal = None
+    for item in _items(query):
+        key, _, value = item.partition("=")
+        if key != "journal" or value not in JOURNALS:
+            raise UsageError(
+                f"{item!r} in a broker's URL is neither journal=wal nor journal=delete"
+            )
+        journal = value
+    return journal
+
+
+def _items(query: str) -> list[str]:
+    return [item for item in query.split("&") if item]

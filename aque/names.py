@@ -1,0 +1,342 @@
+"""Own the names of functions and classes, `module:qualname`, and the way back to the same object.
+
+A task may run days later in another process, so what is stored of a function is where it stands,
+never its code. That holds only for what another process can find there again: `name_of` looks
+the name up at once and takes the object only if the very same one comes back. Lambdas, functions
+inside functions, methods of one instance, partials and whatever was typed at a prompt are
+refused while the person who wrote them is still there to read why.
+
+`__main__` is the hard case: in the worker that name is the worker's own program. A function of a
+script is stored as `/absolute/path.py:qualname`, one of `python -m pkg.mod` as `pkg.mod:qualname`,
+and the worker loads the script as multiprocessing's spawn does: under the name `__mp_main__`, so
+that what stands under `if __name__ == "__main__"` does not run again. Two differences:
+
+- A runner serves many scripts, so each is kept in `sys.modules` under its path, and
+  `__mp_main__` is the one asked for last. A key with a slash collides with no module.
+- The code runs in the module's own dictionary. runpy.run_path, which spawn uses, hands back a
+  copy, and a function's `global` statement would then write where nobody looks.
+
+`__main__` itself is not replaced here: `Future.result` decodes in the user's own program, which
+would lose its own. A runner, whose program is nobody's, puts `script_of(func)` there, so that a
+task can start multiprocessing of its own. As under spawn, what stands in a package's `__main__`
+is refused, because loading it would run the program again.
+
+`resolve(trusted=False)` neither imports nor runs anything: it reads the dictionaries of modules
+and classes that are loaded already, because getattr may run a module's or metaclass's own code.
+Source of the rules: CPython's pickle.save_global and multiprocessing.spawn.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import RLock
+from io import open_code
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+
+from aque.errors import CodecError
+
+TYPE_CHECKING = False  # typing itself is slow to import
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+FUNCTION_KINDS = (
+    FunctionType,
+    BuiltinFunctionType,
+    MethodType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+    MethodWrapperType,
+)
+_MAINS = ("__main__", "__mp_main__")
+_PROMPTS = ("<stdin>", "<python-input", "<ipython-input", "<console>", "<input>")
+_LOADING = RLock()
+
+
+def name_of(obj: object, qualname: Optional[str] = None) -> str:
+    """Return the name under which any process finds `obj`: `module:qualname` or `/path:qualname`.
+
+    `qualname` is given for an object that names itself (a reducer that answers with a string).
+    Raises CodecError, saying why and what to do, when the name does not lead back to `obj`.
+    """
+    if qualname is None:
+        module, qualname = _claimed_name(obj)
+    else:
+        module = getattr(obj, "__module__", None) or _module_that_has(obj, qualname)
+    if module in _MAINS:
+        module = _name_of_main(_main_with(obj, module, qualname), obj, qualname)
+    for name in (f"{module}:{qualname}", f"{module}:{qualname}.__wrapped__"):
+        if _leads_to(name, obj):
+            return name
+    raise CodecError(
+        f"{module}:{qualname} is not found under its name, or is another object there; "
+        "define it at the top level of a module, once, and under that name"
+    )
+
+
+def resolve(name: str, trusted: bool = True) -> Any:
+    """Return the object called `name`, importing its module or loading its script if need be.
+
+    With `trusted=False` nothing is imported, loaded or run: what is not there already is a
+    CodecError, as is every name that leads nowhere.
+    """
+    module_name, _, qualname = name.rpartition(":")
+    if not module_name or not qualname:
+        raise CodecError(f"{name!r} is not of the form module:qualname")
+    found: object = load(module_name, trusted)
+    for part in qualname.split("."):
+        found = _attribute(found, part, name) if trusted else _inert_attribute(found, part, name)
+    return found
+
+
+def load(module_name: str, trusted: bool = True) -> ModuleType:
+    """Return the module, or the script if it is an absolute path, that `module_name` means here."""
+    main = sys.modules.get("__main__")
+    if main is not None and _is_main(main, module_name):
+        return main
+    if not trusted:
+        return _loaded(module_name)
+    try:
+        return _load_script(module_name) if module_name[:1] == "/" else _import(module_name)
+    except SystemExit as error:
+        raise CodecError(
+            f"{module_name} ended the process when it was loaded; "
+            'put what it does under if __name__ == "__main__":'
+        ) from error
+    except Exception as error:
+        raise CodecError(f"{module_name} cannot be loaded: {describe(error)}") from error
+
+
+def script_of(obj: object) -> Optional[ModuleType]:
+    """Return the module of the script that `obj` was loaded from by `resolve`, if it was."""
+    if getattr(obj, "__module__", None) != "__mp_main__":
+        return None
+    _, qualname = _claimed_name(obj)
+    return next((s for s in _scripts() if _plain_walk(s, qualname) is obj), None)
+
+
+def is_loading_script() -> bool:
+    """Tell whether a script is being loaded for its functions: it must not submit tasks then."""
+    return bool(getattr(sys.modules.get("__mp_main__"), "__aque_loading__", False))
+
+
+def lookup(cls: type, attribute: str) -> Any:
+    """Return what stands under `attribute` in the class or its bases, unbound; None if nothing.
+
+    It runs no code of the class or of its metaclass.
+    """
+    for base in _MRO.__get__(cls):
+        namespace = _CLASS_DICT.__get__(base)
+        if attribute in namespace:
+            return namespace[attribute]
+    return None
+
+
+def describe(error: BaseException) -> str:
+    """Return `Type: message` of an exception, also of one that cannot be printed."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
+_MRO = type.__dict__["__mro__"]
+_CLASS_DICT = type.__dict__["__dict__"]
+_MODULE_DICT = ModuleType.__dict__["__dict__"]
+
+
+def _claimed_name(obj: object) -> tuple[Any, str]:
+    if isinstance(obj, type):
+        return obj.__module__, _checked(obj.__qualname__)
+    holder = getattr(obj, "__self__", None)
+    if isinstance(holder, type):
+        return holder.__module__, _checked(f"{holder.__qualname__}.{_own_name(obj)}")
+    if isinstance(obj, FUNCTION_KINDS) and not isinstance(holder, (ModuleType, type(None))):
+        raise CodecError(
+            f"{_own_name(obj)} is a method bound to one object and has no name of its own; "
+            "submit a function, and pass the object as an argument"
+        )
+    owner = getattr(obj, "__objclass__", None)
+    if isinstance(owner, type):
+        return owner.__module__, _checked(f"{owner.__qualname__}.{_own_name(obj)}")
+    qualname = getattr(obj, "__qualname__", None)
+    if not isinstance(qualname, str):
+        raise CodecError(_why_nameless(obj))
+    module = getattr(obj, "__module__", None) or _module_that_has(obj, qualname)
+    return module, _checked(qualname)
+
+
+def _own_name(obj: object) -> str:
+    return str(getattr(obj, "__name__", obj))
+
+
+def _why_nameless(obj: object) -> str:
+    if type(obj).__module__ == "functools" and type(obj).__name__.startswith("partial"):
+        return "a partial has no name; submit its function, and pass the arguments along"
+    return f"a {type(obj).__name__} object has no name; only functions and classes have"
+
+
+def _checked(qualname: str) -> str:
+    if "<lambda>" in qualname:
+        raise CodecError(
+            "a lambda has no name that a worker could find it by; "
+            "write it with def at the top level of a module"
+        )
+    if "<locals>" in qualname:
+        raise CodecError(
+            f"{qualname} is defined inside a function, where a worker cannot find it; "
+            "move it to the top level of a module"
+        )
+    return qualname
+
+
+def _module_that_has(obj: object, qualname: str) -> str:
+    for name, module in list(sys.modules.items()):
+        in_reach = name not in _MAINS and isinstance(module, ModuleType)
+        if in_reach and _plain_walk(module, qualname) is obj:
+            return name
+    if isinstance(obj, type):
+        return "builtins"
+    return "__main__"
+
+
+def _main_with(obj: object, module: str, qualname: str) -> Optional[ModuleType]:
+    """Return the main program that `obj` is of: this process's own, or a script loaded since."""
+    own = sys.modules.get(module)
+    if module == "__main__" or (own and _plain_walk(own, qualname) is obj):
+        return own
+    return next((s for s in _scripts() if _plain_walk(s, qualname) is obj), own)
+
+
+def _scripts() -> list[ModuleType]:
+    return [module for name, module in list(sys.modules.items()) if name[:1] == "/"]
+
+
+def _name_of_main(main: Optional[ModuleType], obj: object, qualname: str) -> str:
+    spec = getattr(main, "__spec__", None)
+    path = getattr(main, "__file__", None)
+    if _is_typed(obj) or (spec is None and not (path and os.path.isfile(path))):
+        raise CodecError(
+            f"{qualname} is not in a file: what is typed at a prompt, piped in or given by -c "
+            "cannot be found by a worker; put it in a file"
+        )
+    if spec is None:
+        return os.path.abspath(str(path))
+    if f".{spec.name}".endswith(".__main__"):
+        raise CodecError(
+            f"{qualname} is in a __main__.py, and loading that would run the program again; "
+            "put it in another module"
+        )
+    return str(spec.name)
+
+
+def _is_typed(obj: object) -> bool:
+    functions = vars(obj).values() if isinstance(obj, type) else (obj,)
+    codes = (getattr(function, "__code__", None) for function in functions)
+    return any(code is not None and code.co_filename.startswith(_PROMPTS) for code in codes)
+
+
+def _leads_to(name: str, obj: object) -> bool:
+    try:
+        found = resolve(name)
+    except CodecError:
+        return False
+    bound = isinstance(obj, (MethodType, BuiltinFunctionType)) and type(found) is type(obj)
+    return found is obj or (bound and bool(found == obj))
+
+
+def _is_main(main: ModuleType, module_name: str) -> bool:
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return bool(spec.name == module_name)
+    path = getattr(main, "__file__", None)
+    return module_name[:1] == "/" and path is not None and os.path.abspath(path) == module_name
+
+
+def _loaded(module_name: str) -> ModuleType:
+    module = sys.modules.get(module_name)
+    if module is None or not issubclass(type(module), ModuleType):
+        raise CodecError(
+            f"{module_name} is not loaded in this process, and is not loaded for a value of "
+            "somebody else's; import it first if you trust it"
+        )
+    return module
+
+
+def _import(module_name: str) -> ModuleType:
+    __import__(module_name)
+    return sys.modules[module_name]
+
+
+def _load_script(path: str) -> ModuleType:
+    with _LOADING:
+        script = sys.modules.get(path) or _run_script(path)
+        sys.modules["__mp_main__"] = script
+        return script
+
+
+def _run_script(path: str) -> ModuleType:
+    script = ModuleType("__mp_main__")
+    script.__file__ = path
+    before = sys.modules.get("__mp_main__")
+    with open_code(path) as file:
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    sys.modules[path] = sys.modules["__mp_main__"] = script
+    script.__dict__["__aque_loading__"] = True
+    try:
+        exec(code, script.__dict__)
+    except BaseException:
+        del sys.modules[path], sys.modules["__mp_main__"]
+        if before is not None:
+            sys.modules["__mp_main__"] = before
+        raise
+    finally:
+        del script.__dict__["__aque_loading__"]
+    return script
+
+
+def _attribute(holder: object, part: str, name: str) -> object:
+    try:
+        return getattr(holder, part)
+    except Exception as error:
+        raise CodecError(f"{name} cannot be found: {describe(error)}") from error
+
+
+def _inert_attribute(holder: object, part: str, name: str) -> object:
+    found = None
+    if issubclass(type(holder), ModuleType):
+        found = _MODULE_DICT.__get__(holder).get(part)
+    elif issubclass(type(holder), type):
+        found = _unbound(lookup(holder, part), holder)  # type: ignore[arg-type]
+    if found is None:
+        raise CodecError(f"{name} cannot be found in what is loaded here")
+    return found
+
+
+def _unbound(found: object, cls: object) -> object:
+    """Do what the class itself would for a plain, static or class method, and nothing else."""
+    if type(found) is staticmethod:
+        return found.__func__
+    if type(found) is classmethod:
+        return MethodType(found.__func__, cls)
+    if type(found) is type(dict.__dict__["fromkeys"]):
+        return found.__get__(None, cls)  # type: ignore[attr-defined]
+    return found
+
+
+def _plain_walk(module: ModuleType, qualname: str) -> object:
+    found: object = module
+    try:
+        for part in qualname.split("."):
+            found = _inert_attribute(found, part, qualname)
+    except CodecError:
+        return None
+    return found
