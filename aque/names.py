@@ -28,8 +28,10 @@ Source of the rules: CPython's pickle.save_global and multiprocessing.spawn.
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
+import types
 from _thread import RLock
 from io import open_code
 from types import (
@@ -46,7 +48,7 @@ from aque.errors import CodecError
 
 TYPE_CHECKING = False  # typing itself is slow to import
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Any
 
 FUNCTION_KINDS = (
     FunctionType,
@@ -61,7 +63,7 @@ _PROMPTS = ("<stdin>", "<python-input", "<ipython-input", "<console>", "<input>"
 _LOADING = RLock()
 
 
-def name_of(obj: object, qualname: Optional[str] = None) -> str:
+def name_of(obj: object, qualname: str | None = None) -> str:
     """Return the name under which any process finds `obj`: `module:qualname` or `/path:qualname`.
 
     `qualname` is given for an object that names itself (a reducer that answers with a string).
@@ -115,7 +117,7 @@ def load(module_name: str, trusted: bool = True) -> ModuleType:
         raise CodecError(f"{module_name} cannot be loaded: {describe(error)}") from error
 
 
-def script_of(obj: object) -> Optional[ModuleType]:
+def script_of(obj: object) -> ModuleType | None:
     """Return the module of the script that `obj` was loaded from by `resolve`, if it was."""
     if getattr(obj, "__module__", None) != "__mp_main__":
         return None
@@ -150,12 +152,12 @@ def describe(error: BaseException) -> str:
 
 _MRO = type.__dict__["__mro__"]
 _CLASS_DICT = type.__dict__["__dict__"]
-_MODULE_DICT = ModuleType.__dict__["__dict__"]
+_MODULE_DICT: Any = vars(ModuleType)["__dict__"]
 
 
 def _claimed_name(obj: object) -> tuple[Any, str]:
     if isinstance(obj, type):
-        return obj.__module__, _checked(obj.__qualname__)
+        return _claimed_name_of_type(obj)
     holder = getattr(obj, "__self__", None)
     if isinstance(holder, type):
         return holder.__module__, _checked(f"{holder.__qualname__}.{_own_name(obj)}")
@@ -172,6 +174,15 @@ def _claimed_name(obj: object) -> tuple[Any, str]:
         raise CodecError(_why_nameless(obj))
     module = getattr(obj, "__module__", None) or _module_that_has(obj, qualname)
     return module, _checked(qualname)
+
+
+def _claimed_name_of_type(cls: type) -> tuple[Any, str]:
+    """Return where the class says it stands; some of Python's own stand only in `types`."""
+    if cls.__module__ == "builtins" and getattr(builtins, cls.__name__, None) is not cls:
+        for name, found in vars(types).items():
+            if found is cls:
+                return "types", name
+    return cls.__module__, _checked(cls.__qualname__)
 
 
 def _own_name(obj: object) -> str:
@@ -208,7 +219,7 @@ def _module_that_has(obj: object, qualname: str) -> str:
     return "__main__"
 
 
-def _main_with(obj: object, module: str, qualname: str) -> Optional[ModuleType]:
+def _main_with(obj: object, module: str, qualname: str) -> ModuleType | None:
     """Return the main program that `obj` is of: this process's own, or a script loaded since."""
     own = sys.modules.get(module)
     if module == "__main__" or (own and _plain_walk(own, qualname) is obj):
@@ -220,10 +231,11 @@ def _scripts() -> list[ModuleType]:
     return [module for name, module in list(sys.modules.items()) if name[:1] == "/"]
 
 
-def _name_of_main(main: Optional[ModuleType], obj: object, qualname: str) -> str:
+def _name_of_main(main: ModuleType | None, obj: object, qualname: str) -> str:
     spec = getattr(main, "__spec__", None)
     path = getattr(main, "__file__", None)
-    if _is_typed(obj) or (spec is None and not (path and os.path.isfile(path))):
+    at_prompt = spec is not None and spec.name.startswith("_pyrepl")  # Python 3.13's own
+    if at_prompt or _is_typed(obj) or (spec is None and not (path and os.path.isfile(path))):
         raise CodecError(
             f"{qualname} is not in a file: what is typed at a prompt, piped in or given by -c "
             "cannot be found by a worker; put it in a file"
@@ -239,7 +251,7 @@ def _name_of_main(main: Optional[ModuleType], obj: object, qualname: str) -> str
 
 
 def _is_typed(obj: object) -> bool:
-    functions = vars(obj).values() if isinstance(obj, type) else (obj,)
+    functions = list(vars(obj).values()) if isinstance(obj, type) else [obj]
     codes = (getattr(function, "__code__", None) for function in functions)
     return any(code is not None and code.co_filename.startswith(_PROMPTS) for code in codes)
 

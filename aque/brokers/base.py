@@ -253,6 +253,10 @@ class Broker(ABC):
         """
 
     @abstractmethod
+    def cancel_waiting(self, ids: Sequence[int]) -> None:
+        """Cancel those of these that have not started, nor have children that have not ended."""
+
+    @abstractmethod
     def signal(self, ids: Sequence[int], signal: int) -> list[int]:
         """Ask the workers of these tasks to signal them; return the ids of those that run."""
 

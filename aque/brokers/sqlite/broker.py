@@ -190,6 +190,10 @@ class SQLiteBroker(Broker):
         with self._write() as tx:
             steer.cancel(tx, ids, signal, grace)
 
+    def cancel_waiting(self, ids: Sequence[int]) -> None:
+        with self._write() as tx:
+            steer.cancel_waiting(tx, ids)
+
     def signal(self, ids: Sequence[int], signal: int) -> list[int]:
         with self._write() as tx:
             return steer.signal(tx, ids, signal)

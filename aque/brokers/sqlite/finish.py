@@ -47,7 +47,8 @@ def record(tx: Transaction, report: Report) -> list[bool]:
 
 def finish(tx: Transaction, ends: Sequence[End]) -> list[bool]:
     answers = [_finish(tx, end) for end in ends]
-    graph.ended(tx, [end.id for end, was_ours in zip(ends, answers) if was_ours])
+    done = [e.id for e, ours in zip(ends, answers) if ours and e.status != states.PENDING]
+    graph.ended(tx, done)
     return answers
 
 
@@ -76,6 +77,8 @@ def write_output(tx: Transaction, chunks: Sequence[Chunk]) -> None:
 
 
 def _finish(tx: Transaction, end: End) -> bool:
+    if end.status == states.PENDING:
+        return requeue(tx, [(end.id, end.attempt)], end.error or "requeued")[0]
     assert end.status in states.COMPLETE_STATES
     values = (
         end.status, end.ended_at, end.exit_status, end.exit_signal, end.result, end.exception,

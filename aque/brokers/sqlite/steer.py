@@ -75,6 +75,16 @@ def cancel(tx: Transaction, ids: Sequence[int], signal: int, grace: float) -> No
     tx.rings.add(bell.SIGNAL)
 
 
+def cancel_waiting(tx: Transaction, ids: Sequence[int]) -> None:
+    for id in ids:
+        tx.execute(_CANCEL_WAITING, (tx.now, id))
+        if graph.settle(tx, id):
+            graph.ended(tx, [id])
+        else:
+            undo = "UPDATE task SET cancel_at = NULL WHERE id = ? AND status <> 'running'"
+            tx.execute(undo, (id,))
+
+
 def signal(tx: Transaction, ids: Sequence[int], number: int) -> list[int]:
     insert = "INSERT INTO signal (task, attempt, signal) SELECT id, attempt, ? FROM task"
     where = "WHERE id = ? AND status = 'running'"

@@ -1,8 +1,8 @@
-"""Own how words become options, as getopt_long of the GNU C library does it, up to the first operand.
+"""Own how words become options, as the GNU C library's getopt_long has it, up to an operand.
 
-Not what the options mean: that is `options`. Two sets of long names share one command line, GNU's and
+Not what the options mean: that is `options`. Two sets of long names share a command line, GNU's and
 ours, and a script written for GNU xargs must not notice the second: an abbreviation that fits any
-name of GNU's is settled among GNU's names alone, and ours are looked at only when none of those fits.
+name of GNU's is settled among GNU's alone, and ours are looked at only when none of those fits.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Option:
 class Scan:
     """What a command line held.
 
-    `found` keeps the order typed. With an `error` it holds what came before the error, because GNU acts
-    on those first (a bad number in one of them, or a `--help`, wins), and `operands` is empty.
+    `found` keeps the order typed. With an `error` it holds what came before the error, because GNU
+    acts on those first (a bad number in one of them, or a `--help`, wins), and no `operands`.
     """
 
     found: list[tuple[Option, str | None]] = field(default_factory=list)

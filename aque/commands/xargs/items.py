@@ -1,22 +1,22 @@
 r"""Own how a stream of bytes becomes items, by GNU xargs' rules, as the bytes arrive.
 
 There are three ways to read. With a delimiter, items lie between delimiters and nothing is special.
-Otherwise a blank or a newline ends an item, quotes and backslashes protect them, and lines matter to
--L. With -I only a newline ends an item. An item comes out with the byte that ends it; what has no end yet
-is kept as it came and read again with the next chunk.
+Otherwise a blank or a newline ends an item, quotes and backslashes protect them, and lines matter
+to -L. With -I only a newline ends an item. An item comes out with the byte that ends it; what has
+no end yet is kept as it came and read again with the next chunk.
 
-GNU reads byte by byte, which in Python would be a hundred times slower than reading a chunk with `split`
-or with one regular expression. So a chunk without quotes is split; else `findall` runs a grammar over
-it whose last branch takes all that is no complete item, which tells where the items end without a loop.
-The grammar's quantifiers are possessive: text that does not match costs no backtracking.
+GNU reads byte by byte, which in Python would be a hundred times slower than to read a chunk with
+`split` or one regular expression. So a chunk without quotes is split; else `findall` runs a grammar
+over it, whose last branch takes all that is no complete item: where items end is known without a
+loop. The grammar's quantifiers are possessive: what does not match costs no backtracking.
 
 What GNU 4.9 does and its manual does not say, found by running it:
-- Blanks at an item's start are all of isspace(3), what ends an item is only space, tab and newline.
-- A line ends for -L only at a newline right after an item, an escaped blank not counting as one: so a
-  trailing blank joins a line to the next that is not blank, and blank lines are no lines.
-- An empty quoted item is an item, but not at the very end of the input, where '' and a lone quote or
-  backslash are nothing. So is the string of -E nothing special at the end, unless it began its line.
-- An item with a NUL in it counts in full for the limits and is cut off at the NUL when passed on.
+- Blanks before an item are all of isspace(3); what ends an item is only space, tab and newline.
+- A line ends for -L at a newline right after an item whose last byte was no escaped blank: so a
+  blank at the end joins a line to the next, and lines without items are no lines.
+- An empty quoted item is an item, but not at the very end of the input, where '' and a lone quote
+  or backslash are nothing. Nor is -E's string special at the end, unless it began its line.
+- An item with a NUL in it counts in full for the limits, and is passed on up to the NUL.
 """
 
 from __future__ import annotations
@@ -91,32 +91,31 @@ class Items:
         self._grammar = _WORDS if options.replace is None else _LINES
         self._pending = b""
         self._begins_line = True
+        self._last_read = b""
 
     def feed(self, chunk: bytes) -> Tokens:
         """Return the items that `chunk` completes."""
         if self.ended:
             return Tokens([])
-        data = self._pending + chunk if self._pending else chunk
-        self.has_nul = self.has_nul or b"\0" in chunk
-        tokens = self._accept(self._read(data))
-        if not self.ended and len(self._pending) >= self._limit_now:
-            self._check_tail()
+        had_nul, self.has_nul = self.has_nul, self.has_nul or b"\0" in chunk
+        tokens = self._accept(self._read(self._pending + chunk if self._pending else chunk))
+        if not self.ended and (len(self._pending) >= self._limit_now or b"\n" in self._pending):
+            self._check_rest(is_last=False)
+        if self.ended:  # GNU has not seen what comes after
+            self.has_nul = had_nul or b"\0" in b"".join([*tokens.items, self._last_read])
         return tokens
 
     def finish(self) -> Tokens:
         """Return the last item, if the input did not end with the end of one."""
         if self.ended or not self._pending:
             return Tokens([])
-        item = self._pending
-        if self._options.delimiter is None:
-            item = self._check_tail()
-            if not item or self.ended:
-                return Tokens([])
-            if self._begins_line and self._is_eof(item):
-                self.ended = True
-                return Tokens([])
-        self._pending = b""
-        return self._accept(Tokens([item]), is_last=True)
+        item = self._check_rest(is_last=True)
+        if self.ended or not item:
+            return Tokens([])
+        if self._options.delimiter is not None:
+            return Tokens([item], (1,))
+        self.ended = self._begins_line and self._is_eof(item)
+        return Tokens([] if self.ended else [item])
 
     def _read(self, data: bytes) -> Tokens:
         """Take the complete items from `data`, and keep the rest."""
@@ -151,3 +150,64 @@ class Items:
         if found:
             self._begins_line = found[-1][1] == b"\n"
         return Tokens(items, line_ends)
+
+    def _accept(self, tokens: Tokens) -> Tokens:
+        """Cut `tokens` off before the string of -E, or an item that is too long."""
+        items = tokens.items
+        if not items:
+            return tokens
+        limit = self._limit_now
+        too_long = self._find_too_long(items)
+        self._limit_now = self._limit
+        end = too_long
+        if self._eof is not None:
+            end = next((n for n, item in enumerate(items[:end]) if self._is_eof(item)), end)
+        if end == len(items):
+            return tokens
+        self._end(items[end])
+        if end == too_long:
+            self._fail("argument line too long", items[end][: limit if end == 0 else self._limit])
+        return Tokens(items[:end], [count for count in tokens.line_ends if count <= end])
+
+    def _find_too_long(self, items: list[bytes]) -> int:
+        """Return the index of the first item that is too long, or past the last."""
+        if max(map(len, items)) < min(self._limit_now, self._limit):
+            return len(items)
+        limit = self._limit_now
+        for index, item in enumerate(items):
+            if item and len(item) >= limit:
+                return index
+            limit = self._limit
+        return len(items)
+
+    def _is_eof(self, item: bytes) -> bool:
+        return self._eof is not None and item.partition(b"\0")[0] == self._eof
+
+    def _check_rest(self, is_last: bool) -> bytes:
+        """Return the item begun so far, without its quotes; fail if it can no longer become one."""
+        item, quote, is_broken = self._pending, None, False
+        if self._options.delimiter is None:
+            match = self._grammar.tail.match(self._pending)
+            assert match is not None, "the grammar matches nothing too"
+            pieces, quote, quoted, newline = match.groups()
+            item = _QUOTED.sub(rb"\1\2\3", pieces) + (quoted or b"")
+            is_broken = bool(quote and (newline or (is_last and item)))
+        if item and len(item) >= self._limit_now:
+            self._fail("argument line too long", item[: self._limit_now])
+        elif is_broken:
+            kind = "single" if quote == b"'" else "double"
+            self._fail(
+                f"unmatched {kind} quote; by default quotes are special to xargs "
+                "unless you use the -0 option",
+                item,
+            )
+        return item
+
+    def _fail(self, message: str, item: bytes) -> None:
+        self.error = InputError(message)
+        self._end(item)
+
+    def _end(self, item: bytes) -> None:
+        """Stop at `item`, the last that GNU would have read."""
+        self.ended = True
+        self._last_read = item

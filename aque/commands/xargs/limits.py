@@ -1,10 +1,10 @@
 """Own how long a command line may be: what the system allows, and what is used unless -s says so.
 
-GNU xargs counts the bytes of every argument with its NUL against ARG_MAX less the environment less
-2,048 bytes (POSIX asks for that headroom), and uses 128 KiB unless told otherwise. The kernel counts
-a pointer for every string too, and refuses a single string of 32 pages or more. GNU xargs learns that
-from a failed exec and tries again with fewer; a batch here is a recorded task, so what the kernel
-counts is counted beforehand.
+GNU xargs counts the bytes of every argument with its NUL, against ARG_MAX less the environment less
+2,048 bytes (POSIX asks for that headroom), and uses 128 KiB unless told otherwise. The kernel adds
+a pointer for every string too, and refuses a single string of more than 32 pages. GNU xargs learns
+that from a failed exec and tries again with fewer; a batch here becomes a recorded task, so what
+the kernel counts is counted beforehand.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ def report(environ: Mapping[bytes, bytes], max_chars: int) -> str:
 def report_on_terminal(command: str, run_if_empty: bool) -> str:
     """Return what --show-limits adds when the items are to be typed at a terminal."""
     text = (
-        "\nExecution of xargs will continue now, and it will try to read its input and run commands; "
-        "if this is not what you wanted to happen, please type the end-of-file keystroke.\n"
+        "\nExecution of xargs will continue now, and it will try to read its input and run "
+        "commands; if this is not what you wanted to happen, please type the end-of-file "
+        "keystroke.\n"
     )
     if run_if_empty:
         text += (

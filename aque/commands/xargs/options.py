@@ -1,7 +1,7 @@
 """Own the options of aque-xargs as they are written: those of GNU xargs 4.9, and those of aque.
 
 An option is one row of `GNU` or `OURS`: its letter and long name, its argument, what it does (in
-`settings`), and its help. GNU's rows keep GNU's order, which its message on an ambiguous name shows.
+`settings`), and its help. GNU's rows keep GNU's order: a message on an ambiguous name shows it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Own the record of what aque-xargs was asked to do, and how each option changes it.
 
-Options act in the order typed, since GNU lets a later one of -I, -L and -n push an earlier one out, with
-a warning. How options are written is `options`' affair. An act raises ValueError with what a person is to see.
+Options act in the order typed, since GNU lets a later one of -I, -L and -n push an earlier one out,
+with a warning. How they are written is `options`' affair. An act that cannot read its argument
+raises ValueError with what a person is to see.
 """
 
 from __future__ import annotations

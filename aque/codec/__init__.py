@@ -1,0 +1,74 @@
+"""Own the text form of values: what a task is called with and what it gives back.
+
+The text is read by another process, perhaps under another Python, perhaps by another user, and
+by people; so it is not pickle, which is code, unreadable, and tied to one interpreter's mood.
+
+Form. ASCII JSON. None, bool, int, str, finite float, list, and dict with plain keys are written
+as themselves. Everything else is an object with one key that begins with `$`, the tag:
+`{"$tuple": [1, 2]}`, `{"$datetime": [...]}`, `{"$dataclass": ["mod:Cls", {...}]}`. A dict whose
+keys are not all strings, or one of whose keys begins with `$`, is `{"$dict": [[key, value], ...]}`,
+so that no dict is ever taken for a tag. Types are compared exactly: a subclass of str, int, list,
+dict or tuple (namedtuple, Counter, IntEnum) is never flattened to its base.
+
+What no tag covers is asked for its own `copyreg` or `__reduce_ex__(4)` answer, the protocol
+behind pickle and copy, and that answer is written with names: `$reduce`. So numpy arrays,
+Decimal, UUID and most people's classes work; locks, sockets and generators refuse themselves.
+`codec.register` adds a tag for a type that has no good answer.
+
+Trust. Tagged forms are inert: to decode one runs no code of the user's. Dataclasses and
+exceptions are filled in without their constructor (which may also have changed, or wants
+arguments that nobody kept); an enum's member is looked up. `$reduce` and `$type` (registered)
+are running code. `decode(trusted=False)`, for rows of another user, refuses them before it looks
+at anything else, imports nothing, and takes care of the quieter calls too: `__hash__` of what is
+put into a set, `__iter__` and `__index__` of what is handed to OSError, `__del__` of what is made.
+
+Refused: values that contain themselves (an id could be written for what was seen before, as
+pickle's memo does, but then a text can no longer be read from the top down, nor by a person),
+and what is nested over 100 deep, which another process might not have the stack for. The same
+object in two places comes back as two. A refusal names the place: `args[2]['key']: <reason>`.
+
+Rejected: pickle and cloudpickle (code in the row), jsonpickle (imports and calls on reading),
+marshal (one version), repr and literal_eval (slow, and no dates).
+"""
+
+from __future__ import annotations
+
+from aque.codec.registry import register
+from aque.codec.text import parse, print_tree
+from aque.codec.walk import Reader, Writer, refuse, root
+from aque.errors import CodecError
+from aque.names import describe
+
+TYPE_CHECKING = False  # typing itself is slow to import
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["decode", "encode", "register"]
+
+
+def encode(value: object, path: str = "value") -> str:
+    """Return `value` as text. `path` is what a refusal calls it: `args[2]['key']: <reason>`.
+
+    Raises CodecError for what has no text form.
+    """
+    try:
+        return print_tree(Writer().write(value, root(path)))
+    except CodecError:
+        raise
+    except Exception as error:  # an object's own code, or the end of the stack
+        raise refuse(root(path), f"it cannot be encoded: {describe(error)}") from error
+
+
+def decode(text: str, trusted: bool = True) -> Any:
+    """Return the value that `text` stands for; CodecError if it stands for none.
+
+    With `trusted=False`, for text that another user wrote, nothing is imported and nothing of
+    the user's is called: a reduce form is refused before anything else is looked at.
+    """
+    try:
+        tree, has_tags = parse(text, trusted)
+        return Reader(trusted).read(tree) if has_tags else tree
+    except CodecError:
+        raise
+    except Exception as error:
+        raise CodecError(f"the value cannot be decoded: {describe(error)}") from error

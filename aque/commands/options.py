@@ -1,0 +1,157 @@
+"""Own the options and types that commands share."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+
+from aque.brokers.base import Broker
+from aque.errors import TaskNotFoundError, UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?|\.\d+)s?)?")
+_SIZE = re.compile(r"(\d+(?:\.\d*)?)([KMGT]?)B?", re.IGNORECASE)
+_SELECTOR = re.compile(r"\d+(-\d+)?|last|all")
+
+
+def broker_option(command: F) -> F:
+    return click.option(
+        "--broker",
+        metavar="URL",
+        help="The queue: sqlite:///path or a path. Else $AQUE_BROKER, else your own.",
+    )(command)
+
+
+def ids_argument(required: bool = True) -> Callable[[F], F]:
+    """Take task selectors: `7`, `3-9`, `1,4,8-10`, `last`, `all`."""
+    return click.argument("ids", nargs=-1, required=required, type=Selector(), metavar="IDS...")
+
+
+class Selector(click.ParamType):
+    """One word that selects tasks; `resolve` turns such words into ids."""
+
+    name = "ids"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        return check_selector(str(value))
+
+
+def check_selector(word: str) -> str:
+    """Return a selector as it is. Raises UsageError where it is none."""
+    for part in word.split(","):
+        if not _SELECTOR.fullmatch(part):
+            raise UsageError(f"{word!r} selects no tasks; write 7, 3-9, 1,4,8-10, last or all")
+    return word
+
+
+def resolve(broker: Broker, words: Iterable[str]) -> list[int]:
+    """Return the ids that selectors name, in their order, each once.
+
+    Raises TaskNotFoundError for an id that does not exist, or a range with nothing in it.
+    """
+    found: dict[int, None] = {}
+    for word in words:
+        for part in word.split(","):
+            found.update(dict.fromkeys(_resolve_part(broker, part)))
+    return list(found)
+
+
+def _resolve_part(broker: Broker, part: str) -> list[int]:
+    if part == "all":
+        return broker.existing(0, 2**63 - 1)
+    if part == "last":
+        last = broker.last_id()
+        ids = [] if last is None else [last]
+    else:
+        first, _, end = part.partition("-")
+        ids = broker.existing(_clamp(first), _clamp(end or first))
+    if not ids:
+        if part == "last":
+            raise TaskNotFoundError("there are no tasks; aque-submit echo hello makes a first one")
+        raise TaskNotFoundError(
+            f"there are no tasks {part}" if "-" in part else f"there is no task {part}"
+        )
+    return ids
+
+
+def _clamp(digits: str) -> int:
+    return min(int(digits[:20]), 2**63 - 1)
+
+
+class Duration(click.ParamType):
+    """`1d2h3m4.5s` or bare seconds, as float seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, (int, float)):
+            return float(value)
+        match = _DURATION.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is no duration; write 90, 1.5s, 10m or 1d2h3m4.5s")
+        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+class Size(click.ParamType):
+    """`4G` and the like, powers of 1024, as bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        return parse_size(value)
+
+
+def parse_size(value: int | str) -> int:
+    """Return a size in bytes. Raises UsageError for what is none."""
+    match = _SIZE.fullmatch(str(value))
+    if match is None:
+        raise UsageError(f"{value!r} is no size; write 4096, 512M or 4G")
+    power = " KMGT".index(match.group(2).upper() or " ")
+    return int(float(match.group(1)) * 1024**power)
+
+
+class Cpus(click.ParamType):
+    """A number of cpus; -N is one Nth of the machine."""
+
+    name = "cpus"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number of cpus; write 2, 0.5, or -4 for a quarter of all")
+        if number < 0:
+            cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+            return (cpus or os.cpu_count() or 1) / -number
+        if number != number or number == float("inf"):
+            self.fail(f"{value!r} is no number of cpus")
+        return number
+
+
+class Signal(click.ParamType):
+    """A signal by number or name, with or without SIG."""
+
+    name = "signal"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        number = signal_number(str(value))
+        if number is None:
+            self.fail(f"{value!r} is no signal; write 9, KILL or SIGKILL")
+        return number
+
+
+def signal_number(text: str) -> int | None:
+    if text.isdigit():
+        return int(text) if int(text) in signal.valid_signals() else None
+    name = text.upper()
+    try:
+        return signal.Signals[name if name.startswith("SIG") else "SIG" + name].value
+    except KeyError:
+        return None

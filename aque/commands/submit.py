@@ -1,0 +1,69 @@
+"""aque-submit: put a command into the queue."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from aque.commands import entry, options
+
+_WORDS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
+
+
+@click.command(context_settings=_WORDS)
+@options.broker_option
+@click.option("--name", help="What to call it, instead of the command itself.")
+@click.option("--priority", type=int, help="Larger goes first.  [default: 1000]")
+@click.option(
+    "-c", "--cpus", type=options.Cpus(),
+    help="How many cpus it takes; fractions allowed, -N is one Nth of the machine.  [default: 1]",
+)  # fmt: skip
+@click.option("--memory", type=options.Size(), metavar="SIZE", help="Memory to reserve, as 4G.")
+@click.option("--cwd", metavar="DIR", help="Where to run it.  [default: here]")
+@click.option("--env", "env", multiple=True, metavar="KEY=VALUE", help="Set in its environment.")
+@click.option("--clean-env", is_flag=True, help="Do not take over this environment.")
+@click.option("-s", "--shell", is_flag=True, help="COMMAND is a script for /bin/sh.")
+@click.option("--stdin", metavar="PATH", help="Its standard input; - stores this command's own.")
+@click.option("--stdout", metavar="PATH", help="Write its standard output there.")
+@click.option("--stderr", metavar="PATH", help="Write its standard error there.")
+@click.option(
+    "--after", multiple=True, type=options.Selector(), metavar="IDS",
+    help="Wait until these have succeeded.",
+)  # fmt: skip
+@click.option(
+    "--after-any", multiple=True, type=options.Selector(), metavar="IDS",
+    help="Wait until these have ended.",
+)  # fmt: skip
+@click.option("-w", "--watch", is_flag=True, help="Show its output, then exit as it did.")
+@click.option("--json", "as_json", is_flag=True, help="Print the task as JSON.")
+@click.option("--from", "source", metavar="FILE", help="Read tasks from FILE (- here), JSON each.")
+@click.argument("command", nargs=-1, metavar="[KEY=VALUE...] COMMAND [ARG...]")
+def submit(source: str | None, watch: bool, as_json: bool, **given: Any) -> int:
+    """Put COMMAND into the queue and print the task's id.
+
+    KEY=VALUE words before it set its environment, as env(1) does; the rest of the environment is
+    this one. When the id is printed, the task survives whatever happens.
+
+    \b
+    aque-submit sleep 10
+    aque-submit --after 1 -c 2 SCENE=shot7 render --frame 12
+    """
+    from aque.commands import submitting
+
+    request = submitting.Request(**given)
+    if source is not None:
+        return submitting.submit_many(request, source, as_json)
+    if not request.command:
+        raise click.UsageError("no command given")
+    return submitting.submit_one(request, watch, as_json)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return entry.run(submit, "aque-submit", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""aque: all the commands, as `aque submit` or by a link named `aque-submit`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+#: Command -> (module, what it does); loaded when it is asked for.
+COMMANDS = {
+    "init": ("aque.commands.init", "make a queue, or change its settings"),
+    "kill": ("aque.commands.kill", "end tasks"),
+    "output": ("aque.commands.output", "show what tasks have written"),
+    "retry": ("aque.commands.retry", "run ended tasks again"),
+    "rm": ("aque.commands.rm", "forget tasks"),
+    "status": ("aque.commands.status", "show tasks"),
+    "submit": ("aque.commands.submit", "put a command into the queue"),
+    "wait": ("aque.commands.wait", "wait until tasks have ended"),
+    "worker": ("aque.commands.worker", "run tasks"),
+    "xargs": ("aque.commands.xargs", "xargs, with a memory"),
+}
+_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    invoked = os.path.basename(sys.argv[0]).removeprefix("aque-")
+    if arguments is None and invoked in COMMANDS:
+        return _load(invoked)(words)
+    if words and words[0] in COMMANDS:
+        return _load(words[0])(words[1:])
+    if words[:1] == ["--version"]:
+        import aque
+
+        print(f"aque {aque.__version__}")
+        return 0
+    if not words or words[0] in ("--help", "-h"):
+        print(_help())
+        return 0
+    print(f"aque: no command {words[0]!r} (see aque --help)", file=sys.stderr)
+    return _USAGE
+
+
+def _load(name: str) -> Callable[[Sequence[str]], int]:
+    module = importlib.import_module(COMMANDS[name][0])
+    command: Callable[[Sequence[str]], int] = module.main
+    return command
+
+
+def _help() -> str:
+    lines = [f"  {name:<8}{summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Usage: aque COMMAND [ARG...]",
+            "",
+            "A durable job queue in one SQLite file. Each command is a program too: aque-submit.",
+            "",
+            *lines,
+            "",
+            "  aque submit echo hello",
+            "  aque worker --to-end",
+            "",
+            "aque COMMAND --help says more.",
+        ]
+    )

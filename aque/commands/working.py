@@ -1,0 +1,144 @@
+"""Own how aque-worker works: its plans, its log, its reload."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from aque import brokers, proctitle
+from aque.brokers.base import Broker
+from aque.task import End, Task
+from aque.worker import host, membership, reload
+from aque.worker.loop import Worker
+from aque.worker.membership import WORKER, Membership, Share
+from aque.worker.signals import Signals
+
+#: Tasks at a time for each cpu, where --slots does not say: bounds those that take no cpu.
+SLOTS_PER_CPU = 16
+
+log = logging.getLogger("aque.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    broker: str | None
+    cpus: float | None
+    memory: int | None
+    slots: int | None
+    name: str | None
+    grace: float | None
+    verbose: bool
+    quiet: bool
+    log_format: str
+
+
+class Plan:
+    """What aque-worker is for: any task, until none is left where `mode` says so."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+        self._worker: Worker | None = None
+        self.ends = 0
+
+    def attach(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def heed(self, number: int) -> bool:
+        return False
+
+    def advance(self) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+    def may_claim(self) -> bool:
+        assert self._worker is not None
+        return self._mode != "one" or not (self.ends or self._worker.crew.jobs)
+
+    def note_end(self, task: Task, end: End) -> None:
+        self.ends += 1
+
+    def is_over(self) -> bool:
+        assert self._worker is not None
+        if self._mode == "one":
+            return self.ends > 0 or self._worker.is_dry
+        return self._mode == "to-end" and self._worker.is_dry
+
+
+def work(signals: Signals, mode: str, options: Options) -> int:
+    """Run as a worker until the plan is over; a reload execs and comes back here anew."""
+    program = reload.this_program()
+    state = reload.take_state()
+    proctitle.set_title("aque-worker")
+    _log_to_stderr(options)
+    broker = brokers.from_url(options.broker, durable=False)
+    worker = _worker(broker, signals, options, state)
+    if mode == "one":
+        worker.change_slots(1)
+    plan = Plan(mode)
+    plan.attach(worker)
+    while True:
+        worker.run(plan)
+        if not worker.wants_reload or worker.is_draining:
+            break
+        _reload(worker, program)
+    worker.close()
+    broker.close()
+    return 0
+
+
+def _worker(
+    broker: Broker, signals: Signals, options: Options, state: dict[str, Any] | None
+) -> Worker:
+    here = host.this_host()
+    if state is not None:
+        share = Share(**state["share"])
+        worker = Worker(
+            broker, here, Membership(**state["membership"]), share, signals, options.grace
+        )
+        reload.resume(worker, state)
+        log.info("reloaded, with %d tasks running", len(worker.crew.jobs))
+        return worker
+    cpus = here.cpus if options.cpus is None else options.cpus
+    memory = here.memory if options.memory is None else options.memory
+    slots = options.slots or max(1, int(here.cpus * SLOTS_PER_CPU))
+    share = Share(cpus, memory, slots)
+    member = membership.join(broker, here, WORKER, options.name, share)
+    log.info("worker %d on %s: %g cpus", member.id, broker.to_url(), cpus)
+    return Worker(broker, here, member, share, signals, options.grace)
+
+
+def _reload(worker: Worker, program: reload.Program) -> None:
+    try:
+        reload.execute(worker, program)
+    except OSError as error:
+        log.error("cannot reload, the old code goes on: %s", error)
+        worker.wants_reload = False
+
+
+def _log_to_stderr(options: Options) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if options.log_format == "json" else _Text())
+    log.addHandler(handler)
+    log.propagate = False
+    log.setLevel(
+        logging.ERROR if options.quiet else logging.INFO if options.verbose else logging.WARNING
+    )
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        return f"{at} aque-worker: {record.getMessage()}"
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        level, text = record.levelname.lower(), record.getMessage()
+        return json.dumps({"at": at, "level": level, "logger": record.name, "message": text})

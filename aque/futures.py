@@ -1,0 +1,127 @@
+"""Own the future: a task by its id, anywhere, anytime; and waiting for several."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from aque import outcome, states, waiting
+from aque.task import Task
+
+if TYPE_CHECKING:
+    from aque.queue import Queue
+
+T = TypeVar("T")
+
+
+class Future(Generic[T]):
+    """A submitted task. Any process that can open its queue can make one from its id."""
+
+    def __init__(self, queue: Queue, id: int) -> None:
+        self.queue = queue
+        self.id = id
+
+    def __repr__(self) -> str:
+        return f"<aque.Future of task {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Future):
+            return NotImplemented
+        return self.id == other.id and self.queue.broker is other.queue.broker
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def task(self) -> Task:
+        """Return the task's record as it is now."""
+        return self.queue.broker.fetch([self.id])[0]
+
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.task().is_complete
+
+    def running(self) -> bool:
+        return self.task().status == states.RUNNING
+
+    def cancelled(self) -> bool:
+        return self.task().status == states.CANCELLED
+
+    def cancel(self) -> bool:
+        """Cancel the task if it has not started; whether it is cancelled now.
+
+        As in concurrent.futures a running task is left alone; `Queue.kill` ends that too.
+        """
+        return self.queue.cancel_waiting(self.id)
+
+    def wait(self, timeout: float | None = None) -> Task:
+        """Wait until it has ended. Raises TimeoutError when that takes more than `timeout` s."""
+        statuses = waiting.wait_complete(self.queue.broker, [self.id], timeout)
+        if statuses[self.id] not in states.COMPLETE_STATES:
+            raise FutureTimeoutError(f"task {self.id} is {statuses[self.id]} after {timeout} s")
+        return self.task()
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the end and return the task's value.
+
+        Raises what the task raised; TaskFailedError for a command that failed,
+        DependencyFailedError where it never ran because of another, CancelledError, or
+        TimeoutError. The result of a command is its exit status, 0, that of a group None.
+        """
+        task = self.wait(timeout)
+        error = outcome.exception(task)
+        if error is not None:
+            raise error
+        value: T = outcome.result(task)
+        return value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for the end and return what `result` would raise of the task; None on success.
+
+        Raises CancelledError for a cancelled task, as concurrent.futures does, or TimeoutError.
+        """
+        task = self.wait(timeout)
+        error = outcome.exception(task)
+        if error is not None and task.status == states.CANCELLED:
+            raise error
+        return error
+
+    def iter(self) -> Iterator[Future[Any]]:
+        """Yield the futures of all it depends on, children too, and its own: dependencies first."""
+        for id in self.queue.in_order([self.id]):
+            yield self if id == self.id else Future(self.queue, id)
+
+
+class Waited(NamedTuple):
+    """What `wait` returns, as in concurrent.futures."""
+
+    done: set[Future[Any]]
+    not_done: set[Future[Any]]
+
+
+def wait(
+    futures: Iterable[Future[Any]], timeout: float | None = None, any_one: bool = False
+) -> Waited:
+    """Wait until all futures of one queue are done, or with `any_one` one, or for `timeout` s."""
+    by_id = {future.id: future for future in futures}
+    if not by_id:
+        return Waited(set(), set())
+    broker = next(iter(by_id.values())).queue.broker
+    statuses = waiting.wait_complete(broker, list(by_id), timeout, any_one)
+    done = {by_id[id] for id, status in statuses.items() if status in states.COMPLETE_STATES}
+    return Waited(done, set(by_id.values()) - done)
+
+
+def as_completed(
+    futures: Iterable[Future[Any]], timeout: float | None = None
+) -> Iterator[Future[Any]]:
+    """Yield futures of one queue as they end. Raises TimeoutError after `timeout` seconds."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    left = set(futures)
+    while left:
+        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+        done, left = wait(left, remaining, any_one=True)
+        if not done:
+            raise FutureTimeoutError(f"{len(left)} tasks have not ended after {timeout} s")
+        yield from sorted(done, key=lambda future: future.id)

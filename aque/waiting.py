@@ -1,0 +1,91 @@
+"""Own waiting for tasks to end: on the bell, with a poll for whatever was not heard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from aque import bell, states
+from aque.brokers.base import Broker
+from aque.errors import TaskNotFoundError
+
+#: So many ids are asked for one by one; for more, all that changed is asked for.
+_FEW = 100
+#: Looks that may follow each other at once, and the seconds after which one more may.
+_BURST, _PACE = 10, 0.02
+
+
+class Pace:
+    """Lets a few looks through at once, and under a storm of rings one each 20 ms."""
+
+    def __init__(self) -> None:
+        self._credit = float(_BURST)
+        self._last = time.monotonic()
+
+    def keep(self) -> None:
+        now = time.monotonic()
+        self._credit = min(_BURST, self._credit + (now - self._last) / _PACE) - 1
+        self._last = now
+        if self._credit < 0:
+            time.sleep(-self._credit * _PACE)
+
+
+def wait_complete(
+    broker: Broker,
+    ids: Sequence[int],
+    timeout: float | None = None,
+    any_one: bool = False,
+    on_poll: Callable[[], object] | None = None,
+) -> dict[int, str]:
+    """Wait until all these tasks have ended, or with `any_one` one of them; return all statuses.
+
+    After `timeout` seconds return them as they are. `on_poll` is called at the begin and about each
+    second. Raises TaskNotFoundError for a task that does not exist or is removed meanwhile.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    listener = broker.listen(bell.DONE)
+    watch = _Watch(broker, ids)
+    pace = Pace()
+    poll_at = 0.0
+    try:
+        while True:
+            now = time.monotonic()
+            if on_poll is not None and now >= poll_at:
+                poll_at = now + bell.POLL
+                on_poll()
+            if watch.look() and (any_one or not watch.unfinished):
+                return watch.statuses
+            if deadline is not None and time.monotonic() >= deadline:
+                return watch.statuses
+            listener.wait(None if deadline is None else deadline - time.monotonic())
+            pace.keep()
+    finally:
+        listener.close()
+
+
+class _Watch:
+    """The statuses of some tasks, kept up to date by looking at what changed."""
+
+    def __init__(self, broker: Broker, ids: Sequence[int]) -> None:
+        self._broker = broker
+        self._number: int | None = None
+        self.unfinished = set(ids)
+        self.statuses: dict[int, str] = {}
+
+    def look(self) -> bool:
+        """Look again; say whether any has ended."""
+        if self._number is None or len(self.unfinished) <= _FEW:
+            self._number = self._broker.changes().number
+            changed = self._broker.statuses(sorted(self.unfinished))
+            gone = self.unfinished - changed.keys()
+        else:
+            changes = self._broker.changes(self._number)
+            self._number = changes.number
+            changed = {id: changes.statuses[id] for id in self.unfinished & changes.statuses.keys()}
+            gone = self.unfinished & set(changes.removed)
+        for id in sorted(gone):
+            raise TaskNotFoundError(f"there is no task {id}")
+        self.statuses.update(changed)
+        ended = {id for id, status in changed.items() if status in states.COMPLETE_STATES}
+        self.unfinished -= ended
+        return len(self.unfinished) < len(self.statuses) or not self.statuses

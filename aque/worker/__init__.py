@@ -1,0 +1,1 @@
+"""What runs tasks: one thread, one loop, one blocking call."""

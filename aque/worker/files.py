@@ -1,0 +1,65 @@
+"""Own the descriptors that a job starts with, and that none of them stays open by mistake."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+
+from aque.task import Task
+
+#: What `task.stdin` says when the input is stored with the task itself.
+STORED = "-"
+
+
+class Descriptors:
+    """Descriptors to be closed at the end of a `with`, but for those kept."""
+
+    def __init__(self) -> None:
+        self._opened: list[int] = []
+
+    def __enter__(self) -> Descriptors:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        for descriptor in self._opened:
+            os.close(descriptor)
+
+    def open(self, path: str, flags: int) -> int:
+        return self._add(os.open(path, flags | os.O_CLOEXEC | os.O_NOCTTY, 0o666))
+
+    def pipe(self) -> tuple[int, int]:
+        """Make a pipe; its reading end does not wait."""
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        return self._add(read), self._add(write)
+
+    def temporary(self, content: bytes) -> int:
+        """Open an unlinked file with this content."""
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            file.seek(0)
+            return self._add(os.dup(file.fileno()))
+
+    def keep(self, descriptors: Iterable[int]) -> None:
+        kept = set(descriptors)
+        self._opened = [descriptor for descriptor in self._opened if descriptor not in kept]
+
+    def _add(self, descriptor: int) -> int:
+        self._opened.append(descriptor)
+        return descriptor
+
+
+def outputs(task: Task, opened: Descriptors) -> tuple[int, int, dict[str, int]]:
+    """Open a command's stdout and stderr; return them, and by name the pipes to read them from."""
+    incoming: dict[str, int] = {}
+    theirs: dict[str, int] = {}
+    by_path: dict[str, int] = {}
+    for name, path in (("stdout", task.stdout), ("stderr", task.stderr)):
+        if path is None:
+            incoming[name], theirs[name] = opened.pipe()
+            continue
+        if path not in by_path:
+            by_path[path] = opened.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        theirs[name] = by_path[path]
+    return theirs["stdout"], theirs["stderr"], incoming

@@ -1,0 +1,122 @@
+"""Own one running attempt: its process, its output, its way to an end."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from aque import states
+from aque.brokers.base import Request
+from aque.task import End, Start, Task
+from aque.worker import processes
+from aque.worker.output import Stream
+from aque.worker.usage import Usage
+
+
+@dataclass(slots=True)
+class Job:
+    """A claimed task at work. `own_session` tells whether its process leads a session."""
+
+    task: Task
+    pid: int
+    slot: int
+    own_session: bool
+    streams: list[Stream] = field(default_factory=list)
+    #: A runner stays when its job ends, and its pipes with it.
+    is_python: bool = False
+    is_start_recorded: bool = False
+    started: float = field(default_factory=time.monotonic)
+    cancel_signal: int | None = None
+    is_stopping: bool = False
+    kill_at: float | None = None
+    wait_status: int | None = None
+    usage: Usage | None = None
+    drain_until: float | None = None
+
+    @property
+    def is_drained(self) -> bool:
+        return not any(stream.is_open for stream in self.streams)
+
+    def handle(self, request: Request, now: float) -> None:
+        """Pass on a signal; with a grace, begin to end the job. `now` is monotonic."""
+        if request.attempt != self.task.attempt:
+            return
+        if request.grace is None:
+            self.send(request.signal)
+        elif request.signal != self.cancel_signal:
+            self.cancel_signal = request.signal
+            self.end_by(request.signal, now + request.grace)
+
+    def stop(self, now: float, grace: float) -> None:
+        """Begin to end the job, so that its task can be requeued."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            self.end_by(signal.SIGTERM, now + grace)
+
+    def end_by(self, number: int, kill_at: float) -> None:
+        self.kill_at = kill_at if self.kill_at is None else min(kill_at, self.kill_at)
+        self.send(number)
+        self.send(signal.SIGCONT)  # a stopped process would take no other signal but KILL
+
+    def kill(self) -> None:
+        self.kill_at = None
+        self.send(signal.SIGKILL)
+
+    def send(self, number: int) -> None:
+        """Signal all the job's processes."""
+        processes.send(self._processes(), number)
+
+    def _processes(self) -> Iterable[processes.Process]:
+        family = processes.descendants(self.pid)
+        if self.own_session:
+            known = {process.pid for process in family}
+            family += [p for p in processes.of_session(self.pid) if p.pid not in known]
+        return family
+
+    def start_record(self) -> Start:
+        started = processes.start_time(self.pid)
+        session = self.pid if self.own_session else None
+        return Start(self.task.id, self.task.attempt, self.pid, started, session)
+
+    def end(self, now: float) -> End:
+        """Say how the attempt ended, from the status that wait4 gave. `now` is Unix seconds."""
+        assert self.wait_status is not None
+        code, number = _split(self.wait_status)
+        error = _describe(code, number)
+        status = states.SUCCESS if error is None else states.ERROR
+        if self.cancel_signal is not None:
+            status, error = states.CANCELLED, "killed"
+        elif self.is_stopping:
+            status, error = states.PENDING, "its worker was stopped"
+        usage = self.usage or Usage()
+        return End(
+            self.task.id, self.task.attempt, status, now,
+            exit_status=code, exit_signal=number, error=error,
+            result="0" if status == states.SUCCESS and not self.is_python else None,
+            user_time=usage.user_time, system_time=usage.system_time, max_rss=usage.max_rss,
+        )  # fmt: skip
+
+
+def failed_start(task: Task, status: int, reason: str, now: float) -> End:
+    """Say that a task could not be started at all; `status` is what a shell would give."""
+    return End(task.id, task.attempt, states.ERROR, now, exit_status=status, error=reason)
+
+
+def _split(wait_status: int) -> tuple[int | None, int | None]:
+    number = wait_status & 0x7F
+    return (None, number) if number else (wait_status >> 8 & 0xFF, None)
+
+
+def _describe(code: int | None, number: int | None) -> str | None:
+    if number is not None:
+        return f"ended by {signal_name(number)}"
+    return f"ended with exit status {code}" if code else None
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,299 @@
+"""Own the worker: one thread, one loop, one blocking call.
+
+Each turn notes what ended, passes on signals, records and claims in one transaction, starts what it
+claimed, and waits: for an end, output, a signal, a bell, or the next deadline. What it has to tell
+the queue is kept until a transaction took it, so a full disk or a lock held for long delays a
+worker and loses nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from aque import bell
+from aque.brokers.base import Broker, Claim
+from aque.errors import BrokerError
+from aque.schedule.choose import Claimant, chooser
+from aque.schedule.resources import Resources
+from aque.task import End, Report, Task
+from aque.worker import recovery
+from aque.worker.crew import Crew
+from aque.worker.host import Host
+from aque.worker.membership import XARGS, Membership, Share
+from aque.worker.signals import Signals
+
+#: Seconds until output and the start of a process are recorded when nothing else is.
+RECORD_DELAY = 0.1
+#: Seconds from a transaction that failed to the next.
+_RETRY_DELAY = 1.0
+
+log = logging.getLogger("aque.worker")
+
+
+class Plan(Protocol):
+    """What a worker is for. Each method is called by the loop, in its own thread."""
+
+    def heed(self, number: int) -> bool:
+        """Whether the plan dealt with this signal itself."""
+
+    def advance(self) -> None:
+        """Do what is to be done each turn, before the claim."""
+
+    def check(self) -> None:
+        """Look whether somebody wants something; called when a bell says so and at each poll."""
+
+    def may_claim(self) -> bool:
+        """Whether there is a use for one more task."""
+
+    def note_end(self, task: Task, end: End) -> None:
+        """Hear of an end that the queue has recorded."""
+
+    def is_over(self) -> bool:
+        """Whether the worker is to end once it is idle."""
+
+
+class Worker:
+    """Runs tasks of one queue, as its plan says, until that is over or a signal ends it.
+
+    `grace` is how many seconds a first TERM lets running tasks go on; None is as long as they need.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        here: Host,
+        membership: Membership,
+        share: Share,
+        signals: Signals,
+        grace: float | None = None,
+    ) -> None:
+        self.broker = broker
+        self.here = here
+        self.membership = membership
+        self.share = share
+        self.signals = signals
+        self.grace = grace
+        self.selector = selectors.DefaultSelector()
+        self.settings: Mapping[str, float] = broker.settings()
+        marks = {"AQUE_BROKER": broker.to_url(), recovery.MARK: membership.token}
+        foreground = membership.kind == XARGS
+        self.crew = Crew(broker, self.selector, marks, int(share.cpus) or 1, foreground)
+        self.listener = broker.listen(bell.READY, bell.SIGNAL)
+        self.is_draining = False
+        self.is_stopping = False
+        self.wants_reload = False
+        #: After a claim: whether it left nothing that is ready or will be due.
+        self.is_dry = False
+        self._drain_until: float | None = None
+        self._look_at = 0.0
+        self._check_at = 0.0
+        self._poll_at = 0.0
+        self._retry_at = 0.0
+        self._output_since: float | None = None
+        self._listen()
+        broker.register_worker(self)
+
+    # The loop
+
+    def run(self, plan: Plan) -> None:
+        """Run until the plan is over or a signal ends it; return early to reload."""
+        while True:
+            self.crew.note_ended()
+            self._heed_signals(plan)
+            self._pass_requests(plan)
+            plan.advance()
+            self._record_and_claim(plan)
+            if self._is_over(plan) or self._is_ready_to_reload():
+                return
+            self._wait()
+
+    def wake_for_work(self) -> None:
+        """Look for work at once; from any thread of this process."""
+        self._look_at = 0.0
+        self.signals.wake()
+
+    def look_again(self) -> None:
+        """Look for work in this turn: the plan has made some."""
+        self._look_at = 0.0
+
+    def stop(self) -> None:
+        """Start nothing new, end what runs, and have it requeued."""
+        self.is_draining = True
+        self.is_stopping = True
+        self.crew.stop(self.settings["grace"])
+
+    def drain(self) -> None:
+        """Start nothing new, and let what runs go on for the grace."""
+        self.is_draining = True
+        if self.grace is not None:
+            self._drain_until = time.monotonic() + self.grace
+
+    def close(self) -> None:
+        """Leave the queue; nothing may be running."""
+        self.crew.close()
+        self.listener.close()
+        self.membership.leave(self.broker)
+
+    # Its sentences
+
+    def _heed_signals(self, plan: Plan) -> None:
+        for number in self.signals.take():
+            if number != signal.SIGCHLD and not plan.heed(number):
+                self._heed(number)
+        if self._drain_until is not None and time.monotonic() >= self._drain_until:
+            self._drain_until = None
+            self.stop()
+
+    def _heed(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self.wants_reload = True
+        elif number in (signal.SIGTERM, signal.SIGINT) and not self.is_draining:
+            log.info("stopping: %d tasks are running; again to requeue them", len(self.crew.jobs))
+            self.drain()
+        elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            log.info("stopping %d tasks; they will be requeued", len(self.crew.jobs))
+            self.stop()
+        elif number in (signal.SIGUSR1, signal.SIGUSR2):
+            step = 1 if number == signal.SIGUSR1 else -1
+            self.change_slots(self.share.slots + step)
+        elif number == signal.SIGTSTP:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def change_slots(self, slots: int) -> None:
+        """Run at most so many tasks at a time, and at least one."""
+        self.share = Share(self.share.cpus, self.share.memory, max(1, slots))
+        self._look_at = 0.0
+        log.info("%d slots", self.share.slots)
+
+    def _pass_requests(self, plan: Plan) -> None:
+        now = time.monotonic()
+        self.crew.kill_overdue()
+        is_poll = now >= self._poll_at
+        if is_poll:
+            self._poll_at = now + self.listener.interval
+            self._look_at = 0.0
+        if not is_poll and now < self._check_at:
+            return
+        self._check_at = float("inf")
+        try:
+            if is_poll:
+                recovery.recover(self.broker, self.here)
+            if self.crew.jobs:
+                self.crew.handle(self.broker.requests(self.membership.id))
+            plan.check()
+        except BrokerError as error:
+            self._postpone(error)
+
+    def _record_and_claim(self, plan: Plan) -> None:
+        now = time.monotonic()
+        wants_work = self._wants_work(now) and plan.may_claim()
+        is_due = bool(self.crew.ends) or self._record_at() <= now
+        if now < self._retry_at or not (wants_work or is_due):
+            return
+        crew = self.crew
+        report = Report(tuple(crew.ends), crew.starts(now - RECORD_DELAY), tuple(crew.output))
+        try:
+            if wants_work:
+                claim = self.broker.claim(self.membership.id, chooser(self._claimant()), report)
+            else:
+                self.broker.record(report)
+                claim = None
+        except BrokerError as error:
+            self._postpone(error)
+            return
+        self._note_recorded(report, plan)
+        if claim is not None:
+            self._start(claim)
+
+    def _start(self, claim: Claim) -> None:
+        self.is_dry = not claim.tasks and claim.next_due_at is None
+        self._look_at = float("inf")
+        if claim.next_due_at is not None:
+            self._look_at = time.monotonic() + max(0.0, claim.next_due_at - time.time())
+        for task in claim.tasks:
+            log.info("task %d starts", task.id)
+            self.crew.start(task)
+
+    def _wait(self) -> None:
+        if self.crew.ends and time.monotonic() >= self._retry_at:
+            timeout: float | None = 0.0
+        else:
+            timeout = max(0.0, self._next_deadline() - time.monotonic())
+        for key, _ in self.selector.select(timeout):
+            key.data()
+
+    # What they rest on
+
+    def _note_recorded(self, report: Report, plan: Plan) -> None:
+        crew = self.crew
+        del crew.ends[: len(report.ends)]
+        del crew.output[: len(report.output)]
+        self._output_since = None
+        for start in report.starts:
+            crew.note_recorded(start)
+        for end in report.ends:
+            log.info("task %d: %s%s", end.id, end.status, f" ({end.error})" if end.error else "")
+            plan.note_end(crew.take_ended(end), end)
+            self._look_at = 0.0
+
+    def _postpone(self, error: BrokerError) -> None:
+        log.error("%s; trying again", error)
+        self._retry_at = time.monotonic() + _RETRY_DELAY
+        self._check_at = self._retry_at
+
+    def _wants_work(self, now: float) -> bool:
+        if self.is_draining or self.wants_reload:
+            return False
+        return now >= self._look_at and len(self.crew.jobs) < self.share.slots
+
+    def _claimant(self) -> Claimant:
+        free = Resources(self.share.cpus, self.share.memory, self.share.slots)
+        for job in self.crew.jobs.values():
+            free = Resources(
+                free.cpus - job.task.cpus, free.memory - job.task.memory, free.slots - 1
+            )
+        host = Resources(self.here.cpus, self.here.memory, 0)
+        member = self.membership
+        return Claimant(member.id, member.user, member.kind == XARGS, free, host)
+
+    def _record_at(self) -> float:
+        if self.crew.output and self._output_since is None:
+            self._output_since = time.monotonic()
+        starts = self.crew.first_unrecorded()
+        first = min(t for t in (self._output_since, starts, float("inf")) if t is not None)
+        return first + RECORD_DELAY
+
+    def _next_deadline(self) -> float:
+        times = [self._poll_at, self._check_at, self._record_at()]
+        if len(self.crew.jobs) < self.share.slots and not self.is_draining:
+            times.append(self._look_at)
+        for deadline in (self.crew.next_deadline(), self._drain_until):
+            if deadline is not None:
+                times.append(deadline)
+        return max(min(times), self._retry_at)
+
+    def _is_over(self, plan: Plan) -> bool:
+        is_idle = not self.crew.jobs and not self.crew.ends and not self.crew.output
+        return is_idle and (self.is_draining or plan.is_over())
+
+    def _is_ready_to_reload(self) -> bool:
+        is_recorded = not self.crew.ends and not self.crew.output
+        return self.wants_reload and is_recorded and not self.crew.is_draining
+
+    def _listen(self) -> None:
+        self.selector.register(self.signals.fileno(), selectors.EVENT_READ, lambda: None)
+        if self.listener.fileno() >= 0:
+            self.selector.register(self.listener.fileno(), selectors.EVENT_READ, self._hear_bells)
+
+    def _hear_bells(self) -> None:
+        rung = self.listener.drain()
+        if bell.READY in rung:
+            self._look_at = 0.0
+        if bell.SIGNAL in rung:
+            self._check_at = 0.0

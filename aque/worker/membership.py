@@ -1,0 +1,57 @@
+"""Own a worker's place in the queue: its record, and the lock that says it lives."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from dataclasses import dataclass
+
+from aque import trust
+from aque.brokers.base import Broker
+from aque.task import WorkerRecord
+from aque.worker import host, processes
+from aque.worker.host import Host
+
+WORKER = "worker"
+XARGS = "xargs"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What of its host a worker may use: cpus, bytes of memory, and tasks at a time."""
+
+    cpus: float
+    memory: int
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """An enlisted worker. `life` is the descriptor of its lock."""
+
+    id: int
+    token: str
+    kind: str
+    user: str
+    life: int
+
+    def leave(self, broker: Broker) -> None:
+        """Say that this worker has ended, all it ran being finished or requeued."""
+        broker.dismiss(self.id)
+        host.release_life(broker, self.token, self.life)
+
+
+def join(broker: Broker, here: Host, kind: str, name: str | None, share: Share) -> Membership:
+    """Enlist this process as a worker."""
+    token = secrets.token_hex(16)
+    life = host.hold_life(broker, token)  # before the record: whoever reads it finds it alive
+    pid = os.getpid()
+    user = trust.user_name()
+    record = WorkerRecord(
+        id=0, token=token, kind=kind, name=name or f"{here.name}:{pid}", host=here.name,
+        machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace, pid=pid,
+        pid_started=processes.start_time(pid), user=user, cpus=share.cpus, memory=share.memory,
+        slots=share.slots, started_at=time.time(),
+    )  # fmt: skip
+    return Membership(broker.enlist(record), token, kind, user, life)

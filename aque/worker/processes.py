@@ -1,0 +1,135 @@
+"""Own the system's table of processes: who descends from whom, and how to end them.
+
+A pid alone says little, since it is used again: a process is (pid, start time). On Linux /proc is
+read, elsewhere psutil is asked; the start time is in the system's own units and only compared.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_KILL_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    pid: int
+    parent: int
+    session: int
+    started: int
+    is_zombie: bool
+
+
+def find(pid: int) -> Process | None:
+    """Return the process of this pid, a zombie too; None when there is none."""
+    if sys.platform != "linux":
+        return _find_elsewhere(pid)
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name, in parentheses, may hold anything, so count from its end (proc(5)).
+    fields = text[text.rindex(b")") + 2 :].split()
+    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in b"ZX")
+
+
+def start_time(pid: int) -> int | None:
+    process = find(pid)
+    return None if process is None else process.started
+
+
+def everything() -> Iterator[Process]:
+    for pid in _pids():
+        process = find(pid)
+        if process is not None:
+            yield process
+
+
+def of_session(session: int) -> list[Process]:
+    return [p for p in everything() if p.session == session and not p.is_zombie]
+
+
+def descendants(pid: int) -> list[Process]:
+    """Return a process and all that descend from it, children after their parents."""
+    children: dict[int, list[Process]] = {}
+    for process in everything():
+        children.setdefault(process.parent, []).append(process)
+    first = find(pid)
+    found = [] if first is None else [first]
+    for process in found:
+        found.extend(children.get(process.pid, ()))
+    return [process for process in found if not process.is_zombie]
+
+
+def marked(variable: str, value: str) -> list[Process]:
+    """Return the processes that were started with `variable=value` in their environment."""
+    mark = f"{variable}={value}".encode()
+    return [p for p in everything() if not p.is_zombie and mark in _environ(p.pid)]
+
+
+def send(processes: Iterable[Process], number: int) -> None:
+    """Signal those that are still the same processes."""
+    for process in processes:
+        if start_time(process.pid) == process.started:
+            try:
+                os.kill(process.pid, number)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+
+def kill_and_wait(processes: list[Process]) -> bool:
+    """Kill these and wait until they have gone; False if one has not after 5 s."""
+    send(processes, signal.SIGKILL)
+    deadline = time.monotonic() + _KILL_TIMEOUT
+    while any(_is_running(process) for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def _is_running(process: Process) -> bool:
+    now = find(process.pid)
+    return now is not None and now.started == process.started and not now.is_zombie
+
+
+def _pids() -> Iterator[int]:
+    if sys.platform == "linux":
+        yield from (int(name) for name in os.listdir("/proc") if name.isdigit())
+        return
+    import psutil
+
+    yield from psutil.pids()
+
+
+def _environ(pid: int) -> list[bytes]:
+    if sys.platform == "linux":
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                return file.read().split(b"\0")
+        except OSError:
+            return []
+    import psutil
+
+    try:
+        return [f"{k}={v}".encode() for k, v in psutil.Process(pid).environ().items()]
+    except psutil.Error:
+        return []
+
+
+def _find_elsewhere(pid: int) -> Process | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        started = int(process.create_time() * 1000)
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return Process(pid, process.ppid(), os.getsid(pid), started, zombie)
+    except (psutil.Error, OSError):
+        return None

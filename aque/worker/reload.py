@@ -1,0 +1,138 @@
+"""Own the hot reload: the worker execs its own program, same pid, and its jobs never notice.
+
+The ids of what runs are in the queue; what only the process knows (descriptors, how far a stream
+was read, whom it was about to kill) is a small JSON in an unlinked temporary file, whose descriptor
+the new program finds in its environment. Pipes, the lock that says the worker lives and that file
+are inherited. Signals are blocked before the exec and unblocked once the new handlers stand, so
+each is noted by the old program or by the new. Idle runners are let go, since they hold old code;
+a busy one is retired when its task has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aque.worker.crew import Crew
+from aque.worker.job import Job
+from aque.worker.loop import Worker
+from aque.worker.runners import Runner
+
+#: Names the descriptor of the state in the environment of the program that is exec'd.
+STATE = "AQUE_RELOAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How this process was started, to be started so again."""
+
+    directory: str
+    arguments: tuple[str, ...]
+
+    def execute(self, environ: dict[str, str]) -> None:
+        """Become this program. Raises OSError, and goes on, where it cannot be executed."""
+        os.chdir(self.directory)
+        os.execve(self.arguments[0], self.arguments, environ)
+
+
+def this_program() -> Program:
+    """Find out how to start this process again; to be called before anything changes directory.
+
+    The script itself is executed where it can be, so that the kernel names the process after it.
+    """
+    script = os.path.abspath(sys.argv[0])
+    if os.access(script, os.X_OK):
+        return Program(os.getcwd(), (script, *sys.argv[1:]))
+    original = [script if argument == sys.argv[0] else argument for argument in sys.orig_argv[1:]]
+    return Program(os.getcwd(), (sys.executable, *original))
+
+
+def take_state() -> dict[str, Any] | None:
+    """Return what the program before us left, once; None at a first start."""
+    descriptor = os.environ.pop(STATE, None)
+    if descriptor is None:
+        return None
+    with open(int(descriptor), "rb") as file:
+        file.seek(0)
+        state: dict[str, Any] = json.load(file)
+    return state
+
+
+def execute(worker: Worker, program: Program) -> None:
+    """Exec the worker's program. Returns only where that failed: then the old code goes on."""
+    inherited = [worker.membership.life, *_descriptors(worker.crew)]
+    worker.crew.dismiss_idle_runners()
+    state = {
+        "membership": asdict(worker.membership),
+        "share": asdict(worker.share),
+        "is_draining": worker.is_draining,
+        "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
+    }
+    worker.signals.block()
+    worker.broker.close()
+    with tempfile.TemporaryFile() as file:
+        file.write(json.dumps(state).encode())
+        file.flush()
+        inherited.append(file.fileno())
+        _set_inheritable(inherited, True)
+        try:
+            program.execute({**os.environ, STATE: str(file.fileno())})
+        except OSError:
+            _set_inheritable(inherited, False)
+            worker.signals.install()
+            raise
+
+
+def resume(worker: Worker, state: dict[str, Any]) -> None:
+    """Give the new program's worker the jobs of the old one's."""
+    worker.is_draining = state["is_draining"]
+    jobs = state["jobs"]
+    tasks = worker.broker.fetch([job["task"] for job in jobs])
+    for task, saved in zip(tasks, jobs):
+        runner = saved.pop("runner")
+        streams = saved.pop("streams")
+        saved["task"] = task
+        job = Job(**saved)
+        for name, descriptor, offset, is_open in streams:
+            job.streams.append(worker.crew.resume_stream(task, name, descriptor, offset, is_open))
+        worker.crew.adopt(job, None if runner is None else _runner(runner))
+
+
+def _descriptors(crew: Crew) -> Iterable[int]:
+    for job in crew.jobs.values():
+        runner = crew.runner_of(job)
+        if runner is not None:
+            yield from (runner.requests, runner.answers, runner.stdout, runner.stderr)
+        else:
+            yield from (stream.descriptor for stream in job.streams)
+
+
+def _job_state(crew: Crew, job: Job) -> dict[str, Any]:
+    kept = "pid slot own_session is_python is_start_recorded cancel_signal is_stopping kill_at"
+    state: dict[str, Any] = {name: getattr(job, name) for name in kept.split()}
+    state["task"] = job.task.id
+    state["streams"] = [(s.name, s.descriptor, s.offset, s.is_open) for s in job.streams]
+    runner = crew.runner_of(job)
+    state["runner"] = None
+    if runner is not None:
+        names = "key pid requests answers stdout stderr"
+        state["runner"] = {name: getattr(runner, name) for name in names.split()}
+        state["runner"]["buffer"] = runner.buffer.decode()
+    return state
+
+
+def _runner(saved: dict[str, Any]) -> Runner:
+    """Make the runner again; it holds the old code, so this task is its last."""
+    saved["buffer"] = bytearray(saved["buffer"].encode())
+    saved["key"] = tuple(saved["key"])
+    return Runner(**saved, is_retired=True)
+
+
+def _set_inheritable(descriptors: Iterable[int], inheritable: bool) -> None:
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, inheritable)

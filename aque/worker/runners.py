@@ -1,0 +1,162 @@
+"""Own the aque-runner processes of a worker: warm, one task at a time each.
+
+A Python task in a process of its own would pay 20 ms and more for the interpreter and its imports,
+so runners stay. Tasks of one runner share its modules, hence one per (interpreter, environment,
+import path), and never two tasks at once. Its pipes stay too: the worker reads them until EAGAIN
+after each answer, by which all that the task wrote has arrived (fresh pipes for each task halve the
+rate). A runner is not used again once its task left threads or children behind, or was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aque import states
+from aque.task import End, Task
+from aque.worker import runner
+from aque.worker.spawn import Spawner
+
+Key = tuple[str, "int | None", "str | None"]
+
+
+@dataclass(slots=True)
+class Runner:
+    """One runner process: `requests` is written to; the others are read, without waiting."""
+
+    key: Key
+    pid: int
+    requests: int
+    answers: int
+    stdout: int
+    stderr: int
+    is_retired: bool = False
+    buffer: bytearray = field(default_factory=bytearray)
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Raises OSError when the runner is gone."""
+        data = json.dumps(request).encode() + b"\n"
+        while data:
+            data = data[os.write(self.requests, data) :]
+
+    def read_answer(self) -> dict[str, Any] | None:
+        """Return the answer when all of it is there."""
+        while not self.buffer.endswith(b"\n"):
+            try:
+                data = os.read(self.answers, 65536)
+            except BlockingIOError:
+                return None
+            if not data:
+                return None
+            self.buffer += data
+        answer: dict[str, Any] = json.loads(self.buffer)
+        self.buffer.clear()
+        return answer
+
+    def close(self) -> None:
+        """Close our ends; an idle runner then exits."""
+        for descriptor in (self.requests, self.answers, self.stdout, self.stderr):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.requests = self.answers = self.stdout = self.stderr = -1
+
+
+class Runners:
+    """The idle runners, the most recently used last."""
+
+    def __init__(self, spawner: Spawner, most: int) -> None:
+        self._spawner = spawner
+        self._most = most
+        self._idle: list[Runner] = []
+
+    def take(self, task: Task, environ: Mapping[str, str]) -> Runner:
+        """Return a runner for this task, a new one where none is idle. Raises OSError."""
+        key = (task.interpreter or sys.executable, task.environment, task.import_path)
+        for runner_ in reversed(self._idle):
+            if runner_.key == key:
+                self._idle.remove(runner_)
+                return runner_
+        return self._start(key, environ)
+
+    def give_back(self, used: Runner) -> None:
+        if used.is_retired:
+            used.close()
+            return
+        self._idle.append(used)
+        while len(self._idle) > self._most:
+            self._idle.pop(0).close()
+
+    def forget(self, pid: int) -> None:
+        """Drop an idle runner that has died."""
+        for runner_ in self._idle:
+            if runner_.pid == pid:
+                self._idle.remove(runner_)
+                runner_.close()
+                return
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def _start(self, key: Key, environ: Mapping[str, str]) -> Runner:
+        pipes = [_pipe() for _ in range(4)]
+        (requests, to_runner), *incoming = pipes
+        (from_runner, answers), (out, stdout), (err, stderr) = incoming
+        package = os.path.dirname(os.path.dirname(os.path.abspath(runner.__file__)))
+        command = [key[0], "-c", runner.BOOT, package]
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        theirs = {0: null, 1: stdout, 2: stderr, runner.REQUESTS: requests, runner.ANSWERS: answers}
+        try:
+            pid = self._spawner.spawn(command, environ, theirs, own_session=True)
+        except BaseException:
+            for descriptor in (to_runner, from_runner, out, err):
+                os.close(descriptor)
+            raise
+        finally:
+            for descriptor in theirs.values():
+                os.close(descriptor)
+        for descriptor in (from_runner, out, err):
+            os.set_blocking(descriptor, False)
+        return Runner(key, pid, to_runner, from_runner, out, err)
+
+
+def request_for(task: Task, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a runner must know of a task; `environ` is what differs from its own."""
+    return {
+        "id": task.id,
+        "pattern": task.pattern,
+        "func": task.func,
+        "args": task.args,
+        "kwargs": task.kwargs,
+        "cwd": task.cwd,
+        "umask": task.umask,
+        "import_path": task.import_path,
+        "stdin": task.stdin,
+        "environ": dict(environ),
+    }
+
+
+def end_of(task: Task, answer: Mapping[str, Any], now: float) -> End:
+    """Return the end that a runner's answer tells of."""
+    status = answer["status"]
+    return End(
+        task.id, task.attempt, status if status in states.COMPLETE_STATES else states.ERROR, now,
+        exit_status=answer.get("exit_status"), result=answer.get("result"),
+        exception=answer.get("exception"), error=answer.get("error"),
+        user_time=answer.get("user_time"), system_time=answer.get("system_time"),
+        max_rss=answer.get("max_rss"),
+    )  # fmt: skip
+
+
+def _pipe() -> tuple[int, int]:
+    """Make a pipe whose ends lie above those that a runner's own are put on."""
+    ends = os.pipe()
+    high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return high[0], high[1]

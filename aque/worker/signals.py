@@ -1,0 +1,69 @@
+"""Own the signals of a long-lived command: handlers note them, and wake its one blocking call.
+
+Handlers stand before anything else is imported, since a HUP that comes while Python starts would
+end the process. Over an exec the noted signals are blocked by the one who execs and unblocked
+here, once the handlers stand, so none is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+NOTED = (
+    signal.SIGCHLD,  # first: an end that comes meanwhile must not be missed
+    signal.SIGHUP,
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTSTP,
+)
+
+
+class Signals:
+    """What has come since the last `take`. `fileno` becomes readable when something has."""
+
+    def __init__(self) -> None:
+        self._noted: list[int] = []
+        self._readable, self._writable = os.pipe()
+        for descriptor in (self._readable, self._writable):
+            os.set_blocking(descriptor, False)
+
+    def install(self) -> None:
+        """Begin to note. Only the main thread can."""
+        signal.set_wakeup_fd(self._writable, warn_on_full_buffer=False)
+        for number in NOTED:
+            signal.signal(number, self._note)
+            signal.siginterrupt(number, False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, NOTED)
+
+    def fileno(self) -> int:
+        return self._readable
+
+    def wake(self) -> None:
+        """Wake the loop without a signal, from any thread."""
+        try:
+            os.write(self._writable, b"\0")
+        except BlockingIOError:
+            pass  # it is being woken already
+
+    def take(self) -> list[int]:
+        """Return the signals noted, in the order they came, and forget them."""
+        try:
+            while os.read(self._readable, 4096):
+                pass
+        except BlockingIOError:
+            pass
+        noted = self._noted[:]
+        del self._noted[: len(noted)]
+        return noted
+
+    def block(self) -> None:
+        """Hold signals back until `install` in the program that is exec'd next."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, NOTED)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._noted.append(number)

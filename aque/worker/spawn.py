@@ -1,0 +1,95 @@
+"""Own how a command is started: as directly as the system can.
+
+os.posix_spawn uses vfork and costs a tenth of a fork; what it cannot do in the child (change the
+directory, set the umask) is done here just before, which one thread allows. The program is found
+here, once for each PATH and name, since posix_spawnp would search the worker's own PATH.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Mapping, Sequence
+
+#: Reset in the child: the worker handles or ignores them.
+_DEFAULTS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+_FOUND_MOST = 1000
+
+
+class Spawner:
+    """Starts commands; remembers the directory and umask it left, and the programs it found."""
+
+    def __init__(self) -> None:
+        self._directory: str | None = None
+        self._umask: int | None = None
+        self._found: dict[tuple[str, str], str] = {}
+
+    def enter(self, directory: str | None, umask: int | None) -> None:
+        """Have the next command start there. Raises OSError if the directory cannot be entered."""
+        if directory is not None and directory != self._directory:
+            self._directory = None
+            os.chdir(directory)
+            self._directory = directory
+        if umask is not None and umask != self._umask:
+            os.umask(umask)
+            self._umask = umask
+
+    def spawn(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        descriptors: Mapping[int, int],
+        own_session: bool,
+    ) -> int:
+        """Start a command and return its pid.
+
+        `descriptors` maps those of the child (0, 1, 2 and more) to ours. With `own_session` it
+        leads a session and process group of its own. Raises OSError when it cannot be executed.
+        """
+        actions = [(os.POSIX_SPAWN_DUP2, ours, its) for its, ours in descriptors.items()]
+        program = self._find(command[0], environ.get("PATH", os.defpath))
+
+        def start(path: str, arguments: list[str]) -> int:
+            return os.posix_spawn(
+                path, arguments, environ, file_actions=actions,
+                setsid=own_session, setsigmask=(), setsigdef=_DEFAULTS,
+            )  # fmt: skip
+
+        try:
+            return start(program, list(command))
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+        return start("/bin/sh", ["sh", program, *command[1:]])  # no #!: as execvp does
+
+    def _find(self, name: str, path: str) -> str:
+        if "/" in name:
+            return name
+        found = self._found.get((path, name))
+        if found is None or not os.access(found, os.X_OK):
+            found = find_program(name, path)
+            if os.path.isabs(found):  # another means another file in another directory
+                if len(self._found) >= _FOUND_MOST:
+                    self._found.clear()
+                self._found[path, name] = found
+        return found
+
+
+def find_program(name: str, path: str) -> str:
+    """Find a program as execvp does. Raises FileNotFoundError or PermissionError."""
+    refused = False
+    for directory in path.split(os.pathsep):
+        candidate = os.path.join(directory or ".", name)
+        if os.path.isfile(candidate):
+            if os.access(candidate, os.X_OK):
+                return candidate
+            refused = True
+    if refused:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+
+
+def exit_status_of(error: OSError) -> int:
+    """Return the status a shell gives a command that cannot be started."""
+    return 127 if isinstance(error, FileNotFoundError) else 126

@@ -1,0 +1,37 @@
+"""Own what a finished process has used, as the kernel counted it."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+#: ru_maxrss is in KiB on Linux and in bytes on macOS (getrusage(2) of each).
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Seconds of cpu and bytes of memory at the peak."""
+
+    user_time: float | None = None
+    system_time: float | None = None
+    max_rss: int | None = None
+
+
+def of(rusage: Any) -> Usage:
+    """Return the usage that getrusage reported of a process itself."""
+    return Usage(rusage.ru_utime, rusage.ru_stime, rusage.ru_maxrss * _RSS_UNIT)
+
+
+def of_child(rusage: Any) -> Usage:
+    """Return the usage that wait4 reported of a child we spawned.
+
+    Until its exec a vforked child has our memory, and the kernel counts that among its peaks: a
+    peak that is no larger than our own says nothing, and is left out.
+    """
+    usage = of(rusage)
+    if rusage.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+        return replace(usage, max_rss=None)
+    return usage
