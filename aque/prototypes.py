@@ -132,7 +132,14 @@ def make(
 def surroundings() -> dict[str, Any]:
     """Return what a task takes over from this process: directory, environment and umask."""
     environ = {key: value for key, value in os.environ.items() if key not in JOB_VARIABLES}
-    return {"cwd": os.getcwd(), "environ": environ, "umask": _umask()}
+    return {"cwd": _directory(), "environ": environ, "umask": _umask()}
+
+
+def _directory() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed, or is out of reach
+        return None
 
 
 def _requirements(fields: Mapping[str, Any], parent: Reference | None) -> Requirements | None:

@@ -16,10 +16,16 @@ T = TypeVar("T")
 
 
 class Queue:
-    """A queue of tasks: a broker, or the URL or path of one; by default the user's own."""
+    """A queue of tasks: a broker, or the URL or path of one; by default the user's own.
 
-    def __init__(self, broker: Broker | str | None = None) -> None:
-        self.broker = broker if isinstance(broker, Broker) else brokers.from_url(broker)
+    Where there is none it is made, unless `create` is false. Raises BrokerError, or TrustError
+    for somebody else's.
+    """
+
+    def __init__(self, broker: Broker | str | None = None, *, create: bool = True) -> None:
+        if not isinstance(broker, Broker):
+            broker = brokers.from_url(broker, create=create)
+        self.broker: Broker = broker
 
     # Submit
 

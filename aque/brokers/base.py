@@ -67,6 +67,20 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """The tasks that meet all that is said here; what is not said asks nothing.
+
+    `statuses` are those wanted. With `ended_since`, Unix seconds, a task must not have ended, or
+    have then or later. With `ids` it must be one of these.
+    """
+
+    conditions: Sequence[Condition] = ()
+    statuses: Sequence[str] = ()
+    ended_since: float | None = None
+    ids: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
 class Edge:
     """`task` waits for `dependency`, in the way of `kind`."""
 
@@ -138,6 +152,10 @@ class Broker(ABC):
     def set_settings(self, values: Mapping[str, float]) -> None:
         """Change settings. Raises UsageError for a key that does not exist."""
 
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget all tasks and workers; the settings stay, and no id is used again."""
+
     # Putting in
 
     @abstractmethod
@@ -168,6 +186,14 @@ class Broker(ABC):
         limit: int | None = None,
     ) -> list[Task]:
         """Return the tasks that meet all conditions, by id."""
+
+    @abstractmethod
+    def select(self, selection: Selection, limit: int | None = None) -> list[Task]:
+        """Return the selected tasks by id; with `limit` as many, what runs and the newest first."""
+
+    @abstractmethod
+    def count(self, selection: Selection) -> int:
+        """Return how many tasks are selected."""
 
     @abstractmethod
     def existing(self, first: int, last: int) -> list[int]:
@@ -202,11 +228,28 @@ class Broker(ABC):
         """Return the first `limit` children of a task, only those of these statuses if given."""
 
     @abstractmethod
-    def roots(self, ended_since: float, limit: int, user: str | None) -> tuple[list[Task], int]:
-        """Return the newest tasks that nothing stands above, and how many there are in all.
+    def count_dependencies(self, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+        """Return for each of these tasks the number by status of what it waits for.
 
-        Above a task are its parent and its dependents. Counted are those that have not ended,
-        or have at `ended_since` or later; with `user` only that user's.
+        Children are not counted here.
+        """
+
+    @abstractmethod
+    def dependencies(self, id: int, limit: int, statuses: Sequence[str] = ()) -> list[Task]:
+        """Return the first `limit` tasks that a task waits for, only of these statuses if given.
+
+        Children are left out here.
+        """
+
+    @abstractmethod
+    def roots(
+        self, ended_since: float, limit: int | None, user: str | None
+    ) -> tuple[list[Task], int]:
+        """Return the tasks that none of them stands above, and how many there are in all.
+
+        Above a task are its parent and its dependents. Looked at are those that have not ended, or
+        have at `ended_since` or later; with `user` only that user's. First comes what runs (groups
+        run while they wait), then what waits, then what has ended, each the newest first.
         """
 
     @abstractmethod

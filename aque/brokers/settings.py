@@ -17,6 +17,8 @@ SETTINGS = {
     "output-inline": (65536, "bytes of a stream and attempt kept in the queue; the rest in a file"),
     "output-limit": (1 << 30, "bytes of a stream and attempt that are kept"),
 }
+#: Those that are bytes.
+SIZES = frozenset({"output-inline", "output-limit"})
 DEFAULTS: Mapping[str, float] = {name: float(default) for name, (default, _) in SETTINGS.items()}
 
 

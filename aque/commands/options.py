@@ -6,12 +6,15 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from aque.brokers.base import Broker
 from aque.errors import TaskNotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from aque.queue import Queue
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,6 +85,23 @@ def _resolve_part(broker: Broker, part: str) -> list[int]:
 
 def _clamp(digits: str) -> int:
     return min(int(digits[:20]), 2**63 - 1)
+
+
+def open_queue(url: str | None) -> Queue:
+    """Open a queue to look at or steer. One that was named must be there; our own is made."""
+    from aque.queue import Queue
+
+    is_named = bool(url or os.environ.get("AQUE_BROKER"))
+    return Queue(url, create=not is_named)
+
+
+def recovery(queue: Queue) -> Callable[[], object]:
+    """Return what to call while waiting, so that a dead worker's tasks do not wait for ever."""
+    from aque.worker import host
+    from aque.worker.recovery import recover
+
+    here = host.this_host()
+    return lambda: recover(queue.broker, here)
 
 
 class Duration(click.ParamType):

@@ -60,6 +60,9 @@ class Plan:
         assert self._worker is not None
         return self._mode != "one" or not (self.ends or self._worker.crew.jobs)
 
+    def note_start(self, task: Task) -> None:
+        pass
+
     def note_end(self, task: Task, end: End) -> None:
         self.ends += 1
 
@@ -98,9 +101,8 @@ def _worker(
     here = host.this_host()
     if state is not None:
         share = Share(**state["share"])
-        worker = Worker(
-            broker, here, Membership(**state["membership"]), share, signals, options.grace
-        )
+        member = Membership(**state["membership"], here=here, share=share)
+        worker = Worker(broker, member, signals, options.grace)
         reload.resume(worker, state)
         log.info("reloaded, with %d tasks running", len(worker.crew.jobs))
         return worker
@@ -110,7 +112,7 @@ def _worker(
     share = Share(cpus, memory, slots)
     member = membership.join(broker, here, WORKER, options.name, share)
     log.info("worker %d on %s: %g cpus", member.id, broker.to_url(), cpus)
-    return Worker(broker, here, member, share, signals, options.grace)
+    return Worker(broker, member, signals, options.grace)
 
 
 def _reload(worker: Worker, program: reload.Program) -> None:

@@ -13,6 +13,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,11 +32,23 @@ from aque.worker.spawn import Spawner, exit_status_of
 DRAIN = 2.0
 
 
-class Crew:
-    """The jobs of one worker. `marks` is what each job's environment is told besides the task's.
+@dataclass(frozen=True, slots=True)
+class Foreground:
+    """Jobs stay in our session and process group and share our output, as xargs' children do.
 
-    In the `foreground` jobs stay in our session and share our output, as the children of xargs do.
+    They also share our standard input if it is `stdin_kept`, and ignore the signals that are
+    `ignored` (by nohup, say). `slot_variable` is told the slot, from 0. A queue that is `private`
+    and short-lived is not theirs to submit to.
     """
+
+    stdin_kept: bool = False
+    ignored: frozenset[int] = frozenset()
+    slot_variable: str | None = None
+    private: bool = False
+
+
+class Crew:
+    """The jobs of one worker. `marks` is what each job's environment is told besides the task's."""
 
     def __init__(
         self,
@@ -43,13 +56,15 @@ class Crew:
         selector: selectors.BaseSelector,
         marks: Mapping[str, str],
         cpus: int,
-        foreground: bool = False,
+        foreground: Foreground | None = None,
     ) -> None:
         self._broker = broker
         self._selector = selector
         self._marks = dict(marks)
         self._foreground = foreground
-        self._spawner = Spawner()
+        if foreground is not None and foreground.private:
+            del self._marks["AQUE_BROKER"]
+        self._spawner = Spawner(foreground.ignored if foreground else frozenset())
         self._runners = Runners(self._spawner, cpus)
         self._settings = broker.settings()
         self._environs: dict[int | None, dict[str, str]] = {}
@@ -82,6 +97,8 @@ class Crew:
             "AQUE_SLOT": str(slot),
             "AQUE_CPUS": f"{task.cpus:g}",
         }
+        if self._foreground is not None and self._foreground.slot_variable:
+            own[self._foreground.slot_variable] = str(slot - 1)
         if task.pattern == "shell":
             job = self._start_command(task, {**environ, **own}, slot)
         else:
@@ -94,21 +111,22 @@ class Crew:
         command = shell.argument_list(_values(task.args, ()), _values(task.kwargs, {}))
         self._spawner.enter(task.cwd, task.umask)
         with files.Descriptors() as opened:
-            theirs = {0: self._stdin(task, opened)}
+            theirs = self._stdin(task, opened)
             incoming: dict[str, int] = {}
-            if not self._foreground:
+            is_own = self._foreground is None
+            if is_own:
                 theirs[1], theirs[2], incoming = files.outputs(task, opened)
-            pid = self._spawner.spawn(command, environ, theirs, not self._foreground)
+            pid = self._spawner.spawn(command, environ, theirs, is_own)
             opened.keep(incoming.values())
         streams = [self._stream(task, name, fd) for name, fd in incoming.items()]
-        return Job(task, pid, slot, not self._foreground, streams)
+        return Job(task, pid, slot, is_own, streams)
 
-    def _stdin(self, task: Task, opened: files.Descriptors) -> int:
-        if task.stdin is None:
-            return self._null
+    def _stdin(self, task: Task, opened: files.Descriptors) -> dict[int, int]:
         if task.stdin == files.STORED:
-            return opened.temporary(self._broker.stdin_value(task.id) or b"")
-        return opened.open(task.stdin, os.O_RDONLY)
+            return {0: opened.temporary(self._broker.stdin_value(task.id) or b"")}
+        if task.stdin is not None:
+            return {0: opened.open(task.stdin, os.O_RDONLY)}
+        return {} if self._foreground and self._foreground.stdin_kept else {0: self._null}
 
     def _start_call(
         self, task: Task, environ: dict[str, str], own: dict[str, str], slot: int
@@ -246,6 +264,13 @@ class Crew:
         for job in self.jobs.values():
             if job.kill_at is not None and job.kill_at <= now:
                 job.kill()
+
+    def cancel(self, number: int, grace: float) -> None:
+        """Signal all jobs, and kill them after the grace; they end as cancelled."""
+        requests = [
+            Request(job.task.id, job.task.attempt, number, grace) for job in self.jobs.values()
+        ]
+        self.handle(requests)
 
     def stop(self, grace: float) -> None:
         for job in self.jobs.values():

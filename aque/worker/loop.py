@@ -23,8 +23,7 @@ from aque.schedule.choose import Claimant, chooser
 from aque.schedule.resources import Resources
 from aque.task import End, Report, Task
 from aque.worker import recovery
-from aque.worker.crew import Crew
-from aque.worker.host import Host
+from aque.worker.crew import Crew, Foreground
 from aque.worker.membership import XARGS, Membership, Share
 from aque.worker.signals import Signals
 
@@ -52,7 +51,10 @@ class Plan(Protocol):
         """Whether there is a use for one more task."""
 
     def note_end(self, task: Task, end: End) -> None:
-        """Hear of an end that the queue has recorded."""
+        """Hear of an end, before anything else is claimed; it is yet to be recorded."""
+
+    def note_start(self, task: Task) -> None:
+        """Hear of a task that is about to be started."""
 
     def is_over(self) -> bool:
         """Whether the worker is to end once it is idle."""
@@ -67,23 +69,21 @@ class Worker:
     def __init__(
         self,
         broker: Broker,
-        here: Host,
         membership: Membership,
-        share: Share,
         signals: Signals,
         grace: float | None = None,
+        foreground: Foreground | None = None,
     ) -> None:
         self.broker = broker
-        self.here = here
+        self.here = membership.here
         self.membership = membership
-        self.share = share
+        self.share = membership.share
         self.signals = signals
         self.grace = grace
         self.selector = selectors.DefaultSelector()
         self.settings: Mapping[str, float] = broker.settings()
         marks = {"AQUE_BROKER": broker.to_url(), recovery.MARK: membership.token}
-        foreground = membership.kind == XARGS
-        self.crew = Crew(broker, self.selector, marks, int(share.cpus) or 1, foreground)
+        self.crew = Crew(broker, self.selector, marks, int(self.share.cpus) or 1, foreground)
         self.listener = broker.listen(bell.READY, bell.SIGNAL)
         self.is_draining = False
         self.is_stopping = False
@@ -96,6 +96,7 @@ class Worker:
         self._poll_at = 0.0
         self._retry_at = 0.0
         self._output_since: float | None = None
+        self._noted_ends = 0
         self._listen()
         broker.register_worker(self)
 
@@ -105,6 +106,7 @@ class Worker:
         """Run until the plan is over or a signal ends it; return early to reload."""
         while True:
             self.crew.note_ended()
+            self._note_ends(plan)
             self._heed_signals(plan)
             self._pass_requests(plan)
             plan.advance()
@@ -141,6 +143,12 @@ class Worker:
         self.membership.leave(self.broker)
 
     # Its sentences
+
+    def _note_ends(self, plan: Plan) -> None:
+        for end in self.crew.ends[self._noted_ends :]:
+            plan.note_end(self.crew.take_ended(end), end)
+            self._look_at = 0.0
+        self._noted_ends = len(self.crew.ends)
 
     def _heed_signals(self, plan: Plan) -> None:
         for number in self.signals.take():
@@ -209,15 +217,16 @@ class Worker:
             return
         self._note_recorded(report, plan)
         if claim is not None:
-            self._start(claim)
+            self._start(claim, plan)
 
-    def _start(self, claim: Claim) -> None:
+    def _start(self, claim: Claim, plan: Plan) -> None:
         self.is_dry = not claim.tasks and claim.next_due_at is None
         self._look_at = float("inf")
         if claim.next_due_at is not None:
             self._look_at = time.monotonic() + max(0.0, claim.next_due_at - time.time())
         for task in claim.tasks:
             log.info("task %d starts", task.id)
+            plan.note_start(task)
             self.crew.start(task)
 
     def _wait(self) -> None:
@@ -239,8 +248,7 @@ class Worker:
             crew.note_recorded(start)
         for end in report.ends:
             log.info("task %d: %s%s", end.id, end.status, f" ({end.error})" if end.error else "")
-            plan.note_end(crew.take_ended(end), end)
-            self._look_at = 0.0
+        self._noted_ends -= len(report.ends)
 
     def _postpone(self, error: BrokerError) -> None:
         log.error("%s; trying again", error)

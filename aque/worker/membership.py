@@ -28,13 +28,15 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """An enlisted worker. `life` is the descriptor of its lock."""
+    """An enlisted worker and its host. `life` is the descriptor of its lock."""
 
     id: int
     token: str
     kind: str
     user: str
     life: int
+    here: Host
+    share: Share
 
     def leave(self, broker: Broker) -> None:
         """Say that this worker has ended, all it ran being finished or requeued."""
@@ -54,4 +56,4 @@ def join(broker: Broker, here: Host, kind: str, name: str | None, share: Share) 
         pid_started=processes.start_time(pid), user=user, cpus=share.cpus, memory=share.memory,
         slots=share.slots, started_at=time.time(),
     )  # fmt: skip
-    return Membership(broker.enlist(record), token, kind, user, life)
+    return Membership(broker.enlist(record), token, kind, user, life, here, share)

@@ -67,8 +67,11 @@ def execute(worker: Worker, program: Program) -> None:
     """Exec the worker's program. Returns only where that failed: then the old code goes on."""
     inherited = [worker.membership.life, *_descriptors(worker.crew)]
     worker.crew.dismiss_idle_runners()
+    member = worker.membership
     state = {
-        "membership": asdict(worker.membership),
+        "membership": {
+            key: getattr(member, key) for key in ("id", "token", "kind", "user", "life")
+        },
         "share": asdict(worker.share),
         "is_draining": worker.is_draining,
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],

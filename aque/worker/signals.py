@@ -32,13 +32,21 @@ class Signals:
         for descriptor in (self._readable, self._writable):
             os.set_blocking(descriptor, False)
 
-    def install(self) -> None:
-        """Begin to note. Only the main thread can."""
+    def install(self, keep_ignored: bool = False) -> frozenset[int]:
+        """Begin to note; only the main thread can.
+
+        With `keep_ignored` signals that whoever started us had ignored stay so, and are returned.
+        """
         signal.set_wakeup_fd(self._writable, warn_on_full_buffer=False)
+        ignored = set()
         for number in NOTED:
+            if keep_ignored and signal.getsignal(number) == signal.SIG_IGN:
+                ignored.add(int(number))
+                continue
             signal.signal(number, self._note)
             signal.siginterrupt(number, False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, NOTED)
+        return frozenset(ignored)
 
     def fileno(self) -> int:
         return self._readable

@@ -20,8 +20,9 @@ _FOUND_MOST = 1000
 class Spawner:
     """Starts commands; remembers the directory and umask it left, and the programs it found."""
 
-    def __init__(self) -> None:
-        self._directory: str | None = None
+    def __init__(self, ignored: frozenset[int] = frozenset()) -> None:
+        self._defaults = [number for number in _DEFAULTS if number not in ignored]
+        self._directory = _here()
         self._umask: int | None = None
         self._found: dict[tuple[str, str], str] = {}
 
@@ -53,7 +54,7 @@ class Spawner:
         def start(path: str, arguments: list[str]) -> int:
             return os.posix_spawn(
                 path, arguments, environ, file_actions=actions,
-                setsid=own_session, setsigmask=(), setsigdef=_DEFAULTS,
+                setsid=own_session, setsigmask=(), setsigdef=self._defaults,
             )  # fmt: skip
 
         try:
@@ -74,6 +75,13 @@ class Spawner:
                     self._found.clear()
                 self._found[path, name] = found
         return found
+
+
+def _here() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed, or is out of reach
+        return None
 
 
 def find_program(name: str, path: str) -> str:

@@ -18,6 +18,7 @@ from aque.brokers.base import (
     Condition,
     Edge,
     Request,
+    Selection,
 )
 from aque.brokers.sqlite import beside, claim, create, finish, look, steer
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
@@ -91,6 +92,10 @@ class SQLiteBroker(Broker):
         with self._write() as tx:
             tx.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", list(values.items()))
 
+    def reset(self) -> None:
+        with self._write() as tx:
+            steer.reset(tx)
+
     # Putting in
 
     def create(self, prototypes: Sequence[Prototype]) -> list[int]:
@@ -114,6 +119,13 @@ class SQLiteBroker(Broker):
         limit: int | None = None,
     ) -> list[Task]:
         return look.search(self._database.read, conditions, newest_first, limit)
+
+    def select(self, selection: Selection, limit: int | None = None) -> list[Task]:
+        with self._database.snapshot():
+            return look.select(self._database.read, selection, limit)
+
+    def count(self, selection: Selection) -> int:
+        return look.count(self._database.read, selection)
 
     def existing(self, first: int, last: int) -> list[int]:
         sql = "SELECT id FROM task WHERE id BETWEEN ? AND ? ORDER BY id"
@@ -147,7 +159,15 @@ class SQLiteBroker(Broker):
     def children(self, parent: int, limit: int, statuses: Sequence[str] = ()) -> list[Task]:
         return look.children(self._database.read, parent, limit, statuses)
 
-    def roots(self, ended_since: float, limit: int, user: str | None) -> tuple[list[Task], int]:
+    def count_dependencies(self, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+        return look.count_dependencies(self._database.read, ids)
+
+    def dependencies(self, id: int, limit: int, statuses: Sequence[str] = ()) -> list[Task]:
+        return look.dependencies(self._database.read, id, limit, statuses)
+
+    def roots(
+        self, ended_since: float, limit: int | None, user: str | None
+    ) -> tuple[list[Task], int]:
         with self._database.snapshot():
             return look.roots(self._database.read, ended_since, limit, user)
 

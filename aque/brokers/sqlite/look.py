@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aque import task
-from aque.brokers.base import Condition, Edge
+from aque.brokers.base import Condition, Edge, Selection
 from aque.brokers.sqlite.connection import Row, placeholders
 from aque.errors import TaskNotFoundError, UsageError
 from aque.task import Task
@@ -24,11 +25,19 @@ _JOIN = "JOIN requirements AS r ON r.id = t.requirements"
 _OPERATORS = {"=": "IS", "!=": "IS NOT", "~": "GLOB", "<": "<", ">": ">"}
 _BATCH = 500  # SQLite before 3.32 takes 999 bound values
 
-_UNFINISHED = "('creating', 'pending', 'paused', 'running')"
-_SHOWN_ROOT = f"""
-(t.status IN {_UNFINISHED} OR t.ended_at >= ?) AND t.parent IS NULL
-AND NOT EXISTS (SELECT 1 FROM dependency AS d WHERE d.dependency = t.id)
+# A task that has ended has ended_at, by a CHECK of the schema.
+_SHOWN = "(t.ended_at IS NULL OR t.ended_at >= ?)"
+_BELOW = """
+EXISTS (
+    SELECT 1 FROM dependency AS d JOIN task AS t ON t.id = d.task
+    {join} WHERE d.dependency = root.id AND {shown}
+)
 """
+#: What is of most interest has the highest: what runs, then what waits, then what has ended.
+_RANK = """
+(t.status = 'running' OR (t.pattern IS NULL AND t.ended_at IS NULL)) * 2 + (t.ended_at IS NULL)
+"""
+_WAITED_FOR = "SELECT dependency FROM dependency WHERE task = ? AND kind <> 'child'"
 
 
 def fetch(rows: Rows, ids: Sequence[int]) -> list[Task]:
@@ -46,26 +55,45 @@ def fetch(rows: Rows, ids: Sequence[int]) -> list[Task]:
 def search(
     rows: Rows, conditions: Sequence[Condition], newest_first: bool, limit: int | None
 ) -> list[Task]:
-    terms, values = ["1"], []
-    for condition in conditions:
-        if condition.key not in COLUMNS:
-            raise UsageError(f"a task has no key {condition.key!r}; see aque-status --help")
-        terms.append(f"{COLUMNS[condition.key]} {_OPERATORS[condition.operator]} ?")
-        values.append(condition.value)
+    where, values = _where(Selection(conditions))
     order = "DESC" if newest_first else "ASC"
-    sql = f"{_SELECT} {_JOIN} WHERE {' AND '.join(terms)} ORDER BY t.id {order} LIMIT ?"
+    sql = f"{_SELECT} {_JOIN} WHERE {where} ORDER BY t.id {order} LIMIT ?"
     found = rows(sql, [*values, -1 if limit is None else limit])
     return [task.from_row(row) for row in found]
 
 
-def roots(rows: Rows, ended_since: float, limit: int, user: str | None) -> tuple[list[Task], int]:
-    mine, values = "", [ended_since]
+def select(rows: Rows, selection: Selection, limit: int | None) -> list[Task]:
+    found: list[Row] = []
+    most = -1 if limit is None else limit
+    for batch in _parts(selection):
+        where, values = _where(batch)
+        sql = f"SELECT {_RANK} AS rank, t.id FROM task AS t {_JOIN} WHERE {where}"
+        found += rows(f"{sql} ORDER BY rank DESC, t.id DESC LIMIT ?", [*values, most])
+    found.sort(reverse=True)
+    return fetch(rows, sorted(id for _, id in found[:limit]))
+
+
+def count(rows: Rows, selection: Selection) -> int:
+    total = 0
+    for batch in _parts(selection):
+        where, values = _where(batch)
+        ((number,),) = rows(f"SELECT count(*) FROM task AS t {_JOIN} WHERE {where}", values)
+        total += number
+    return total
+
+
+def roots(
+    rows: Rows, ended_since: float, limit: int | None, user: str | None
+) -> tuple[list[Task], int]:
+    join, values = "", [ended_since]
     if user is not None:
-        mine, values = 'AND r."user" = ?', [ended_since, user]  # type: ignore[list-item]
-    where = f"{_JOIN} WHERE {_SHOWN_ROOT} {mine}"
-    ((count,),) = rows(f"SELECT count(*) FROM task AS t {where}", values)
-    found = rows(f"{_SELECT} {where} ORDER BY t.id DESC LIMIT ?", [*values, limit])
-    return [task.from_row(row) for row in found], count
+        join, values = f'{_JOIN} AND r."user" = ?', [user, ended_since]  # type: ignore[list-item]
+    below = _BELOW.format(join=join, shown=_SHOWN)
+    where = f"FROM task AS t {join} WHERE {_SHOWN} AND NOT {below.replace('root.id', 't.id')}"
+    ((total,),) = rows(f"SELECT count(*) {where}", values * 2)
+    sql = f"SELECT t.id {where} ORDER BY {_RANK} DESC, t.id DESC LIMIT ?"
+    found = rows(sql, [*values, *values, -1 if limit is None else limit])
+    return fetch(rows, [id for (id,) in found]), total
 
 
 def statuses(rows: Rows, ids: Sequence[int]) -> dict[int, str]:
@@ -97,11 +125,57 @@ def count_children(rows: Rows, ids: Sequence[int]) -> dict[int, dict[str, int]]:
 
 
 def children(rows: Rows, parent: int, limit: int, wanted: Sequence[str]) -> list[Task]:
-    where, values = "WHERE t.parent = ?", [parent, *wanted]
+    return _first(rows, "t.parent = ?", parent, limit, wanted)
+
+
+def count_dependencies(rows: Rows, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    counts: dict[int, dict[str, int]] = {}
+    for batch in _batches(ids):
+        sql = f"""
+        SELECT d.task, t.status, count(DISTINCT t.id)
+        FROM dependency AS d JOIN task AS t ON t.id = d.dependency
+        WHERE d.task IN ({placeholders(batch)}) AND d.kind <> 'child' GROUP BY d.task, t.status
+        """
+        for id, status, number in rows(sql, batch):
+            counts.setdefault(id, {})[status] = number
+    return counts
+
+
+def dependencies(rows: Rows, id: int, limit: int, wanted: Sequence[str]) -> list[Task]:
+    return _first(rows, f"t.id IN ({_WAITED_FOR})", id, limit, wanted)
+
+
+def _first(rows: Rows, where: str, value: int, limit: int, wanted: Sequence[str]) -> list[Task]:
     if wanted:
         where += f" AND t.status IN ({placeholders(wanted)})"
-    found = rows(f"{_SELECT} {_JOIN} {where} ORDER BY t.id LIMIT ?", [*values, limit])
-    return [task.from_row(row) for row in found]
+    sql = f"{_SELECT} {_JOIN} WHERE {where} ORDER BY t.id LIMIT ?"
+    return [task.from_row(row) for row in rows(sql, [value, *wanted, limit])]
+
+
+def _parts(selection: Selection) -> Iterator[Selection]:
+    """Split a selection of many ids into ones that SQLite can bind."""
+    if selection.ids is None:
+        yield selection
+        return
+    for batch in _batches(selection.ids):
+        yield replace(selection, ids=batch)
+
+
+def _where(selection: Selection) -> tuple[str, list[Any]]:
+    terms, values = ["1"], []
+    for condition in selection.conditions:
+        if condition.key not in COLUMNS:
+            raise UsageError(f"a task has no key {condition.key!r}; see aque-status --help")
+        terms.append(f"{COLUMNS[condition.key]} {_OPERATORS[condition.operator]} ?")
+        values.append(condition.value)
+    for column, wanted in (("t.status", selection.statuses), ("t.id", selection.ids)):
+        if wanted:
+            terms.append(f"{column} IN ({placeholders(wanted)})")
+            values.extend(wanted)
+    if selection.ended_since is not None:
+        terms.append(_SHOWN)
+        values.append(selection.ended_since)
+    return " AND ".join(terms), values
 
 
 def _batches(ids: Sequence[int]) -> list[list[Any]]:

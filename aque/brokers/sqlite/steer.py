@@ -137,6 +137,14 @@ def remove(tx: Transaction, ids: Sequence[int]) -> list[tuple[int, int, str]]:
     return files
 
 
+def reset(tx: Transaction) -> None:
+    """Empty all tables but the settings and the sequence."""
+    tables = "removed signal output attempt dependency task worker environment requirements"
+    for table in tables.split():
+        tx.execute(f"DELETE FROM {table}")
+    tx.next_changed()
+
+
 def _status(tx: Transaction, id: int) -> str:
     ((status,),) = tx.rows("SELECT status FROM task WHERE id = ?", (id,))
     return str(status)

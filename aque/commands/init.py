@@ -1,0 +1,62 @@
+"""aque-init: make a queue, or change its settings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from aque.commands import entry, options
+
+
+@click.command()
+@options.broker_option
+@click.option("--reset", is_flag=True, help="Forget all tasks; refused while workers run.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
+@click.option("--settings", is_flag=True, help="List the settings.")
+def init(broker: str | None, reset: bool, changes: Sequence[str], settings: bool) -> int:
+    """Make a queue, or bring an old one up to date, and print its URL.
+
+    Your own queue is made when it is first used; this is for others, and for settings.
+
+    \b
+    aque-init --broker /projects/film/queue.db
+    aque-init --set poll=0.2 --set keep-success=1d
+    """
+    from aque.errors import StateError
+    from aque.queue import Queue
+
+    values = dict(_setting(change) for change in changes)
+    queue = Queue(broker)
+    if reset:
+        if queue.broker.workers():
+            raise StateError("workers are running; end them first (aque-status --workers)")
+        queue.broker.reset()
+    if values:
+        queue.broker.set_settings(values)
+    if settings:
+        for key, value in queue.broker.settings().items():
+            print(f"{key}={value:g}")
+    elif not values:
+        print(queue.broker.to_url())
+    return 0
+
+
+def _setting(text: str) -> tuple[str, float]:
+    from aque.brokers import settings
+
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise click.UsageError(f"{text!r} is not KEY=VALUE")
+    if key in settings.SIZES:
+        return key, float(options.parse_size(value))
+    return key, options.Duration().convert(value, None, None)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return entry.run(init, "aque-init", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""aque-kill: end tasks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from aque.commands import entry, options
+
+
+@click.command()
+@options.broker_option
+@click.option(
+    "-s", "--signal", "number", type=options.Signal(), default="TERM", metavar="SIG",
+    help="Send this first; -9 and -INT are short for it.  [default: TERM]",
+)  # fmt: skip
+@click.option("-r", "--recursive", is_flag=True, help="All they depend on too.")
+@click.option(
+    "--grace", type=options.Duration(), metavar="SECONDS",
+    help="From the signal to KILL.  [default: 5, a setting of the queue]",
+)  # fmt: skip
+@click.option("--signal-only", is_flag=True, help="Signal what runs, and leave the tasks alone.")
+@options.ids_argument()
+def kill(
+    broker: str | None,
+    number: int,
+    recursive: bool,
+    grace: float | None,
+    signal_only: bool,
+    ids: Sequence[str],
+) -> int:
+    """End tasks and their children, and wait until they have ended.
+
+    What waits is cancelled and never starts. What runs gets the signal, all its processes, and KILL
+    after the grace. What depends on them fails.
+
+    \b
+    aque-kill 7
+    aque-kill -r last
+    aque-kill --signal-only -USR1 7
+    """
+    from aque import states, waiting
+
+    queue = options.open_queue(broker)
+    wanted = options.resolve(queue.broker, ids)
+    if signal_only:
+        targets = queue.in_order(wanted) if recursive else queue.with_children(wanted)
+        reached = queue.signal(targets, number)
+        return 0 if reached else entry.complain("aque-kill", "none of these is running", 1)
+    before = queue.broker.statuses(wanted)
+    if all(status in states.COMPLETE_STATES for status in before.values()) and not recursive:
+        return entry.complain("aque-kill", _ended_already(before), 1)
+    killed = queue.kill(wanted, number, grace, recursive)
+    waiting.wait_complete(queue.broker, killed, on_poll=options.recovery(queue))
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return entry.run(kill, "aque-kill", _rewrite(words))
+
+
+def _rewrite(words: list[str]) -> list[str]:
+    """Write `-9`, `-INT` and `-SIGINT` as `-s SIG`, as kill(1) takes them."""
+    end = words.index("--") if "--" in words else len(words)
+    rewritten: list[str] = []
+    for word in words[:end]:
+        name = word[1:]
+        is_short = (word.startswith("-") and len(word) > 2) or name.isdigit()
+        if is_short and word[0] == "-" and options.signal_number(name) is not None:
+            rewritten += ["-s", name]
+        else:
+            rewritten.append(word)
+    return rewritten + words[end:]
+
+
+def _ended_already(statuses: dict[int, str]) -> str:
+    if len(statuses) == 1:
+        ((id, status),) = statuses.items()
+        return f"task {id} has ended already ({status})"
+    return f"all {len(statuses)} tasks have ended already"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""aque-rm: forget tasks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from aque.commands import entry, options
+
+_FLAGS = {
+    "success": ("success",),
+    "error": ("error",),
+    "killed": ("cancelled",),
+    "pending": ("pending",),
+    "complete": ("success", "error", "cancelled"),
+    "everything": ("creating", "pending", "paused", "success", "error", "cancelled"),
+}
+
+
+@click.command()
+@options.broker_option
+@click.option("-e", "--error", is_flag=True, help="All that failed.")
+@click.option("-s", "--success", is_flag=True, help="All that succeeded.")
+@click.option("-k", "--killed", is_flag=True, help="All that were killed.")
+@click.option("-p", "--pending", is_flag=True, help="All that wait.")
+@click.option("-c", "--complete", is_flag=True, help="All that have ended.")
+@click.option("-a", "--all", "everything", is_flag=True, help="All but what runs.")
+@click.option("-x", "--all-users", is_flag=True, help="Those of all users.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the ids that are gone.")
+@click.option(
+    "--older-than", type=options.Duration(), metavar="DURATION",
+    help="Only what ended, or was submitted and never ran, so long ago.",
+)  # fmt: skip
+@options.ids_argument(required=False)
+def rm(
+    broker: str | None,
+    ids: Sequence[str],
+    verbose: bool,
+    all_users: bool,
+    older_than: float | None,
+    **flags: bool,
+) -> int:
+    """Forget tasks, their children and their output.
+
+    Never one that runs or that an unfinished task waits for: named by its id that is an error,
+    among many it stays.
+
+    \b
+    aque-rm 7
+    aque-rm -s --older-than 7d
+    """
+    from aque.commands import removing
+
+    statuses = {status for flag, given in flags.items() if given for status in _FLAGS[flag]}
+    if bool(ids) == bool(statuses):
+        raise click.UsageError("name tasks by their ids or by a flag as -s, and not by both")
+    queue = options.open_queue(broker)
+    before = None if older_than is None else time.time() - older_than
+    if ids:
+        gone: Any = removing.remove_named(queue, options.resolve(queue.broker, ids), before)
+    else:
+        gone = removing.remove_matching(queue, statuses, before, all_users)
+    if verbose and gone:
+        print("\n".join(map(str, gone)))
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return entry.run(rm, "aque-rm", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
