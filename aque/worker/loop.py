@@ -23,9 +23,10 @@ from aque.schedule.choose import Claimant, chooser
 from aque.schedule.resources import Resources
 from aque.task import End, Report, Task
 from aque.worker import recovery
-from aque.worker.crew import Crew, Foreground
+from aque.worker.crew import Crew
 from aque.worker.membership import XARGS, Membership, Share
 from aque.worker.signals import Signals
+from aque.worker.starter import Foreground, Starter
 
 #: Seconds until output and the start of a process are recorded when nothing else is.
 RECORD_DELAY = 0.1
@@ -83,7 +84,8 @@ class Worker:
         self.selector = selectors.DefaultSelector()
         self.settings: Mapping[str, float] = broker.settings()
         marks = {"AQUE_BROKER": broker.to_url(), recovery.MARK: membership.token}
-        self.crew = Crew(broker, self.selector, marks, int(self.share.cpus) or 1, foreground)
+        starter = Starter(broker, marks, int(self.share.cpus) or 1, foreground)
+        self.crew = Crew(starter, self.selector)
         self.listener = broker.listen(bell.READY, bell.SIGNAL)
         self.is_draining = False
         self.is_stopping = False

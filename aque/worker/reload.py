@@ -66,7 +66,7 @@ def take_state() -> dict[str, Any] | None:
 def execute(worker: Worker, program: Program) -> None:
     """Exec the worker's program. Returns only where that failed: then the old code goes on."""
     inherited = [worker.membership.life, *_descriptors(worker.crew)]
-    worker.crew.dismiss_idle_runners()
+    worker.crew.starter.runners.close()
     member = worker.membership
     state = {
         "membership": {
@@ -102,8 +102,11 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
         saved["task"] = task
         job = Job(**saved)
         for name, descriptor, offset, is_open in streams:
-            job.streams.append(worker.crew.resume_stream(task, name, descriptor, offset, is_open))
+            stream = worker.crew.starter.stream(task, name, descriptor)
+            stream.resume(offset, is_open)
+            job.streams.append(stream)
         worker.crew.adopt(job, None if runner is None else _runner(runner))
+    _set_inheritable(_descriptors(worker.crew), False)
 
 
 def _descriptors(crew: Crew) -> Iterable[int]:

@@ -22,8 +22,15 @@ from aque.brokers.sqlite.connection import Transaction
 from aque.task import Requirements
 
 _READY = "status = 'pending' AND waiting = 0 AND due_at IS NULL"
-_NEXT_KIND = f"""
-SELECT requirements FROM task WHERE {_READY} AND requirements > ? ORDER BY requirements LIMIT 1
+# Each step seeks the next kind in the index, so it costs a seek a kind.
+_KINDS = f"""
+WITH RECURSIVE kind (id) AS (
+    SELECT min(requirements) FROM task WHERE {_READY}
+    UNION ALL
+    SELECT (SELECT min(requirements) FROM task WHERE {_READY} AND requirements > kind.id)
+    FROM kind WHERE kind.id IS NOT NULL
+)
+SELECT id FROM kind WHERE id IS NOT NULL
 """
 _HEADS = f"""
 SELECT id, priority, duration FROM task WHERE {_READY} AND requirements = ?
@@ -68,21 +75,26 @@ class _Offer:
 
 def claim(tx: Transaction, worker: int, choose: Choose, known: dict[int, Requirements]) -> Claim:
     """Claim what `choose` takes; `known` remembers requirements, which never change."""
-    tx.execute(_DUE, (tx.now,))
+    due_at = _next_due(tx)
+    if due_at is not None and due_at <= tx.now:
+        tx.execute(_DUE, (tx.now,))
+        due_at = _next_due(tx)
     chosen: list[int] = []
     for id in choose(_Offer(tx, worker, known)):
         cursor = tx.execute(_START, (worker, tx.now, tx.next_changed(), id))
         assert cursor.rowcount == 1, "a task offered in this transaction cannot be gone"
         chosen.append(id)
-    ((due_at,),) = tx.rows(_NEXT_DUE)
     return Claim(look.fetch(tx.rows, chosen), due_at)
+
+
+def _next_due(tx: Transaction) -> float | None:
+    ((due_at,),) = tx.rows(_NEXT_DUE)
+    return None if due_at is None else float(due_at)
 
 
 def _kinds(tx: Transaction, known: dict[int, Requirements]) -> Mapping[int, Requirements]:
     kinds = {}
-    kind = -1
-    while rows := tx.rows(_NEXT_KIND, (kind,)):
-        kind = rows[0][0]
+    for (kind,) in tx.rows(_KINDS):
         if kind not in known:
             known[kind] = Requirements(*tx.rows(_REQUIREMENTS, (kind,))[0])
         kinds[kind] = known[kind]

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, fields, replace
 from typing import Any
 
 from aque import bell, states, task
 from aque.brokers.sqlite import graph
-from aque.brokers.sqlite.connection import Transaction
-from aque.errors import DependencyResolutionError, StateError
+from aque.brokers.sqlite.connection import Row, Transaction
+from aque.errors import DependencyCycleError, DependencyResolutionError, StateError
 from aque.task import Earlier, Prototype, Reference, Requirements
 
 _COLUMNS = (
     "id status waiting priority duration due_at requirements parent changed name pattern func args"
     " kwargs extra cwd environment umask import_path interpreter stdin stdin_value stdout stderr"
-    " timeout retries retry_delay created_at owner"
+    " timeout retries retry_delay created_at owner cause"
 ).split()
+_PATTERN, _CAUSE = _COLUMNS.index("pattern"), _COLUMNS.index("cause")
 _INSERT = f"INSERT INTO task ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 _INSERT_EDGE = "INSERT OR IGNORE INTO dependency (task, dependency, kind) VALUES (?, ?, ?)"
-_COUNT_UP = "UPDATE task SET waiting = waiting + 1 WHERE id = ?"
-_PARENT = """
-SELECT t.status, t.priority, t.cwd, t.environment, t.umask, t.import_path, t.requirements
-FROM task AS t WHERE t.id = ?
+_COUNT_UP = "UPDATE task SET waiting = waiting + ? WHERE id = ?"
+#: What children take over from their parent where they say nothing themselves; its status first.
+_INHERITED = "status priority cwd environment umask import_path requirements".split()
+_PARENT = f"SELECT {', '.join(_INHERITED)} FROM task WHERE id = ?"
+_REACHES = """
+WITH RECURSIVE below (id) AS (
+    SELECT ? UNION SELECT d.dependency FROM dependency AS d JOIN below ON d.task = below.id
+)
+SELECT 1 FROM below WHERE id = ? LIMIT 1
 """
 
 
 class _Parent:
-    """What children take over from their parent where they say nothing themselves."""
+    """A task that may have children."""
 
     def __init__(self, row: tuple[Any, ...]) -> None:
         (self.status, self.priority, self.cwd, self.environment, self.umask) = row[:5]
@@ -37,77 +44,94 @@ class _Parent:
 
 
 class _Creation:
-    """One call of create: its ids, and what its tasks share, looked up once."""
+    """One call of create: its ids and edges, and what its tasks share, looked up once."""
 
-    def __init__(self, tx: Transaction) -> None:
-        self.tx = tx
-        self.ids: list[int] = []
-        self.shared: dict[Any, int] = {}
-        self.uses: dict[tuple[str, int], int] = {}
-        self.parents: dict[int, _Parent] = {}
+    def __init__(self, tx: Transaction, count: int) -> None:
         rows = tx.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task'")
-        self.next_id = rows[0][0] + 1 if rows else 1
+        first = rows[0][0] + 1 if rows else 1
+        self.tx = tx
+        self.ids = range(first, first + count)
+        self.rows: list[tuple[Any, ...]] = []
+        self.edges: list[tuple[int, int, str]] = []
+        self.children: Counter[int] = Counter()  # new ones, by parent
+        self.uses: Counter[tuple[str, int]] = Counter()
+        self._shared: dict[Any, int] = {}
+        self._parents: dict[int, _Parent] = {}
+        self._fates: dict[int, tuple[str, int | None]] = {}
 
     def resolve(self, reference: Reference) -> int:
-        return self.ids[reference.index] if isinstance(reference, Earlier) else reference
+        if isinstance(reference, Earlier):
+            return self.rows[reference.index][0]  # type: ignore[no-any-return]
+        if reference in self.ids:
+            raise DependencyResolutionError(f"there is no task {reference} yet")
+        return reference
 
     def use(self, table: str, key: Any, content: Any) -> int:
         """Return the id of a shared row, and count one use of it more."""
-        if key not in self.shared:
+        if key not in self._shared:
             store = _store_environment if table == "environment" else _store_requirements
-            self.shared[key] = store(self.tx, content)
-        return self.count_use(table, self.shared[key])
+            self._shared[key] = store(self.tx, content)
+        return self.count_use(table, self._shared[key])
 
     def count_use(self, table: str, id: int) -> int:
-        self.uses[table, id] = self.uses.get((table, id), 0) + 1
+        self.uses[table, id] += 1
         return id
 
     def parent(self, id: int) -> _Parent:
-        if id not in self.parents:
-            rows = self.tx.rows(_PARENT, (id,))
-            if not rows:
-                raise DependencyResolutionError(f"there is no task {id} to be the parent")
-            self.parents[id] = _Parent(rows[0])
-        if self.parents[id].status not in states.WAITING_STATES:
-            status = self.parents[id].status
+        if id not in self._parents:
+            self._parents[id] = _Parent(self._parent_row(id))
+        status = self._parents[id].status
+        if status not in states.WAITING_STATES:
             raise StateError(f"task {id} is {status}; children can be added only while it waits")
-        return self.parents[id]
+        return self._parents[id]
+
+    def _parent_row(self, id: int) -> Row:
+        if id in self.ids:
+            new = self.rows[id - self.ids.start]
+            return tuple(new[_COLUMNS.index(name)] for name in _INHERITED)
+        rows = self.tx.rows(_PARENT, (id,))
+        if not rows:
+            raise DependencyResolutionError(f"there is no task {id} to be the parent")
+        return rows[0]
+
+    def fate(self, id: int) -> tuple[str, int | None]:
+        """Return the status of a dependency, and the first cause of its failure if it failed."""
+        if id in self.ids:
+            return states.PENDING, None
+        if id not in self._fates:
+            rows = self.tx.rows("SELECT status, cause FROM task WHERE id = ?", (id,))
+            if not rows:
+                raise DependencyResolutionError(f"there is no task {id} to wait for")
+            status, cause = rows[0]
+            failed = status in (states.ERROR, states.CANCELLED)
+            self._fates[id] = status, (cause or id) if failed else None
+        return self._fates[id]
 
 
 def create(tx: Transaction, prototypes: Sequence[Prototype]) -> list[int]:
-    creation = _Creation(tx)
-    rows: list[tuple[Any, ...]] = []
-    connected: list[int] = []
-    for prototype in prototypes:
-        id = creation.next_id
-        creation.next_id += 1
-        rows.append(_row(creation, id, prototype))
-        creation.ids.append(id)
-        if _has_edges(prototype):
-            tx.executemany(_INSERT, rows)
-            rows.clear()
-            _connect(creation, id, prototype)
-            connected.append(id)
-    tx.executemany(_INSERT, rows)
+    """Store all prototypes; those that can but end, do so before anybody sees them."""
+    creation = _Creation(tx, len(prototypes))
+    for id, prototype in zip(creation.ids, prototypes):
+        creation.rows.append(_row(creation, id, prototype))
+    tx.executemany(_INSERT, creation.rows)
+    tx.executemany(_INSERT_EDGE, creation.edges)
+    tx.executemany(_COUNT_UP, [(count, parent) for parent, count in creation.children.items()])
     for (table, shared), count in creation.uses.items():
         tx.execute(f"UPDATE {table} SET uses = uses + ? WHERE id = ?", (count, shared))
-    graph.ended(tx, [id for id in connected if graph.settle(tx, id)])
+    _refuse_cycles(creation, prototypes)
+    may_end = [row[0] for row in creation.rows if row[_PATTERN] is None or row[_CAUSE] is not None]
+    graph.ended(tx, [id for id in may_end if graph.settle(tx, id)])
     tx.rings.add(bell.READY)
-    return creation.ids
-
-
-def _has_edges(prototype: Prototype) -> bool:
-    is_group = prototype.pattern is None
-    has_parent = prototype.parent is not None
-    return bool(is_group or has_parent or prototype.after or prototype.after_any)
+    return list(creation.ids)
 
 
 def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:
     parent_id = None if prototype.parent is None else creation.resolve(prototype.parent)
     parent = None if parent_id is None else creation.parent(parent_id)
     priority = _first(prototype.priority, parent and parent.priority, task.DEFAULT_PRIORITY)
+    waiting, cause = _connect(creation, id, prototype)
     return (
-        id, prototype.status, 0, priority, prototype.duration, prototype.due_at,
+        id, prototype.status, waiting, priority, prototype.duration, prototype.due_at,
         _requirements(creation, prototype.requirements, parent),
         parent_id, creation.tx.next_changed(),
         prototype.name, prototype.pattern, prototype.func, prototype.args, prototype.kwargs,
@@ -117,8 +141,38 @@ def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:
         _first(prototype.import_path, parent and parent.import_path),
         prototype.interpreter, prototype.stdin, prototype.stdin_value, prototype.stdout,
         prototype.stderr, prototype.timeout, prototype.retries, prototype.retry_delay,
-        creation.tx.now, prototype.owner,
+        creation.tx.now, prototype.owner, cause,
     )  # fmt: skip
+
+
+def _connect(creation: _Creation, id: int, prototype: Prototype) -> tuple[int, int | None]:
+    """Note a new task's edges; return how many it waits for, and what it has failed by already."""
+    waiting, cause = 0, None
+    for kind, references in (
+        (task.AFTER, prototype.after),
+        (task.AFTER_ANY, prototype.after_any),
+    ):
+        for dependency in dict.fromkeys(creation.resolve(reference) for reference in references):
+            status, failed = creation.fate(dependency)
+            creation.edges.append((id, dependency, kind))
+            waiting += status not in states.COMPLETE_STATES
+            if kind == task.AFTER and cause is None:
+                cause = failed
+    if prototype.parent is not None:
+        parent = creation.resolve(prototype.parent)
+        creation.edges.append((parent, id, task.CHILD))
+        creation.children[parent] += 1
+    return waiting, cause
+
+
+def _refuse_cycles(creation: _Creation, prototypes: Sequence[Prototype]) -> None:
+    """Refuse a child of an older task that waits, by whatever way, for its own parent."""
+    for id, prototype in zip(creation.ids, prototypes):
+        parent, waits = prototype.parent, prototype.after or prototype.after_any
+        if waits and isinstance(parent, int) and creation.tx.rows(_REACHES, (id, parent)):
+            raise DependencyCycleError(
+                f"task {parent} waits for its children, so none of them can wait for it"
+            )
 
 
 def _first(*values: Any) -> Any:
@@ -173,35 +227,3 @@ def change_requirements(tx: Transaction, id: int, **changes: Any) -> int:
     tx.execute("UPDATE requirements SET uses = uses - 1 WHERE id = ?", (id,))
     tx.execute("UPDATE requirements SET uses = uses + 1 WHERE id = ?", (changed,))
     return changed
-
-
-def _connect(creation: _Creation, id: int, prototype: Prototype) -> None:
-    """Make the edges of a new task. What they end at once ends when all edges are made."""
-    tx = creation.tx
-    waiting, cause = 0, None
-    for kind, references in (
-        (task.AFTER, prototype.after),
-        (task.AFTER_ANY, prototype.after_any),
-    ):
-        for dependency in dict.fromkeys(creation.resolve(reference) for reference in references):
-            status, failed = _dependency(tx, dependency)
-            tx.execute(_INSERT_EDGE, (id, dependency, kind))
-            waiting += status not in states.COMPLETE_STATES
-            if kind == task.AFTER and cause is None:
-                cause = failed
-    if waiting or cause is not None:
-        tx.execute("UPDATE task SET waiting = ?, cause = ? WHERE id = ?", (waiting, cause, id))
-    if prototype.parent is not None:
-        parent = creation.resolve(prototype.parent)
-        tx.execute(_INSERT_EDGE, (parent, id, task.CHILD))
-        tx.execute(_COUNT_UP, (parent,))
-
-
-def _dependency(tx: Transaction, id: int) -> tuple[str, int | None]:
-    """Return the status of a dependency, and the first cause of its failure if it failed."""
-    rows = tx.rows("SELECT status, cause FROM task WHERE id = ?", (id,))
-    if not rows:
-        raise DependencyResolutionError(f"there is no task {id} to wait for")
-    status, cause = rows[0]
-    failed = status in (states.ERROR, states.CANCELLED)
-    return status, (cause or id) if failed else None

@@ -23,6 +23,10 @@ _DEPENDENTS = """
 SELECT d.task, d.kind, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
 WHERE d.dependency = ?
 """
+_FATE = """
+SELECT d.task, d.kind, t.status, t.waiting, t.cause, t.cancel_at
+FROM dependency AS d JOIN task AS t ON t.id = d.task WHERE d.dependency = ?
+"""
 _COUNT_DOWN = """
 UPDATE task SET waiting = waiting - 1, cause = coalesce(cause, ?) WHERE id = ?
 """
@@ -56,15 +60,16 @@ def ended(tx: Transaction, ids: Iterable[int]) -> None:
     queue: deque[int] = deque(ids)
     while queue:
         ended_id = queue.popleft()
-        dependents = tx.rows(_DEPENDENTS, (ended_id,))
+        dependents = tx.rows(_FATE, (ended_id,))
         if not dependents:
             continue
-        cause = _cause(tx, ended_id)
-        for dependent, kind, status in dependents:
+        failure = _cause(tx, ended_id)
+        for dependent, kind, status, waiting, cause, cancel_at in dependents:
             if status in states.WAITING_STATES:
-                mark = None if kind == task.AFTER_ANY else cause
+                mark = None if kind == task.AFTER_ANY else failure
                 tx.execute(_COUNT_DOWN, (mark, dependent))
-                if settle(tx, dependent):
+                may_end = waiting == 1 or not mark is cause is cancel_at is None
+                if may_end and settle(tx, dependent):
                     queue.append(dependent)
 
 

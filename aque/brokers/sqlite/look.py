@@ -27,10 +27,14 @@ _BATCH = 500  # SQLite before 3.32 takes 999 bound values
 
 # A task that has ended has ended_at, by a CHECK of the schema.
 _SHOWN = "(t.ended_at IS NULL OR t.ended_at >= ?)"
-_BELOW = """
-EXISTS (
-    SELECT 1 FROM dependency AS d JOIN task AS t ON t.id = d.task
-    {join} WHERE d.dependency = root.id AND {shown}
+_ROOTS = """
+FROM task AS t JOIN requirements AS r ON r.id = t.requirements
+WHERE (t.ended_at IS NULL OR t.ended_at >= ?1) AND (?2 IS NULL OR r."user" = ?2)
+AND NOT EXISTS (
+    SELECT 1 FROM dependency AS d JOIN task AS above ON above.id = d.task
+    JOIN requirements AS needs ON needs.id = above.requirements
+    WHERE d.dependency = t.id AND (above.ended_at IS NULL OR above.ended_at >= ?1)
+    AND (?2 IS NULL OR needs."user" = ?2)
 )
 """
 #: What is of most interest has the highest: what runs, then what waits, then what has ended.
@@ -85,14 +89,9 @@ def count(rows: Rows, selection: Selection) -> int:
 def roots(
     rows: Rows, ended_since: float, limit: int | None, user: str | None
 ) -> tuple[list[Task], int]:
-    join, values = "", [ended_since]
-    if user is not None:
-        join, values = f'{_JOIN} AND r."user" = ?', [user, ended_since]  # type: ignore[list-item]
-    below = _BELOW.format(join=join, shown=_SHOWN)
-    where = f"FROM task AS t {join} WHERE {_SHOWN} AND NOT {below.replace('root.id', 't.id')}"
-    ((total,),) = rows(f"SELECT count(*) {where}", values * 2)
-    sql = f"SELECT t.id {where} ORDER BY {_RANK} DESC, t.id DESC LIMIT ?"
-    found = rows(sql, [*values, *values, -1 if limit is None else limit])
+    ((total,),) = rows(f"SELECT count(*) {_ROOTS}", (ended_since, user))
+    sql = f"SELECT t.id {_ROOTS} ORDER BY {_RANK} DESC, t.id DESC LIMIT ?3"
+    found = rows(sql, (ended_since, user, -1 if limit is None else limit))
     return fetch(rows, [id for (id,) in found]), total
 
 

@@ -26,10 +26,10 @@ from aque.commands.xargs.settings import Options
 from aque.errors import UsageError
 from aque.task import End, Prototype, Requirements, Task
 from aque.worker import host, membership
-from aque.worker.crew import Foreground
 from aque.worker.loop import Worker
 from aque.worker.membership import Share
 from aque.worker.signals import Signals
+from aque.worker.starter import Foreground
 
 #: Tasks that wait in the queue at most, and how many are put in at a time.
 READ_AHEAD = 1000
@@ -220,7 +220,7 @@ class Plan:
         )
         (id,) = self._broker.create([group])
         environment = self._broker.fetch([id])[0].environment
-        self._worker.crew.know_environ(environment, here["environ"])
+        self._worker.crew.starter.know_environ(environment, here["environ"])
         return id
 
     def _create(self, argvs: Sequence[Argv]) -> None:

@@ -1,0 +1,73 @@
+"""Own the filters: `KEY=VALUE`, `KEY!=VALUE`, `KEY~GLOB`, `KEY<N`, `KEY>N` become conditions.
+
+A value is compared, never evaluated. An empty one means "not set": `parent=` is what has no parent.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from aque import states
+from aque.brokers.base import Condition
+from aque.commands import options, rendering, terminal
+from aque.errors import UsageError
+from aque.task import Task
+
+_FILTER = re.compile(r"(\w+)(!=|=|~|<|>)(.*)", re.DOTALL)
+_NUMERIC = frozenset(f.name for f in fields(Task) if "str" not in str(f.type))
+_SIZES = frozenset({"memory", "max_rss"})
+
+
+def parse(text: str) -> Condition:
+    """Read one filter. Raises UsageError for an unknown key, or what is no number for < and >."""
+    match = _FILTER.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"'{terminal.safe(text)}' is no filter; write KEY=VALUE, KEY!=VALUE, KEY~GLOB, "
+            "KEY<N or KEY>N"
+        )
+    key, operator, value = match.groups()
+    return Condition(rendering.check_key(key), operator, _value(key, operator, value))
+
+
+def statuses(words: Iterable[str]) -> list[str]:
+    """Read the states of `-s`, each of which may be several with commas between."""
+    found: dict[str, None] = {}
+    for word in (part for word in words for part in word.split(",")):
+        if word.strip() not in states.STATES:
+            known = ", ".join(states.STATES)
+            raise UsageError(f"'{terminal.safe(word)}' is no state; there are {known}")
+        found[word.strip()] = None
+    return list(found)
+
+
+def _value(key: str, operator: str, text: str) -> Any:
+    if operator == "~":
+        return text
+    if operator in ("=", "!="):
+        if not text or key not in _NUMERIC:
+            return text or None
+    elif key not in _NUMERIC:
+        raise UsageError(f"'{key}' is text; < and > compare numbers")
+    number = _number(key, text)
+    if number is None:
+        raise UsageError(f"'{key}' is a number, '{terminal.safe(text)}' is not")
+    return number
+
+
+def _number(key: str, text: str) -> float | None:
+    """Read a number, or a size as 4G, or an instant in ISO 8601, where the key has these."""
+    try:
+        if key in _SIZES:
+            return float(options.parse_size(text))
+        if key.endswith("_at") and "-" in text[1:]:
+            return datetime.fromisoformat(text).timestamp()
+        number = float(text)
+    except (ValueError, OverflowError, UsageError):
+        return None
+    return None if math.isnan(number) else number

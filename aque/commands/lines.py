@@ -1,0 +1,126 @@
+"""Own the lines that people read: a task in one line, its columns aligned with those around it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from aque import states, task
+from aque.commands import terminal
+from aque.commands.terminal import Terminal
+from aque.task import Task
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_OUTCOME_WIDTH = 24
+#: What a label keeps before the words after it are let go, and what any is cut to at a pipe.
+_LABEL_WIDTH, _LONGEST = 12, 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A task, or without one `text`; `lead` is drawn before it, `tail` said after it."""
+
+    task: Task | None
+    lead: str = ""
+    text: str = ""
+    tail: str = ""
+
+
+def layout(lines: Sequence[Line], screen: Terminal, now: float) -> Iterator[str]:
+    """Write lines as wide as the screen, without wrapping. `now` is Unix seconds."""
+    rows = [_columns(line.task, now) for line in lines]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for line, row in zip(lines, rows):
+        yield _write(line, row, widths, screen)
+
+
+def duration(seconds: float) -> str:
+    """Write seconds in at most six characters: `0.4s`, `12s`, `3m12s`, `1h02m`, `2d03h`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f}s"
+    whole = int(seconds + 0.5) if seconds < _HOUR else int(seconds)
+    if whole < _MINUTE:
+        return f"{whole}s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m{whole % _MINUTE:02d}s"
+    if whole < _DAY:
+        return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02d}m"
+    return f"{whole // _DAY}d{whole % _DAY // _HOUR:02d}h"
+
+
+def when(shown: Task, now: float) -> str:
+    """Say how long a task has been running, how long ago it ended, or when it may begin."""
+    if shown.ended_at is not None:
+        return f"{duration(now - shown.ended_at)} ago"
+    if shown.status == states.RUNNING and shown.started_at is not None:
+        return duration(now - shown.started_at)
+    if shown.due_at is not None and shown.due_at > now:
+        return f"in {duration(shown.due_at - now)}"
+    return ""
+
+
+def outcome(shown: Task) -> str:
+    """Say in a few words how a task ended, how far it is, or what it waits for."""
+    if shown.status == states.ERROR:
+        return terminal.safe(_failure(shown))[:_OUTCOME_WIDTH]
+    if shown.status == states.SUCCESS and shown.started_at and shown.ended_at:
+        return f"took {duration(shown.ended_at - shown.started_at)}"
+    if shown.status == states.RUNNING and shown.progress_done and shown.progress_total:
+        return f"{100 * shown.progress_done / shown.progress_total:.0f}%"
+    if shown.status in states.WAITING_STATES and shown.waiting and not shown.is_group:
+        return f"waits for {shown.waiting}"
+    return ""
+
+
+def label(shown: Task) -> str:
+    """Return the task's label, safe for a terminal, whatever its row holds."""
+    try:
+        text = task.label(shown)
+    except (ValueError, TypeError, AttributeError):  # written by another program: no JSON of ours
+        text = task.func_name(shown)
+    return terminal.safe(text[:_LONGEST])
+
+
+def _failure(shown: Task) -> str:
+    if shown.cause is not None:
+        return f"#{shown.cause} failed"
+    if shown.exit_signal is not None:
+        return _signal_name(shown.exit_signal)
+    if shown.exit_status:
+        return f"exit {shown.exit_status}"
+    return (shown.error or "").strip().partition("\n")[0]
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _columns(shown: Task | None, now: float) -> tuple[str, str, str, str]:
+    if shown is None:
+        return ("", "", "", "")
+    return (str(shown.id), shown.status, when(shown, now), outcome(shown))
+
+
+def _write(line: Line, row: Sequence[str], widths: Sequence[int], screen: Terminal) -> str:
+    number, status, *others = (text.ljust(w) for text, w in zip(row, widths))
+    head = f"{row[0]:>{len(number)}} "
+    middle = "".join(f" {text}" for text, width in zip(others, widths[2:]) if width)
+    pieces = [(head, ""), (status, row[1]), (f"{middle} {line.lead}", "")]
+    written, room = "", screen.width
+    for text, color in pieces:
+        text = screen.fit(text, room)
+        room = None if room is None else room - terminal.width_of(text)
+        written += screen.paint(text, color)
+    body = line.text if line.task is None else label(line.task)
+    return (written + _body(body, line.tail, room, screen)).rstrip()
+
+
+def _body(text: str, tail: str, room: int | None, screen: Terminal) -> str:
+    """Cut the text rather than what is said after it, unless there is room for neither."""
+    if tail and room is not None and room - terminal.width_of(tail) >= _LABEL_WIDTH:
+        return screen.fit(text, room - terminal.width_of(tail)) + tail
+    return screen.fit(text + tail, room)

@@ -1,0 +1,176 @@
+"""Own what aque-status shows: which tasks, as a tree, as lines, or as data."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from aque import trust
+from aque.brokers.base import Broker, Condition, Selection
+from aque.commands import filters, lines, options, records, terminal, tree
+from aque.commands.lines import Line
+from aque.commands.tree import Tree
+from aque.task import Task
+
+#: Lines, or tasks, that people are shown unless they ask for all.
+LIMIT = 100
+#: Tasks that ended so many seconds ago are still shown.
+RECENT = 24 * 3600.0
+#: Levels below the first.
+DEPTH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the options of one call say."""
+
+    broker: str | None
+    ids: Sequence[str]
+    depth: int | None
+    flat: bool
+    statuses: Sequence[str]
+    all_users: bool
+    filters: Sequence[str]
+    csv: str | None
+    as_json: bool
+    pattern: str | None
+    since: float | None
+    show_all: bool
+    color: str
+
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.statuses or self.filters)
+
+
+def show(request: Request) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a locale that cannot show all names
+    write = records.writer(request.as_json, request.csv, request.pattern)
+    asked = Selection(
+        [filters.parse(text) for text in request.filters], filters.statuses(request.statuses)
+    )
+    broker = options.open_queue(request.broker).broker
+    if write is not None:
+        write(broker.select(_scope(request, broker, asked)))
+        return 0
+    if request.flat or request.is_narrowed:
+        shown, left = _flat(request, broker, _scope(request, broker, asked))
+    elif request.ids:
+        shown, left = _tree_of(request, broker, options.resolve(broker, request.ids))
+    else:
+        shown, left = _tree(request, broker)
+    _print(shown, terminal.look(request.color))
+    _say(request, broker, bool(shown), left)
+    return 0
+
+
+def _scope(request: Request, broker: Broker, asked: Selection) -> Selection:
+    """Return what is asked for among the tasks named, else among those of our own of late."""
+    if request.ids:
+        ids = options.resolve(broker, request.ids)
+        if request.is_narrowed or request.depth is not None:
+            ids = _with_below(broker, ids, request.depth or 0)
+        return replace(asked, ids=ids)
+    conditions = list(asked.conditions)
+    if not request.all_users:
+        conditions.append(Condition("user", "=", trust.user_name()))
+    return replace(asked, conditions=conditions, ended_since=_ended_since(request))
+
+
+def _ended_since(request: Request) -> float | None:
+    if request.since is None and request.show_all:
+        return None
+    return time.time() - (RECENT if request.since is None else request.since)
+
+
+def _with_below(broker: Broker, ids: Sequence[int], depth: int) -> list[int]:
+    """Return these ids and those `depth` levels below them (0: all)."""
+    found = dict.fromkeys(ids)
+    level = list(found)
+    while level:
+        below = dict.fromkeys(edge.dependency for edge in broker.edges(level))
+        level = [id for id in below if id not in found]
+        found.update(dict.fromkeys(level))
+        depth -= 1
+        if depth == 0:
+            break
+    return list(found)
+
+
+def _flat(request: Request, broker: Broker, scope: Selection) -> tuple[list[Line], int]:
+    limit = None if request.show_all else LIMIT
+    tasks = broker.select(scope, limit)
+    left = broker.count(scope) - len(tasks) if len(tasks) == limit else 0
+    return [Line(task) for task in tasks], left
+
+
+def _tree(request: Request, broker: Broker) -> tuple[list[Line], int]:
+    """Draw the tasks that nothing shown stands above, as many as there is room for."""
+    user = None if request.all_users else trust.user_name()
+    since = _ended_since(request) or 0.0
+    if request.show_all:
+        tasks, _ = broker.roots(since, None, user)
+        return list(_new_tree(request, broker).draw(_by_id(tasks))), 0
+    tasks: Sequence[Task]
+    tasks, total = broker.roots(since, LIMIT, user)
+    shown = list(_new_tree(request, broker).draw(_by_id(tasks)))
+    if len(shown) > LIMIT:
+        tasks = _fitting(request, broker, tasks)
+        shown = list(_new_tree(request, broker).draw(_by_id(tasks)))
+    return shown[:LIMIT], total - len(tasks) + max(0, len(shown) - LIMIT)
+
+
+def _fitting(request: Request, broker: Broker, tasks: Sequence[Task]) -> Sequence[Task]:
+    """Return the first of these, at least one, whose trees fit into the limit."""
+    room = LIMIT
+    for number, task in enumerate(tasks):
+        room -= sum(1 for _ in islice(_new_tree(request, broker).draw([task]), LIMIT + 1))
+        if room < 0:
+            return tasks[: max(number, 1)]
+    return tasks
+
+
+def _tree_of(request: Request, broker: Broker, ids: Sequence[int]) -> tuple[list[Line], int]:
+    """Draw the tasks named, those under another only there, unless they were not drawn there."""
+    drawing = _new_tree(request, broker)
+    given = set(ids)
+    edges = broker.dependents(ids) if len(ids) > 1 else ()
+    lower = {edge.dependency for edge in edges if edge.task in given}
+    shown = list(drawing.draw(broker.fetch([id for id in ids if id not in lower])))
+    hidden = [id for id in ids if id not in drawing.drawn]
+    for task in broker.fetch(hidden[:LIMIT]):
+        if task.id not in drawing.drawn and len(shown) < LIMIT:
+            shown += drawing.draw([task])
+    return shown, sum(1 for id in hidden if id not in drawing.drawn)
+
+
+def _new_tree(request: Request, broker: Broker) -> Tree:
+    art = tree.UNICODE if terminal.look().has_unicode else tree.ASCII
+    depth = DEPTH if request.depth is None else request.depth
+    return Tree(broker, depth, art, request.show_all)
+
+
+def _by_id(tasks: Iterable[Task]) -> list[Task]:
+    return sorted(tasks, key=lambda task: task.id)
+
+
+def _print(shown: Sequence[Line], screen: terminal.Terminal) -> None:
+    for text in lines.layout(shown, screen, time.time()):
+        print(text)
+    sys.stdout.flush()
+
+
+def _say(request: Request, broker: Broker, is_any: bool, left: int) -> None:
+    if left:
+        print(f"... and {left:,} more; --all shows them", file=sys.stderr)
+    elif is_any or request.ids or request.is_narrowed:
+        return
+    elif broker.last_id() is None:
+        print("nothing here; aque-submit echo hello makes a first task", file=sys.stderr)
+    else:
+        print("nothing now; --all shows older tasks, -x other users'", file=sys.stderr)

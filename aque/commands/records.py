@@ -1,0 +1,55 @@
+"""Own the forms in which tasks are written for programs: one JSON document, CSV, a pattern."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from aque.commands import rendering
+from aque.errors import UsageError
+from aque.task import Task
+
+Writer = Callable[[Iterable[Task]], None]
+
+
+def writer(as_json: bool, csv_fields: str | None, pattern: str | None) -> Writer | None:
+    """Return what writes tasks to standard output in the form asked for; None if none was."""
+    if as_json + (csv_fields is not None) + (pattern is not None) > 1:
+        raise UsageError("--json, --csv and --format exclude each other; give one")
+    if as_json:
+        return _write_json
+    if csv_fields is not None:
+        keys = [rendering.check_key(key.strip()) for key in csv_fields.split(",")]
+        return lambda tasks: _write_csv(keys, tasks)
+    if pattern is not None:
+        form = rendering.formatter(pattern)
+        return lambda tasks: _write_lines(map(form, _records(tasks)))
+    return None
+
+
+def _write_json(tasks: Iterable[Task]) -> None:
+    separator = "["
+    for task in tasks:
+        sys.stdout.write(separator + rendering.to_json(task))
+        separator = ",\n "
+    sys.stdout.write("[]\n" if separator == "[" else "]\n")
+
+
+def _write_csv(keys: Sequence[str], tasks: Iterable[Task]) -> None:
+    import csv
+
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(keys)
+    table.writerows([record[key] for key in keys] for record in _records(tasks))
+
+
+def _write_lines(texts: Iterable[str]) -> None:
+    for text in texts:
+        sys.stdout.write(text + "\n")
+
+
+def _records(tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+    """Return records as they are, or where a terminal reads them, safe for it."""
+    is_terminal = sys.stdout.isatty()
+    return map(rendering.to_safe_record if is_terminal else rendering.to_record, tasks)

@@ -1,0 +1,107 @@
+"""Own how a task is written down for programs: JSON, CSV fields and `--format`.
+
+It is the record as it is stored: encoded columns stay their text, durations are float seconds,
+instants UTC in ISO 8601. Nothing is decoded, and no pattern is evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from string import Formatter
+from typing import Any
+
+from aque import task
+from aque.commands import terminal
+from aque.errors import UsageError
+from aque.task import Task
+
+Record = Mapping[str, Any]
+
+
+def to_json(shown: Task) -> str:
+    """Return a task as one JSON object, in one line of ASCII."""
+    return json.dumps(to_record(shown), allow_nan=False)
+
+
+def to_record(shown: Task) -> dict[str, Any]:
+    """Return a task's keys with values that JSON can hold."""
+    return {key: _value(key, value) for key, value in task.as_dict(shown).items()}
+
+
+def to_safe_record(shown: Task) -> dict[str, Any]:
+    """Return the record with texts that are safe to send to a terminal."""
+    record = to_record(shown)
+    return {k: terminal.safe(v) if isinstance(v, str) else v for k, v in record.items()}
+
+
+def instant(at: float) -> str | None:
+    """Write Unix seconds as UTC in ISO 8601; None where no calendar reaches."""
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def check_key(key: str) -> str:
+    """Return a key as it is. Raises UsageError where a task does not have it."""
+    if key not in task.KEYS:
+        keys = ", ".join(task.KEYS)
+        raise UsageError(f"a task has no key '{terminal.safe(key)}'; its keys are {keys}")
+    return key
+
+
+def formatter(pattern: str) -> Callable[[Record], str]:
+    """Read a pattern of `str.format` over the keys; return what writes a record by it.
+
+    Attributes and indices are refused: they reach into Python, not into the task. Raises
+    UsageError, and when it writes for a value that its field's format does not suit.
+    """
+    _check_fields(pattern)
+
+    def write(record: Record) -> str:
+        values = {k: _NOTHING if v is None else v for k, v in record.items()}
+        try:
+            return pattern.format_map(values)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"--format {pattern!r}: {error}") from None
+
+    return write
+
+
+def _value(key: str, value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    if key.endswith("_at"):
+        return instant(value)
+    return value if math.isfinite(value) else None
+
+
+class _Nothing(str):
+    """The text of a value that is not there; it suits every format."""
+
+    def __format__(self, spec: str) -> str:
+        try:
+            return format("", spec)
+        except ValueError:
+            return ""
+
+
+_NOTHING = _Nothing()
+
+
+def _check_fields(pattern: str) -> None:
+    try:
+        parts = list(Formatter().parse(pattern))
+    except ValueError as error:
+        raise UsageError(f"--format {pattern!r}: {error}") from None
+    for _, field, spec, _ in parts:
+        if field is None:
+            continue
+        if "." in field or "[" in field:
+            safe = terminal.safe(field)
+            raise UsageError(f"--format takes keys, no attributes or indices: '{safe}'")
+        check_key(field)
+        _check_fields(spec or "")

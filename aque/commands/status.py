@@ -1,0 +1,71 @@
+"""aque-status: show tasks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from aque.commands import entry, options
+
+
+@click.command()
+@options.broker_option
+@click.option(
+    "--depth", type=click.IntRange(min=0), metavar="N",
+    help="How many levels below the first; 0 is all.  [default: 2]",
+)  # fmt: skip
+@click.option("--flat", is_flag=True, help="A line a task, no tree.")
+@click.option(
+    "-s", "--status", "statuses", multiple=True, metavar="STATE",
+    help="Only tasks in this state; several with commas or by repeating it.",
+)  # fmt: skip
+@click.option("-x", "--all-users", is_flag=True, help="The tasks of other users too.")
+@click.option(
+    "--filter", "filters", multiple=True, metavar="KEY=VALUE",
+    help="Only such tasks; also KEY!=VALUE, KEY~GLOB, KEY<N, KEY>N. Repeated: all must hold.",
+)  # fmt: skip
+@click.option("--csv", metavar="FIELDS", help="Write these keys, with commas between, as CSV.")
+@click.option("--json", "as_json", is_flag=True, help="Write all keys as one JSON document.")
+@click.option("--format", "pattern", metavar="PATTERN", help="Write '{id} {status}' and the like.")
+@click.option(
+    "--since", type=options.Duration(), metavar="DURATION",
+    help="Show what ended within this time.  [default: 24h]",
+)  # fmt: skip
+@click.option("--all", "show_all", is_flag=True, help="However many and, but for --since, old.")
+@click.option(
+    "--color", type=click.Choice(["auto", "never", "always"]), default="auto", show_default=True,
+    help="Colour the states; auto does so on a terminal, but for NO_COLOR.",
+)  # fmt: skip
+@click.option("--workers", is_flag=True, help="Show the workers instead.")
+@click.argument("ids", nargs=-1, type=options.Selector(), metavar="[IDS...]")
+def status(workers: bool, **given: Any) -> int:
+    """Show tasks: these and what is below them, else what is active or ended of late.
+
+    A tree: tasks over their children (solid lines) and what they wait for (dashed ones), summed up
+    where it is wide. With -s or --filter, and with --flat, --csv, --json and --format, a list: of
+    IDS alone, or with --depth, -s or --filter of those below them too.
+
+    \b
+    aque-status
+    aque-status -s error --filter 'name~shot7*'
+    aque-status --format '{id} {exit_status}' 7-9
+    """
+    if workers:
+        from aque.commands import workers as working
+
+        working.show(options.open_queue(given["broker"]).broker, given["color"])
+        return 0
+    from aque.commands import listing
+
+    return listing.show(listing.Request(**given))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return entry.run(status, "aque-status", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""Own the tree: tasks over their children over what they wait for, each drawn once.
+
+What is below a task may be a hundred thousand children, so nothing here asks for all of them: a
+wide list is counted by state, and of its tasks only the first that run or have failed are fetched.
+The tree is walked with a stack, since a chain of dependencies may be longer than Python's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from aque import states
+from aque.brokers.base import Broker
+from aque.commands.lines import Line
+from aque.task import Task
+
+#: Up to so many children, or dependencies, are drawn each.
+WIDE = 10
+#: Of a wider list the first few of each of these states are.
+_TELLING = (states.RUNNING, states.ERROR)
+_FEW = 3
+#: In this order the states of a wide list are told.
+_TOLD = (
+    states.SUCCESS,
+    states.RUNNING,
+    states.PENDING,
+    states.PAUSED,
+    states.CREATING,
+    states.ERROR,
+    states.CANCELLED,
+)
+#: From this level on lines are not indented further.
+_DEEPEST = 20
+
+Counts = Mapping[str, int]
+#: What leads to a task from the one above: with others to come, and as the last.
+Joint = tuple[str, str]
+
+
+class Fetch(Protocol):
+    """`broker.children` or `broker.dependencies`."""
+
+    def __call__(self, id: int, limit: int, statuses: Sequence[str] = ..., /) -> list[Task]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Art:
+    """What lines are joined by: to a child, to a dependency, and past others below."""
+
+    child: Joint
+    dependency: Joint
+    past: str
+
+
+UNICODE = Art(("├─ ", "└─ "), ("├╌ ", "└╌ "), "│  ")
+ASCII = Art(("|- ", "`- "), ("|. ", "`. "), "|  ")
+_TOP = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A line still to be drawn, and what is known of the tasks below it."""
+
+    line: Line
+    under: str
+    level: int
+    children: Counts
+    dependencies: Counts
+
+
+class Tree:
+    """Draws tasks `depth` levels down (0: all), and draws none twice.
+
+    With `is_whole` wide lists are drawn in full.
+    """
+
+    def __init__(self, broker: Broker, depth: int, art: Art, is_whole: bool = False) -> None:
+        self._broker = broker
+        self._depth = depth
+        self._art = art
+        self._is_whole = is_whole
+        self.drawn: set[int] = set()
+
+    def draw(self, roots: Sequence[Task]) -> Iterator[Line]:
+        """Return the lines of these tasks and what is below them."""
+        stack = self._entries([(_TOP, Line(root)) for root in roots], "", 0)
+        stack.reverse()
+        while stack:
+            entry = stack.pop()
+            task = entry.line.task
+            if task is None:
+                yield entry.line
+            elif task.id in self.drawn:
+                yield Line(None, entry.line.lead, f"#{task.id} (above)")
+            else:
+                self.drawn.add(task.id)
+                yield entry.line
+                stack += reversed(self._below(entry, task))
+
+    def _entries(
+        self, joined: Sequence[tuple[Joint, Line]], under: str, level: int
+    ) -> list[_Entry]:
+        """Make the entries of siblings, asking for all at once what is below them."""
+        ids = [line.task.id for _, line in joined if line.task and line.task.id not in self.drawn]
+        children = self._broker.count_children(ids)
+        dependencies = self._broker.count_dependencies(ids)
+        entries = []
+        for number, (joint, line) in enumerate(joined, 1):
+            is_last = number == len(joined)
+            past = "" if joint is _TOP or level > _DEEPEST else "   " if is_last else self._art.past
+            key = line.task.id if line.task else 0
+            counts = children.get(key, {}), dependencies.get(key, {})
+            drawn = replace(line, lead=under + joint[is_last], tail=self._tail(level, counts))
+            entries.append(_Entry(drawn, under + past, level, *counts))
+        return entries
+
+    def _tail(self, level: int, counts: Sequence[Counts]) -> str:
+        """Say how much is not drawn below the last level."""
+        below = sum(sum(count.values()) for count in counts)
+        return f" (+{below:,} below)" if below and 0 < self._depth <= level else ""
+
+    def _below(self, entry: _Entry, task: Task) -> list[_Entry]:
+        if 0 < self._depth <= entry.level:
+            return []
+        children, dependencies = entry.children, entry.dependencies
+        below = [
+            *self._list(self._broker.children, task.id, children, "children"),
+            *self._list(self._broker.dependencies, task.id, dependencies, "dependencies"),
+        ]
+        return self._entries(below, entry.under, entry.level + 1)
+
+    def _list(
+        self, fetch: Fetch, id: int, counts: Counts, noun: str
+    ) -> Iterator[tuple[Joint, Line]]:
+        """Return the lines of one list below a task: all of it, or if it is wide, a sum and few."""
+        joint = self._art.child if noun == "children" else self._art.dependency
+        total = sum(counts.values())
+        if self._is_whole or total <= WIDE:
+            tasks = fetch(id, total) if total else []
+        else:
+            yield joint, Line(None, text=summary(counts, noun))
+            tasks = [t for s in _TELLING if counts.get(s) for t in fetch(id, _FEW, (s,))]
+        for task in tasks:
+            yield joint, Line(task)
+
+
+def summary(counts: Counts, noun: str) -> str:
+    """Say how many there are, and how many in each state."""
+    told = [f"{counts[status]:,} {status}" for status in _TOLD if counts.get(status)]
+    return f"{sum(counts.values()):,} {noun}: {', '.join(told)}"

@@ -1,0 +1,131 @@
+"""Own how a claimed task becomes a process: a command of its own, or a call in a warm runner."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aque import codec
+from aque.brokers.base import Broker
+from aque.patterns import shell
+from aque.task import Task
+from aque.worker import files, runners
+from aque.worker.job import Job
+from aque.worker.output import Stream
+from aque.worker.runners import Runner, Runners
+from aque.worker.spawn import Spawner
+
+#: Environments remembered at a time.
+_ENVIRONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Foreground:
+    """Jobs stay in our session and process group and share our output, as xargs' children do.
+
+    They also share our standard input if it is `stdin_kept`, and ignore the signals that are
+    `ignored` (by nohup, say). `slot_variable` is told the slot, from 0. A queue that is `private`
+    and short-lived is not theirs to submit to.
+    """
+
+    stdin_kept: bool = False
+    ignored: frozenset[int] = frozenset()
+    slot_variable: str | None = None
+    private: bool = False
+
+
+class Starter:
+    """Starts jobs. `marks` is what each job's environment is told besides its task's."""
+
+    def __init__(
+        self, broker: Broker, marks: Mapping[str, str], cpus: int, foreground: Foreground | None
+    ) -> None:
+        self._broker = broker
+        self._marks = dict(marks)
+        self._foreground = foreground
+        if foreground is not None and foreground.private:
+            del self._marks["AQUE_BROKER"]
+        self._spawner = Spawner(foreground.ignored if foreground else frozenset())
+        self.runners = Runners(self._spawner, cpus)
+        self._settings = broker.settings()
+        self._environs: dict[int | None, dict[str, str]] = {}
+        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+
+    def start(self, task: Task, slot: int) -> tuple[Job, Runner | None]:
+        """Start a task's process, or have a runner begin it.
+
+        Raises OSError, AqueError or ValueError where it cannot be started.
+        """
+        environ = self._environ(task)
+        own = {
+            "AQUE_TID": str(task.id),
+            "AQUE_ATTEMPT": str(task.attempt),
+            "AQUE_SLOT": str(slot),
+            "AQUE_CPUS": f"{task.cpus:g}",
+        }
+        if self._foreground is not None and self._foreground.slot_variable:
+            own[self._foreground.slot_variable] = str(slot - 1)
+        if task.pattern == "shell":
+            return self._start_command(task, {**environ, **own}, slot), None
+        return self._start_call(task, environ, own, slot)
+
+    def _start_command(self, task: Task, environ: dict[str, str], slot: int) -> Job:
+        command = shell.argument_list(_values(task.args, ()), _values(task.kwargs, {}))
+        self._spawner.enter(task.cwd, task.umask)
+        with files.Descriptors() as opened:
+            theirs = self._stdin(task, opened)
+            incoming: dict[str, int] = {}
+            is_own = self._foreground is None
+            if is_own:
+                theirs[1], theirs[2], incoming = files.outputs(task, opened)
+            pid = self._spawner.spawn(command, environ, theirs, is_own)
+            opened.keep(incoming.values())
+        streams = [self.stream(task, name, fd) for name, fd in incoming.items()]
+        return Job(task, pid, slot, is_own, streams)
+
+    def _stdin(self, task: Task, opened: files.Descriptors) -> dict[int, int]:
+        if task.stdin == files.STORED:
+            return {0: opened.temporary(self._broker.stdin_value(task.id) or b"")}
+        if task.stdin is not None:
+            return {0: opened.open(task.stdin, os.O_RDONLY)}
+        return {} if self._foreground and self._foreground.stdin_kept else {0: self._null}
+
+    def _start_call(
+        self, task: Task, environ: dict[str, str], own: dict[str, str], slot: int
+    ) -> tuple[Job, Runner]:
+        runner = self.runners.take(task, environ)
+        try:
+            runner.send(runners.request_for(task, own))
+        except BrokenPipeError:  # it died while idle; its end is yet to be noted
+            runner.close()
+            runner = self.runners.take(task, environ)
+            runner.send(runners.request_for(task, own))
+        outputs = {"stdout": runner.stdout, "stderr": runner.stderr}
+        streams = [self.stream(task, name, fd) for name, fd in outputs.items()]
+        return Job(task, runner.pid, slot, True, streams, is_python=True), runner
+
+    def stream(self, task: Task, name: str, descriptor: int) -> Stream:
+        open_file = self._broker.open_output
+        return Stream(name, task.id, task.attempt, descriptor, self._settings, open_file)
+
+    def _environ(self, task: Task) -> dict[str, str]:
+        if task.environment not in self._environs:
+            if len(self._environs) >= 100:
+                self._environs.clear()
+            stored = None if task.environment is None else self._broker.environ(task.environment)
+            self.know_environ(task.environment, stored or {})
+        return self._environs[task.environment]
+
+    def know_environ(self, environment: int | None, environ: Mapping[str, str]) -> None:
+        """Remember what an environment is, with the marks every job gets."""
+        self._environs[environment] = {**environ, **self._marks}
+
+    def close(self) -> None:
+        self.runners.close()
+        os.close(self._null)
+
+
+def _values(text: str | None, default: Any) -> Any:
+    return default if text is None else codec.decode(text)
