@@ -29,9 +29,12 @@ _HOMES = {
     "current_task": "aque.context",
     "wait": "aque.futures",
 }
+_MODULES = frozenset({"errors", "states"})
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"aque.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'aque' has no attribute {name!r}")
@@ -39,4 +42,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_MODULES})

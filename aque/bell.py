@@ -56,13 +56,21 @@ def bell_path(directory: str, name: str) -> str:
 
 
 def _make(path: str) -> bool:
-    """Make a bell as private or as shared as the directory it is in."""
+    """Make a bell as private or as shared as the directory it is in; as root its owner's."""
     try:
-        mode = os.stat(os.path.dirname(path)).st_mode & 0o666
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        like = os.stat(os.path.dirname(path))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, like.st_mode & 0o666)
     except OSError:
         return False
-    os.close(descriptor)
+    try:
+        if os.geteuid() == 0:
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+        os.fchmod(descriptor, like.st_mode & 0o666)  # past the umask
+    except OSError:
+        pass  # another was faster, and it is theirs
+    finally:
+        os.close(descriptor)
     return True
 
 
@@ -99,6 +107,8 @@ class Listener:
         """Take the rings heard so far; without any way to hear, all may have rung."""
         if not self._watches:
             self._quiet_polls += 1
+            for _ in self._events():
+                pass  # of watches given up; unread they would keep the descriptor readable
             self._watch_all()
             return set(self._names)
         heard = set()
@@ -155,7 +165,7 @@ class Listener:
             self._watches[renewed] = name
 
     def _events(self) -> Iterable[tuple[int, int]]:
-        while True:
+        while self._descriptor >= 0:
             try:
                 data = os.read(self._descriptor, 65536)
             except BlockingIOError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from aque import outcome, states, waiting
@@ -59,7 +58,7 @@ class Future(Generic[T]):
         """Wait until it has ended. Raises TimeoutError when that takes more than `timeout` s."""
         statuses = waiting.wait_complete(self.queue.broker, [self.id], timeout)
         if statuses[self.id] not in states.COMPLETE_STATES:
-            raise FutureTimeoutError(f"task {self.id} is {statuses[self.id]} after {timeout} s")
+            raise TimeoutError(f"task {self.id} is {statuses[self.id]} after {timeout} s")
         return self.task()
 
     def result(self, timeout: float | None = None) -> T:
@@ -123,5 +122,5 @@ def as_completed(
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
         done, left = wait(left, remaining, any_one=True)
         if not done:
-            raise FutureTimeoutError(f"{len(left)} tasks have not ended after {timeout} s")
+            raise TimeoutError(f"{len(left)} tasks have not ended after {timeout} s")
         yield from sorted(done, key=lambda future: future.id)

@@ -40,7 +40,7 @@ def find(broker: str | None = None) -> Location:
     """
     text = broker or os.environ.get("AQUE_BROKER") or default_path()
     path, journal = parse(text)
-    path = os.path.abspath(os.path.expanduser(path))
+    path = os.path.realpath(os.path.expanduser(path))  # one lock, by whatever link it is named
     is_shared = journal == "delete" if journal else file_system_type(path) not in LOCAL_TYPES
     return Location(path, journal or ("delete" if is_shared else "wal"), is_shared)
 

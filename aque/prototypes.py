@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from aque import codec, trust
@@ -28,6 +28,16 @@ _PLAIN = frozenset(
 )
 _REQUIREMENTS = frozenset(("cpus", "memory"))
 _KEYS = {*_EDGES, *_VALUES, *_PLAIN, *_REQUIREMENTS}
+
+_INFINITY = float("inf")
+#: What are numbers, and how small they may be.
+_NUMBERS: Mapping[str, tuple[Any, float]] = {
+    "priority": ((int,), -_INFINITY),
+    "duration": ((int, float), 0.0),
+    "due_at": ((int, float), 0.0),
+    "cpus": ((int, float), 0.0),
+    "memory": ((int, float), 0),
+}
 
 #: Something to wait for: an id, a future, or the dict of another prototype.
 Dependency = Any
@@ -84,19 +94,20 @@ class _Flattening:
         self._open.add(key)
         self._kept.append(submitted)
         _check(submitted)
-        fields = {**self._defaults, **submitted}
+        is_child = parent is not None or submitted.get("parent") is not None
+        fields = dict(submitted) if is_child else {**self._defaults, **submitted}
         after: list[Reference] = []
-        for dependency in (*fields.get("dependencies", ()), *fields.get("after", ())):
+        for dependency in (*_listed(fields, "dependencies"), *_listed(fields, "after")):
             after.append(_known(dependency) or Earlier((yield dependency, None)))
         after_any: list[Reference] = []
-        for dependency in fields.get("after_any", ()):
+        for dependency in _listed(fields, "after_any"):
             after_any.append(_known(dependency) or Earlier((yield dependency, None)))
         above: Reference | None = parent
         if parent is None and fields.get("parent") is not None:
             above = _known(fields["parent"]) or Earlier((yield fields["parent"], None))
         index = self._placed[key] = len(self.prototypes)
         self.prototypes.append(make(fields, tuple(after), tuple(after_any), above))
-        for child in fields.get("children", ()):
+        for child in _listed(fields, "children"):
             yield child, Earlier(index)
         self._open.discard(key)
         return index
@@ -110,6 +121,8 @@ def make(
 ) -> Prototype:
     """Make one prototype: encode its values, and see to what is left out."""
     func, pattern = fields.get("func"), fields.get("pattern")
+    if func is not None and not callable(func):
+        raise UsageError(f"func is {func!r}, which cannot be called")
     if pattern is None and func is not None:
         pattern = "generic"
     plain = {key: fields[key] for key in _PLAIN & fields.keys()}
@@ -145,10 +158,9 @@ def _directory() -> str | None:
 def _requirements(fields: Mapping[str, Any], parent: Reference | None) -> Requirements | None:
     if parent is not None and not _REQUIREMENTS & fields.keys():
         return None
-    cpus, memory = fields.get("cpus", 1), fields.get("memory", 0)
-    if cpus < 0 or memory < 0:
-        raise UsageError(f"a task cannot need {min(cpus, memory)} cpus or bytes of memory")
-    return Requirements(user=trust.user_name(), cpus=float(cpus), memory=int(memory))
+    cpus = 1.0 if fields.get("cpus") is None else float(fields["cpus"])
+    memory = int(fields.get("memory") or 0)
+    return Requirements(user=trust.user_name(), cpus=cpus, memory=memory)
 
 
 def _encode(fields: Mapping[str, Any], key: str, kind: Any) -> str | None:
@@ -164,6 +176,14 @@ def _check(submitted: Mapping[str, Any]) -> None:
     for key in submitted:
         if key not in _KEYS:
             raise UsageError(f"a prototype has no key {key!r}; it has {', '.join(sorted(_KEYS))}")
+    for key, (kind, least) in _NUMBERS.items():
+        value: Any = submitted.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, kind) or not least <= value < _INFINITY:
+            raise UsageError(f"{key} cannot be {value!r}")
+    if not isinstance(submitted.get("environ") or {}, Mapping):
+        raise UsageError(f"environ must be a mapping, not {submitted['environ']!r}")
 
 
 def _known(dependency: Dependency) -> int | None:
@@ -174,6 +194,15 @@ def _known(dependency: Dependency) -> int | None:
         return dependency
     found = getattr(dependency, "id", None)
     return found if isinstance(found, int) else None
+
+
+def _listed(fields: Mapping[str, Any], key: str) -> list[Dependency]:
+    value = fields.get(key)
+    if value is None:
+        return []
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise UsageError(f"{key} must be a list of tasks, not {value!r}")
+    return list(value)
 
 
 def _describe(submitted: Mapping[str, Any]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from aque import brokers, prototypes, states
+from aque import brokers, names, prototypes, states
 from aque.brokers.base import Broker
+from aque.errors import UsageError
 from aque.futures import Future
 
 P = ParamSpec("P")
@@ -52,6 +53,11 @@ class Queue:
 
         Raises DependencyCycleError, DependencyResolutionError, CodecError or UsageError.
         """
+        if names.is_loading_script():
+            raise UsageError(
+                "a script that is loaded for its functions must not submit: "
+                'put what it does under if __name__ == "__main__":'
+            )
         listed = list(submitted)
         ready, indices = prototypes.flatten(listed, prototypes.surroundings())
         ids = self.broker.create(ready)
@@ -160,10 +166,14 @@ class TaskFunction(Generic[P, T]):
         self._queue = queue
         self._func = func
         self._defaults = dict(defaults)
+        self.__qualname__ = func.__qualname__
         update_wrapper(self, func)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._func(*args, **kwargs)
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # stored by its name, as a plain function is
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Submit a call of the function."""
@@ -171,5 +181,5 @@ class TaskFunction(Generic[P, T]):
 
     def submit_ex(self, **fields: Any) -> Future[T]:
         """Submit a call, with fields that go before the decorator's."""
-        future: Future[T] = self._queue.submit_ex(**{**self._defaults, "func": self, **fields})
+        future: Future[T] = self._queue.submit_ex(**{**self._defaults, "func": self._func, **fields})
         return future

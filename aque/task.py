@@ -10,6 +10,7 @@ Runners under Python 3.9 import this module, hence no slots.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Union
@@ -170,6 +171,8 @@ KEYS = tuple(f.name for f in fields(Task))
 
 def from_row(row: Sequence[Any]) -> Task:
     """Make a Task of a row whose columns are KEYS, in that order."""
+    if bytes in map(type, row):  # a path or name that is not UTF-8
+        row = [os.fsdecode(value) if type(value) is bytes else value for value in row]
     task: Task = object.__new__(Task)
     task.__dict__.update(zip(KEYS, row))  # ten times faster than a frozen __init__ of 60 fields
     return task

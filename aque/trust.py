@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import pwd
+from functools import lru_cache
 
 
 def user_name(uid: int | None = None) -> str:
     """Return the name of a user, by default our own; the number where it has no name."""
-    number = os.geteuid() if uid is None else uid
+    return _name(os.geteuid() if uid is None else uid)
+
+
+@lru_cache
+def _name(uid: int) -> str:
     try:
-        return pwd.getpwuid(number).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return str(number)
+        return str(uid)

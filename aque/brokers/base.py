@@ -51,10 +51,15 @@ Choose = Callable[[Offer], Sequence[int]]
 
 @dataclass(frozen=True)
 class Claim:
-    """What a claim brought: tasks that are now running, and when the next one falls due."""
+    """What a claim brought: tasks that are now running, and when the next one falls due.
+
+    `number` is that of the latest event the claim knew of: until there is another, and nothing
+    falls due, a claim would bring nothing more.
+    """
 
     tasks: Sequence[Task]
     next_due_at: float | None
+    number: int
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,7 @@ class Broker(ABC):
 
     @abstractmethod
     def last_id(self) -> int | None:
-        """Return the greatest id in use."""
+        """Return the greatest id of a task that is nobody's child."""
 
     @abstractmethod
     def statuses(self, ids: Sequence[int]) -> dict[int, str]:

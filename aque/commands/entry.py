@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import click
 
@@ -17,16 +18,22 @@ from aque import proctitle
 from aque.errors import AqueError
 
 INTERRUPTED = 128 + signal.SIGINT
-_USAGE = 2
+_NO, _USAGE = 1, 2
 
 
 def run(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> int:
     """Run a command by its name, as `aque-submit`, and return its exit status."""
     proctitle.set_comm(name)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names are bytes, and go out as they are
     try:
-        status = command.main(arguments, prog_name=name, standalone_mode=False)
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        with command.make_context(name, words) as invoked:  # click's main would hide a closed pipe
+            status = command.invoke(invoked)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.UsageError as error:
         context = error.ctx
         hint = f" (see {context.command_path} --help)" if context else ""
@@ -38,9 +45,20 @@ def run(command: click.Command, name: str, arguments: Sequence[str] | None = Non
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # What is still buffered has no reader; without this Python complains at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        _drop_output()
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return complain(name, f"{place}{error.strerror or error}", _NO)
+
+
+def _drop_output() -> None:
+    """Have Python not try again, at its exit, to write what cannot be written."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError:
+        pass
 
 
 def complain(name: str, text: str, status: int) -> int:

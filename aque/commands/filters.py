@@ -19,6 +19,7 @@ from aque.errors import UsageError
 from aque.task import Task
 
 _FILTER = re.compile(r"(\w+)(!=|=|~|<|>)(.*)", re.DOTALL)
+_DATE = re.compile(r"\d{4}-")
 _NUMERIC = frozenset(f.name for f in fields(Task) if "str" not in str(f.type))
 _SIZES = frozenset({"memory", "max_rss"})
 
@@ -38,11 +39,11 @@ def parse(text: str) -> Condition:
 def statuses(words: Iterable[str]) -> list[str]:
     """Read the states of `-s`, each of which may be several with commas between."""
     found: dict[str, None] = {}
-    for word in (part for word in words for part in word.split(",")):
-        if word.strip() not in states.STATES:
+    for status in (part.strip() for word in words for part in word.split(",")):
+        if status not in states.STATES:
             known = ", ".join(states.STATES)
-            raise UsageError(f"'{terminal.safe(word)}' is no state; there are {known}")
-        found[word.strip()] = None
+            raise UsageError(f"'{terminal.safe(status)}' is no state; there are {known}")
+        found[status] = None
     return list(found)
 
 
@@ -65,7 +66,7 @@ def _number(key: str, text: str) -> float | None:
     try:
         if key in _SIZES:
             return float(options.parse_size(text))
-        if key.endswith("_at") and "-" in text[1:]:
+        if key.endswith("_at") and _DATE.match(text):
             return datetime.fromisoformat(text).timestamp()
         number = float(text)
     except (ValueError, OverflowError, UsageError):

@@ -51,7 +51,7 @@ class Reader:
             self._last = chunk.number
             if chunk.stream in self._streams:
                 self._take(chunk, write)
-        for stream in self._files:
+        for stream in list(self._files):
             self._read_file(stream, write)
 
     def _take(self, chunk: Chunk, write: Write) -> None:

@@ -22,7 +22,7 @@ def init(broker: str | None, reset: bool, changes: Sequence[str], settings: bool
 
     \b
     aque-init --broker /projects/film/queue.db
-    aque-init --set poll=0.2 --set keep-success=1d
+    aque-init --set poll=0.2 --set grace=10
     """
     from aque.errors import StateError
     from aque.queue import Queue
@@ -37,7 +37,7 @@ def init(broker: str | None, reset: bool, changes: Sequence[str], settings: bool
         queue.broker.set_settings(values)
     if settings:
         for key, value in queue.broker.settings().items():
-            print(f"{key}={value:g}")
+            print(f"{key}={value:.15g}")
     elif not values:
         print(queue.broker.to_url())
     return 0

@@ -19,12 +19,16 @@ _LABEL_WIDTH, _LONGEST = 12, 4096
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A task, or without one `text`; `lead` is drawn before it, `tail` said after it."""
+    """A task, or without one `text`; `lead` is drawn before it, `tail` said after it.
+
+    `short` takes the place of a text for which there is no room, as far as it goes.
+    """
 
     task: Task | None
     lead: str = ""
     text: str = ""
     tail: str = ""
+    short: str = ""
 
 
 def layout(lines: Sequence[Line], screen: Terminal, now: float) -> Iterator[str]:
@@ -36,23 +40,34 @@ def layout(lines: Sequence[Line], screen: Terminal, now: float) -> Iterator[str]
 
 
 def duration(seconds: float) -> str:
-    """Write seconds in at most six characters: `0.4s`, `12s`, `3m12s`, `1h02m`, `2d03h`."""
+    """Write seconds in at most six characters, as `0.40s`, `2.4s`, `3m12s`, `1h02m`, `2d03h`."""
+    seconds = max(seconds, 0.0)
+    if seconds < 0.995:
+        return f"{seconds:.2f}s"
     if seconds < 9.95:
-        return f"{max(seconds, 0):.1f}s"
-    whole = int(seconds + 0.5) if seconds < _HOUR else int(seconds)
-    if whole < _MINUTE:
-        return f"{whole}s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE}m{whole % _MINUTE:02d}s"
-    if whole < _DAY:
-        return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02d}m"
-    return f"{whole // _DAY}d{whole % _DAY // _HOUR:02d}h"
+        return f"{seconds:.1f}s"
+    return _whole(round(seconds))
+
+
+def _whole(seconds: int) -> str:
+    if seconds < _MINUTE:
+        return f"{seconds}s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE}m{seconds % _MINUTE:02d}s"
+    if seconds < _DAY:
+        return f"{seconds // _HOUR}h{seconds % _HOUR // _MINUTE:02d}m"
+    return f"{seconds // _DAY}d{seconds % _DAY // _HOUR:02d}h"
+
+
+def ago(seconds: float) -> str:
+    """Say how long ago something was; clocks of other hosts may be ahead."""
+    return f"{_whole(int(max(seconds, 0)))} ago"
 
 
 def when(shown: Task, now: float) -> str:
     """Say how long a task has been running, how long ago it ended, or when it may begin."""
     if shown.ended_at is not None:
-        return f"{duration(now - shown.ended_at)} ago"
+        return ago(now - shown.ended_at)
     if shown.status == states.RUNNING and shown.started_at is not None:
         return duration(now - shown.started_at)
     if shown.due_at is not None and shown.due_at > now:
@@ -109,18 +124,23 @@ def _write(line: Line, row: Sequence[str], widths: Sequence[int], screen: Termin
     number, status, *others = (text.ljust(w) for text, w in zip(row, widths))
     head = f"{row[0]:>{len(number)}} "
     middle = "".join(f" {text}" for text, width in zip(others, widths[2:]) if width)
-    pieces = [(head, ""), (status, row[1]), (f"{middle} {line.lead}", "")]
+    pieces = [(head, ""), (status, row[1]), (f"{middle}  {line.lead}", "")]
     written, room = "", screen.width
     for text, color in pieces:
         text = screen.fit(text, room)
         room = None if room is None else room - terminal.width_of(text)
         written += screen.paint(text, color)
-    body = line.text if line.task is None else label(line.task)
-    return (written + _body(body, line.tail, room, screen)).rstrip()
+    return (written + _body(line, room, screen)).rstrip()
 
 
-def _body(text: str, tail: str, room: int | None, screen: Terminal) -> str:
-    """Cut the text rather than what is said after it, unless there is room for neither."""
-    if tail and room is not None and room - terminal.width_of(tail) >= _LABEL_WIDTH:
-        return screen.fit(text, room - terminal.width_of(tail)) + tail
-    return screen.fit(text + tail, room)
+def _body(line: Line, room: int | None, screen: Terminal) -> str:
+    """Cut the label rather than what is said after it, unless there is room for neither."""
+    text = line.text if line.task is None else label(line.task)
+    if room is None:
+        return text + line.tail
+    if line.short and terminal.width_of(text) > room:
+        text = line.short
+    left = room - terminal.width_of(line.tail)
+    if line.tail and left >= _LABEL_WIDTH:
+        return screen.fit(text, left) + line.tail
+    return screen.fit(text + line.tail, room)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from aque import trust
+from aque import brokers, trust
 from aque.brokers.base import Broker, Condition, Selection
 from aque.commands import filters, lines, options, records, terminal, tree
 from aque.commands.lines import Line
@@ -21,7 +22,7 @@ LIMIT = 100
 #: Tasks that ended so many seconds ago are still shown.
 RECENT = 24 * 3600.0
 #: Levels below the first.
-DEPTH = 2
+DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def show(request: Request) -> int:
     asked = Selection(
         [filters.parse(text) for text in request.filters], filters.statuses(request.statuses)
     )
-    broker = options.open_queue(request.broker).broker
+    broker = open_broker(request.broker)
     if write is not None:
         write(broker.select(_scope(request, broker, asked)))
         return 0
@@ -67,6 +68,12 @@ def show(request: Request) -> int:
     _print(shown, terminal.look(request.color))
     _say(request, broker, bool(shown), left)
     return 0
+
+
+def open_broker(url: str | None) -> Broker:
+    """Open a queue as `options.open_queue` does, without all that a Queue needs to submit."""
+    is_named = bool(url or os.environ.get("AQUE_BROKER"))
+    return brokers.from_url(url, create=not is_named)
 
 
 def _scope(request: Request, broker: Broker, asked: Selection) -> Selection:
@@ -116,23 +123,22 @@ def _tree(request: Request, broker: Broker) -> tuple[list[Line], int]:
     if request.show_all:
         tasks, _ = broker.roots(since, None, user)
         return list(_new_tree(request, broker).draw(_by_id(tasks))), 0
-    tasks: Sequence[Task]
     tasks, total = broker.roots(since, LIMIT, user)
     shown = list(_new_tree(request, broker).draw(_by_id(tasks)))
     if len(shown) > LIMIT:
-        tasks = _fitting(request, broker, tasks)
+        tasks = tasks[: _count_fitting(request, broker, tasks)]
         shown = list(_new_tree(request, broker).draw(_by_id(tasks)))
     return shown[:LIMIT], total - len(tasks) + max(0, len(shown) - LIMIT)
 
 
-def _fitting(request: Request, broker: Broker, tasks: Sequence[Task]) -> Sequence[Task]:
-    """Return the first of these, at least one, whose trees fit into the limit."""
+def _count_fitting(request: Request, broker: Broker, tasks: Sequence[Task]) -> int:
+    """Return of how many of these the trees fit into the limit; one is always taken."""
     room = LIMIT
     for number, task in enumerate(tasks):
         room -= sum(1 for _ in islice(_new_tree(request, broker).draw([task]), LIMIT + 1))
         if room < 0:
-            return tasks[: max(number, 1)]
-    return tasks
+            return max(number, 1)
+    return len(tasks)
 
 
 def _tree_of(request: Request, broker: Broker, ids: Sequence[int]) -> tuple[list[Line], int]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from aque import states
 from aque.brokers.base import Broker
 from aque.errors import TaskNotFoundError, UsageError
 
@@ -67,15 +69,15 @@ def resolve(broker: Broker, words: Iterable[str]) -> list[int]:
 
 def _resolve_part(broker: Broker, part: str) -> list[int]:
     if part == "all":
-        return broker.existing(0, 2**63 - 1)
-    if part == "last":
+        ids = broker.existing(0, 2**63 - 1)
+    elif part == "last":
         last = broker.last_id()
         ids = [] if last is None else [last]
     else:
         first, _, end = part.partition("-")
         ids = broker.existing(_clamp(first), _clamp(end or first))
     if not ids:
-        if part == "last":
+        if part in ("last", "all"):
             raise TaskNotFoundError("there are no tasks; aque-submit echo hello makes a first one")
         raise TaskNotFoundError(
             f"there are no tasks {part}" if "-" in part else f"there is no task {part}"
@@ -93,6 +95,13 @@ def open_queue(url: str | None) -> Queue:
 
     is_named = bool(url or os.environ.get("AQUE_BROKER"))
     return Queue(url, create=not is_named)
+
+
+def note_missing_worker(queue: Queue, name: str, ids: Sequence[int]) -> None:
+    """Say so, where somebody is about to wait for tasks that nobody is there to run."""
+    waits = any(s not in states.COMPLETE_STATES for s in queue.broker.statuses(ids).values())
+    if waits and not queue.broker.workers():
+        print(f"{name}: no worker is running; aque-worker starts one", file=sys.stderr)
 
 
 def recovery(queue: Queue) -> Callable[[], object]:

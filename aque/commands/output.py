@@ -37,6 +37,7 @@ def output(
         streams = [following.STDOUT if only_stdout else following.STDERR]
         write = following.write_here
     if watch:
+        options.note_missing_worker(queue, "aque-output", wanted)
         return following.follow(queue.broker, wanted, streams, write, options.recovery(queue))
     following.show(queue.broker, wanted, streams, write)
     return 0

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from string import Formatter
 from typing import Any
@@ -20,6 +22,10 @@ from aque.task import Task
 
 Record = Mapping[str, Any]
 
+_WIDTH = re.compile(r"[1-9]\d*")
+_FLOATS = tuple(field.name for field in fields(Task) if "float" in str(field.type))
+_INSTANTS = tuple(key for key in _FLOATS if key.endswith("_at"))
+
 
 def to_json(shown: Task) -> str:
     """Return a task as one JSON object, in one line of ASCII."""
@@ -28,7 +34,14 @@ def to_json(shown: Task) -> str:
 
 def to_record(shown: Task) -> dict[str, Any]:
     """Return a task's keys with values that JSON can hold."""
-    return {key: _value(key, value) for key, value in task.as_dict(shown).items()}
+    record = task.as_dict(shown)
+    for key in _FLOATS:
+        if record[key] is not None and not math.isfinite(record[key]):
+            record[key] = None
+    for key in _INSTANTS:
+        if record[key] is not None:
+            record[key] = instant(record[key])
+    return record
 
 
 def to_safe_record(shown: Task) -> dict[str, Any]:
@@ -71,22 +84,15 @@ def formatter(pattern: str) -> Callable[[Record], str]:
     return write
 
 
-def _value(key: str, value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    if key.endswith("_at"):
-        return instant(value)
-    return value if math.isfinite(value) else None
-
-
 class _Nothing(str):
-    """The text of a value that is not there; it suits every format."""
+    """The text of a value that is not there; it suits every format, also one for numbers."""
 
     def __format__(self, spec: str) -> str:
         try:
             return format("", spec)
         except ValueError:
-            return ""
+            width = _WIDTH.search(spec.partition(".")[0])
+            return " " * int(width[0]) if width else ""
 
 
 _NOTHING = _Nothing()

@@ -15,7 +15,7 @@ _FLAGS = {
     "success": ("success",),
     "error": ("error",),
     "killed": ("cancelled",),
-    "pending": ("pending",),
+    "pending": ("pending", "paused"),
     "complete": ("success", "error", "cancelled"),
     "everything": ("creating", "pending", "paused", "success", "error", "cancelled"),
 }

@@ -15,7 +15,7 @@ from aque.commands import entry, options
 @options.broker_option
 @click.option(
     "--depth", type=click.IntRange(min=0), metavar="N",
-    help="How many levels below the first; 0 is all.  [default: 2]",
+    help="How many levels below the first; 0 is all.  [default: 3]",
 )  # fmt: skip
 @click.option("--flat", is_flag=True, help="A line a task, no tree.")
 @click.option(
@@ -53,13 +53,13 @@ def status(workers: bool, **given: Any) -> int:
     aque-status -s error --filter 'name~shot7*'
     aque-status --format '{id} {exit_status}' 7-9
     """
+    from aque.commands import listing
+
     if workers:
         from aque.commands import workers as working
 
-        working.show(options.open_queue(given["broker"]).broker, given["color"])
+        working.show(listing.open_broker(given["broker"]), given["color"])
         return 0
-    from aque.commands import listing
-
     return listing.show(listing.Request(**given))
 
 

@@ -44,8 +44,8 @@ _WORDS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
 def submit(source: str | None, watch: bool, as_json: bool, **given: Any) -> int:
     """Put COMMAND into the queue and print the task's id.
 
-    KEY=VALUE words before it set its environment, as env(1) does; the rest of the environment is
-    this one. When the id is printed, the task survives whatever happens.
+    KEY=VALUE words before it set its environment, as env(1) does (not with --shell, where the first
+    word is the script: use --env); the rest of the environment is this one. When the id is printed, the task survives whatever happens.
 
     \b
     aque-submit sleep 10

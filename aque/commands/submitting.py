@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from aque.queue import Queue
 BATCH = 1000
 
 _STORED = "-"
+_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _JSON_KEYS = {
     "command", "shell", "name", "priority", "cpus", "memory", "cwd", "env", "clean_env",
     "stdin", "stdout", "stderr", "after", "after_any",
@@ -51,13 +53,14 @@ def submit_one(request: Request, watch: bool, as_json: bool) -> int:
     queue = Queue(request.broker)
     surroundings = prototypes.surroundings()
     future = queue.submit_ex(_prototype(queue, request, surroundings))
-    _print(queue, [future.id], as_json)
     if not watch:
+        _print(queue, [future.id], as_json)
         return 0
     from aque.commands import following
 
-    sys.stdout.flush()
-    return following.follow(queue.broker, [future.id])
+    print(f"aque-submit: task {future.id}", file=sys.stderr)  # standard output is the task's
+    options.note_missing_worker(queue, "aque-submit", [future.id])
+    return following.follow(queue.broker, [future.id], on_poll=options.recovery(queue))
 
 
 def submit_many(request: Request, source: str, as_json: bool) -> int:
@@ -175,7 +178,7 @@ _CHECKS = {
 
 
 def _prototype(queue: Queue, request: Request, surroundings: Mapping[str, Any]) -> dict[str, Any]:
-    settings, command = _split(request.command)
+    settings, command = ([], request.command) if request.shell else _split(request.command)
     if not command:
         raise UsageError("no command after the KEY=VALUE words")
     fields: dict[str, Any] = {
@@ -203,7 +206,7 @@ def _prototype(queue: Queue, request: Request, surroundings: Mapping[str, Any]) 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split the leading KEY=VALUE words from the command."""
     count = 0
-    while count < len(words) and words[count].partition("=")[1] and words[count][0] != "=":
+    while count < len(words) and _SETTING.match(words[count]):
         count += 1
     return list(words[:count]), list(words[count:])
 

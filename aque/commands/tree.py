@@ -21,15 +21,15 @@ WIDE = 10
 #: Of a wider list the first few of each of these states are.
 _TELLING = (states.RUNNING, states.ERROR)
 _FEW = 3
-#: In this order the states of a wide list are told.
+#: In this order the states of a wide list are told, or backwards where not all find room.
 _TOLD = (
     states.SUCCESS,
-    states.RUNNING,
-    states.PENDING,
-    states.PAUSED,
     states.CREATING,
-    states.ERROR,
+    states.PAUSED,
+    states.PENDING,
+    states.RUNNING,
     states.CANCELLED,
+    states.ERROR,
 )
 #: From this level on lines are not indented further.
 _DEEPEST = 20
@@ -140,13 +140,14 @@ class Tree:
         if self._is_whole or total <= WIDE:
             tasks = fetch(id, total) if total else []
         else:
-            yield joint, Line(None, text=summary(counts, noun))
+            text, short = summary(counts, noun), summary(counts, noun, _TOLD[::-1])
+            yield joint, Line(None, text=text, short=short)
             tasks = [t for s in _TELLING if counts.get(s) for t in fetch(id, _FEW, (s,))]
         for task in tasks:
             yield joint, Line(task)
 
 
-def summary(counts: Counts, noun: str) -> str:
+def summary(counts: Counts, noun: str, order: Sequence[str] = _TOLD) -> str:
     """Say how many there are, and how many in each state."""
-    told = [f"{counts[status]:,} {status}" for status in _TOLD if counts.get(status)]
+    told = [f"{counts[status]:,} {status}" for status in order if counts.get(status)]
     return f"{sum(counts.values()):,} {noun}: {', '.join(told)}"

@@ -34,6 +34,7 @@ def wait(broker: str | None, any_one: bool, timeout: float | None, ids: Sequence
     queue = options.open_queue(broker)
     wanted = options.resolve(queue.broker, ids)
     recover = options.recovery(queue)
+    options.note_missing_worker(queue, "aque-wait", wanted)
     statuses = waiting.wait_complete(queue.broker, wanted, timeout, any_one, recover)
     ended = [id for id, status in statuses.items() if status in states.COMPLETE_STATES]
     if not ended or (not any_one and len(ended) < len(wanted)):

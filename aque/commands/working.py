@@ -87,7 +87,7 @@ def work(signals: Signals, mode: str, options: Options) -> int:
     plan.attach(worker)
     while True:
         worker.run(plan)
-        if not worker.wants_reload or worker.is_draining:
+        if not worker.wants_reload or (worker.is_draining and not worker.crew.jobs):
             break
         _reload(worker, program)
     worker.close()

@@ -19,7 +19,9 @@ class Resources:
     slots: int
 
     def fits(self, need: Requirements) -> bool:
-        return self.slots >= 1 and need.cpus <= self.cpus + _EPSILON and need.memory <= self.memory
+        """Whether there is room; for what needs nothing even where more than all is held."""
+        has_cpus = not need.cpus or need.cpus <= self.cpus + _EPSILON
+        return self.slots >= 1 and has_cpus and (not need.memory or need.memory <= self.memory)
 
     def without(self, need: Requirements) -> Resources:
         return Resources(self.cpus - need.cpus, self.memory - need.memory, self.slots - 1)

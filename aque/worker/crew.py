@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from aque import states
 from aque.brokers.base import Request
-from aque.errors import AqueError
+from aque.errors import AqueError, BrokerError
 from aque.task import Chunk, End, Start, Task
-from aque.worker import runners, usage
+from aque.worker import processes, runners, usage
 from aque.worker.job import Job, failed_start
 from aque.worker.runners import Runner
 from aque.worker.spawn import exit_status_of
@@ -26,6 +27,10 @@ from aque.worker.starter import Starter
 
 #: Seconds to wait for the rest of the output of a job that has ended.
 DRAIN = 2.0
+#: Seconds between two looks at what is left of a session that was told to end.
+_REST_POLL = 0.03
+#: Seconds until output that found no room on the disk is tried again.
+_STALL = 1.0
 
 
 class Crew:
@@ -39,6 +44,7 @@ class Crew:
         self.ends: list[End] = []
         self.output: list[Chunk] = []
         self._ended: dict[int, Task] = {}  # those whose ends nobody has asked for
+        self._retry_at = 0.0
 
     # Starting
 
@@ -48,8 +54,11 @@ class Crew:
             job, runner = self.starter.start(task, self._free_slot())
         except OSError as error:
             name = error.filename if isinstance(error.filename, str) else None
-            reason = f"{name}: {error.strerror}" if name else str(error.strerror or error)
+            reason = str(error.strerror or error) if name is None else f"{name}: {error.strerror}"
             self._fail(task, exit_status_of(error), reason)
+        except BrokerError as error:  # not the task's fault: it is to be claimed again
+            now = time.time()
+            self._end(task, End(task.id, task.attempt, states.PENDING, now, error=str(error)))
         except (AqueError, ValueError) as error:
             self._fail(task, 126, str(error))
         else:
@@ -80,52 +89,93 @@ class Crew:
 
     @property
     def is_draining(self) -> bool:
-        """Whether a job has ended whose output may not all be there."""
-        return any(job.wait_status is not None for job in self.jobs.values())
+        """Whether a job has ended whose output may not all be there, or output waits for room."""
+        return any(job.wait_status is not None or job.is_stalled for job in self.jobs.values())
 
     def note_ended(self) -> None:
         """Note which processes have ended since the last look."""
         for pid in _ended_children():
             job = self.jobs.get(pid)
-            if job is not None and job.own_session:
+            if job is not None:
+                self._end_session(job)
+            elif self.starter.runners.forget(pid):
                 _kill_group(pid)
             _, wait_status, rusage = os.wait4(pid, 0)
-            if job is None:
-                self.starter.runners.forget(pid)
-                continue
-            job.wait_status = wait_status
-            job.usage = usage.of_child(rusage)
-            job.drain_until = time.monotonic() + DRAIN
-            self._read(job)
+            if job is not None:
+                job.wait_status = wait_status
+                job.usage = usage.of_child(rusage)
+                job.drain_until = time.monotonic() + DRAIN
+                self._read(job)
+        self._read_stalled()
         for job in list(self.jobs.values()):
             if job.wait_status is not None:
                 self._finish_if_drained(job)
 
+    def _end_session(self, job: Job) -> None:
+        """Kill what the job leaves behind; if it was told to end, the rest has its grace too."""
+        if not job.own_session:
+            return
+        if job.kill_at is not None:
+            job.note_rest()
+            return
+        _kill_group(job.pid)
+        self._read(job)
+        if not job.is_drained or job.is_ending:  # somebody of another group may be left
+            processes.send(processes.of_session(job.pid), signal.SIGKILL)
+
     def _hear(self, runner: Runner) -> None:
         answer = runner.read_answer()
-        if answer is None:
-            if runner.pid in self._busy and _is_at_end(runner.answers):
-                self._selector.unregister(runner.answers)  # it is dying: its end will be noted
-            return
-        job = self.jobs[runner.pid]
+        if answer is not None:
+            self._selector.unregister(runner.answers)
+            runner.answer = answer
+            self._finish_call(runner)
+        elif runner.is_at_end:
+            self._selector.unregister(runner.answers)  # it is dying: its end will be noted
+
+    def _finish_call(self, runner: Runner) -> None:
+        job, answer = self.jobs[runner.pid], runner.answer
+        assert answer is not None
         self._read(job)
+        if job.is_stalled:
+            return
         self._release(job)
         del self._busy[runner.pid]
-        self._selector.unregister(runner.answers)
-        runner.is_retired |= not answer["is_clean"] or job.cancel_signal is not None
-        self._end(job.task, runners.end_of(job.task, answer, time.time()))
+        runner.answer = None
+        runner.is_retired |= not answer["is_clean"] or job.is_ending
+        self._end(job.task, job.end_told(runners.end_of(job.task, answer, time.time())))
         self.starter.runners.give_back(runner)
 
     def _read(self, job: Job) -> None:
         now = time.time()
         for stream in job.streams:
-            if stream.is_open:
+            if stream.is_open or stream.is_stalled:
                 self.output += stream.read(now)
-                if not stream.is_open:
-                    self._selector.unregister(stream.descriptor)
+                if stream.is_stalled:
+                    self._retry_at = time.monotonic() + _STALL
+                if not stream.is_open or stream.is_stalled:
+                    self._unregister(stream.descriptor)
+
+    def _read_stalled(self) -> None:
+        """Try again to keep output for which there was no room."""
+        if time.monotonic() < self._retry_at:
+            return
+        for job in [job for job in self.jobs.values() if job.is_stalled]:
+            self._read(job)
+            if job.is_stalled:
+                continue
+            for stream in job.streams:
+                if stream.is_open and stream.descriptor not in self._selector.get_map():
+                    self._watch(stream.descriptor, partial(self._read, job))
+            runner = self._busy.get(job.pid)
+            if runner is not None and runner.answer is not None:
+                self._finish_call(runner)
 
     def _finish_if_drained(self, job: Job) -> None:
         assert job.drain_until is not None
+        if job.rest:
+            job.note_rest()
+        if job.rest or job.is_stalled:
+            return
         if not job.is_drained and time.monotonic() < job.drain_until:
             return
         self._release(job)
@@ -141,8 +191,7 @@ class Crew:
     def _release(self, job: Job) -> None:
         del self.jobs[job.pid]
         for stream in job.streams:
-            if stream.is_open:
-                self._selector.unregister(stream.descriptor)
+            self._unregister(stream.descriptor)
             stream.close()
 
     def _watch(self, descriptor: int, hear: Callable[[], None]) -> None:
@@ -183,8 +232,17 @@ class Crew:
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which something is to be done for a job."""
-        times = [t for job in self.jobs.values() for t in (job.kill_at, job.drain_until) if t]
-        return min(times, default=None)
+        return min((t for job in self.jobs.values() for t in self._deadlines(job)), default=None)
+
+    def _deadlines(self, job: Job) -> Iterator[float]:
+        if job.kill_at is not None:
+            yield job.kill_at
+        if job.is_stalled:
+            yield self._retry_at
+        elif job.rest:
+            yield time.monotonic() + _REST_POLL
+        elif job.drain_until is not None:
+            yield job.drain_until
 
     # Recording
 
@@ -236,8 +294,3 @@ def _kill_group(pid: int) -> None:
         pass
 
 
-def _is_at_end(descriptor: int) -> bool:
-    try:
-        return os.read(descriptor, 1) == b""
-    except BlockingIOError:
-        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 
@@ -60,6 +61,25 @@ def outputs(task: Task, opened: Descriptors) -> tuple[int, int, dict[str, int]]:
             incoming[name], theirs[name] = opened.pipe()
             continue
         if path not in by_path:
-            by_path[path] = opened.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            file = os.devnull if is_fifo(path) else path
+            by_path[path] = opened.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         theirs[name] = by_path[path]
     return theirs["stdout"], theirs["stderr"], incoming
+
+
+def behind_fifos(command: list[str], task: Task) -> list[str]:
+    """Return the command that first opens the FIFOs among a task's files.
+
+    That waits for whoever opens the other end, so the job does it, never the worker.
+    """
+    for operator, path in (("<", task.stdin), (">", task.stdout), ("2>", task.stderr)):
+        if path is not None and path != STORED and is_fifo(path):
+            command = ["/bin/sh", "-c", f'exec "$@" {operator}"$0"', path, *command]
+    return command
+
+
+def is_fifo(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aque import states
 from aque.brokers.base import Request
@@ -34,10 +34,22 @@ class Job:
     wait_status: int | None = None
     usage: Usage | None = None
     drain_until: float | None = None
+    #: What is left of its session and still has its grace, once its own process has ended.
+    rest: list[processes.Process] = field(default_factory=list)
 
     @property
     def is_drained(self) -> bool:
         return not any(stream.is_open for stream in self.streams)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether somebody wants it to end: to cancel its task, or to requeue it."""
+        return self.cancel_signal is not None or self.is_stopping
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether output of it waits for room on the disk."""
+        return any(stream.is_stalled for stream in self.streams)
 
     def handle(self, request: Request, now: float) -> None:
         """Pass on a signal; with a grace, begin to end the job. `now` is monotonic."""
@@ -65,10 +77,23 @@ class Job:
         self.send(signal.SIGKILL)
 
     def send(self, number: int) -> None:
-        """Signal all the job's processes."""
-        processes.send(self._processes(), number)
+        """Signal all the job's processes, and those that they start meanwhile."""
+        told: set[tuple[int, int]] = set()
+        while new := [p for p in self._processes() if (p.pid, p.started) not in told]:
+            processes.send(new, number)
+            told.update((process.pid, process.started) for process in new)
+
+    def note_rest(self) -> None:
+        """Look what is left of its session; nothing once all that was left before has ended.
+
+        While one of them lives, the number of the session is not used again.
+        """
+        is_ours = self.wait_status is None or any(map(processes.is_running, self.rest))
+        self.rest = processes.of_session(self.pid) if is_ours and self.own_session else []
 
     def _processes(self) -> Iterable[processes.Process]:
+        if self.wait_status is not None:
+            return self.rest
         family = processes.descendants(self.pid)
         if self.own_session:
             known = {process.pid for process in family}
@@ -97,6 +122,15 @@ class Job:
             result="0" if status == states.SUCCESS and not self.is_python else None,
             user_time=usage.user_time, system_time=usage.system_time, max_rss=usage.max_rss,
         )  # fmt: skip
+
+
+    def end_told(self, end: End) -> End:
+        """Return the end that a runner told of, or what it is if the job was to be ended."""
+        if self.cancel_signal is not None:
+            return replace(end, status=states.CANCELLED, error="killed", result=None)
+        if self.is_stopping and end.status != states.SUCCESS:
+            return replace(end, status=states.PENDING, error="its worker was stopped")
+        return end
 
 
 def failed_start(task: Task, status: int, reason: str, now: float) -> End:

@@ -88,17 +88,17 @@ class Worker:
         self.crew = Crew(starter, self.selector)
         self.listener = broker.listen(bell.READY, bell.SIGNAL)
         self.is_draining = False
-        self.is_stopping = False
         self.wants_reload = False
         #: After a claim: whether it left nothing that is ready or will be due.
         self.is_dry = False
-        self._drain_until: float | None = None
+        self.drain_until: float | None = None
         self._look_at = 0.0
         self._check_at = 0.0
         self._poll_at = 0.0
         self._retry_at = 0.0
         self._output_since: float | None = None
         self._noted_ends = 0
+        self._seen = -1  # the latest event that a claim of ours knew of
         self._listen()
         broker.register_worker(self)
 
@@ -129,14 +129,13 @@ class Worker:
     def stop(self) -> None:
         """Start nothing new, end what runs, and have it requeued."""
         self.is_draining = True
-        self.is_stopping = True
         self.crew.stop(self.settings["grace"])
 
     def drain(self) -> None:
         """Start nothing new, and let what runs go on for the grace."""
         self.is_draining = True
         if self.grace is not None:
-            self._drain_until = time.monotonic() + self.grace
+            self.drain_until = time.monotonic() + self.grace
 
     def close(self) -> None:
         """Leave the queue; nothing may be running."""
@@ -156,8 +155,8 @@ class Worker:
         for number in self.signals.take():
             if number != signal.SIGCHLD and not plan.heed(number):
                 self._heed(number)
-        if self._drain_until is not None and time.monotonic() >= self._drain_until:
-            self._drain_until = None
+        if self.drain_until is not None and time.monotonic() >= self.drain_until:
+            self.drain_until = None
             self.stop()
 
     def _heed(self, number: int) -> None:
@@ -187,18 +186,23 @@ class Worker:
         is_poll = now >= self._poll_at
         if is_poll:
             self._poll_at = now + self.listener.interval
-            self._look_at = 0.0
         if not is_poll and now < self._check_at:
             return
         self._check_at = float("inf")
         try:
             if is_poll:
                 recovery.recover(self.broker, self.here)
+                self._look_if_changed()
             if self.crew.jobs:
                 self.crew.handle(self.broker.requests(self.membership.id))
             plan.check()
         except BrokerError as error:
             self._postpone(error)
+
+    def _look_if_changed(self) -> None:
+        """Look for work where a ring may have been lost, but write nothing while all is quiet."""
+        if self.broker.changes().number != self._seen:
+            self._look_at = 0.0
 
     def _record_and_claim(self, plan: Plan) -> None:
         now = time.monotonic()
@@ -222,6 +226,7 @@ class Worker:
             self._start(claim, plan)
 
     def _start(self, claim: Claim, plan: Plan) -> None:
+        self._seen = claim.number
         self.is_dry = not claim.tasks and claim.next_due_at is None
         self._look_at = float("inf")
         if claim.next_due_at is not None:
@@ -283,7 +288,7 @@ class Worker:
         times = [self._poll_at, self._check_at, self._record_at()]
         if len(self.crew.jobs) < self.share.slots and not self.is_draining:
             times.append(self._look_at)
-        for deadline in (self.crew.next_deadline(), self._drain_until):
+        for deadline in (self.crew.next_deadline(), self.drain_until):
             if deadline is not None:
                 times.append(deadline)
         return max(min(times), self._retry_at)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from dataclasses import dataclass
 
@@ -46,7 +45,7 @@ class Membership:
 
 def join(broker: Broker, here: Host, kind: str, name: str | None, share: Share) -> Membership:
     """Enlist this process as a worker."""
-    token = secrets.token_hex(16)
+    token = os.urandom(16).hex()
     life = host.hold_life(broker, token)  # before the record: whoever reads it finds it alive
     pid = os.getpid()
     user = trust.user_name()

@@ -39,6 +39,12 @@ def find(pid: int) -> Process | None:
     return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in b"ZX")
 
 
+def is_running(process: Process) -> bool:
+    """Whether this very process still runs."""
+    now = find(process.pid)
+    return now is not None and now.started == process.started and not now.is_zombie
+
+
 def start_time(pid: int) -> int | None:
     process = find(pid)
     return None if process is None else process.started
@@ -87,16 +93,11 @@ def kill_and_wait(processes: list[Process]) -> bool:
     """Kill these and wait until they have gone; False if one has not after 5 s."""
     send(processes, signal.SIGKILL)
     deadline = time.monotonic() + _KILL_TIMEOUT
-    while any(_is_running(process) for process in processes):
+    while any(is_running(process) for process in processes):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.002)
     return True
-
-
-def _is_running(process: Process) -> bool:
-    now = find(process.pid)
-    return now is not None and now.started == process.started and not now.is_zombie
 
 
 def _pids() -> Iterator[int]:

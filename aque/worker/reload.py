@@ -74,6 +74,7 @@ def execute(worker: Worker, program: Program) -> None:
         },
         "share": asdict(worker.share),
         "is_draining": worker.is_draining,
+        "drain_until": worker.drain_until,
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
     }
     worker.signals.block()
@@ -94,6 +95,7 @@ def execute(worker: Worker, program: Program) -> None:
 def resume(worker: Worker, state: dict[str, Any]) -> None:
     """Give the new program's worker the jobs of the old one's."""
     worker.is_draining = state["is_draining"]
+    worker.drain_until = state["drain_until"]
     jobs = state["jobs"]
     tasks = worker.broker.fetch([job["task"] for job in jobs])
     for task, saved in zip(tasks, jobs):

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import sys
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,9 @@ class Runner:
     stdout: int
     stderr: int
     is_retired: bool = False
+    is_at_end: bool = False
+    #: Its answer, while output of the task is yet to be kept.
+    answer: dict[str, Any] | None = None
     buffer: bytearray = field(default_factory=bytearray)
 
     def send(self, request: dict[str, Any]) -> None:
@@ -45,13 +49,14 @@ class Runner:
             data = data[os.write(self.requests, data) :]
 
     def read_answer(self) -> dict[str, Any] | None:
-        """Return the answer when all of it is there."""
+        """Return the answer when all of it is there; `is_at_end` tells that none will come."""
         while not self.buffer.endswith(b"\n"):
             try:
                 data = os.read(self.answers, 65536)
             except BlockingIOError:
                 return None
             if not data:
+                self.is_at_end = True
                 return None
             self.buffer += data
         answer: dict[str, Any] = json.loads(self.buffer)
@@ -67,12 +72,13 @@ class Runner:
 
 
 class Runners:
-    """The idle runners, the most recently used last."""
+    """The idle runners, the most recently used last, and the pids of all that live."""
 
     def __init__(self, spawner: Spawner, most: int) -> None:
         self._spawner = spawner
         self._most = most
         self._idle: list[Runner] = []
+        self._pids: set[int] = set()
 
     def take(self, task: Task, environ: Mapping[str, str]) -> Runner:
         """Return a runner for this task, a new one where none is idle. Raises OSError."""
@@ -91,13 +97,16 @@ class Runners:
         while len(self._idle) > self._most:
             self._idle.pop(0).close()
 
-    def forget(self, pid: int) -> None:
-        """Drop an idle runner that has died."""
+    def forget(self, pid: int) -> bool:
+        """Drop a runner that has ended and whose task has too; whether this pid was one."""
         for runner_ in self._idle:
             if runner_.pid == pid:
                 self._idle.remove(runner_)
                 runner_.close()
-                return
+                break
+        was_runner = pid in self._pids
+        self._pids.discard(pid)
+        return was_runner
 
     def close(self) -> None:
         while self._idle:
@@ -122,10 +131,13 @@ class Runners:
                 os.close(descriptor)
         for descriptor in (from_runner, out, err):
             os.set_blocking(descriptor, False)
+        self._pids.add(pid)
         return Runner(key, pid, to_runner, from_runner, out, err)
 
 
-def request_for(task: Task, environ: Mapping[str, str]) -> dict[str, Any]:
+def request_for(
+    task: Task, environ: Mapping[str, str], stdin_value: bytes | None
+) -> dict[str, Any]:
     """Return what a runner must know of a task; `environ` is what differs from its own."""
     return {
         "id": task.id,
@@ -137,6 +149,9 @@ def request_for(task: Task, environ: Mapping[str, str]) -> dict[str, Any]:
         "umask": task.umask,
         "import_path": task.import_path,
         "stdin": task.stdin,
+        "stdin_value": None if stdin_value is None else b64encode(stdin_value).decode(),
+        "stdout": task.stdout,
+        "stderr": task.stderr,
         "environ": dict(environ),
     }
 

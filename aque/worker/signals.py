@@ -38,15 +38,13 @@ class Signals:
         With `keep_ignored` signals that whoever started us had ignored stay so, and are returned.
         """
         signal.set_wakeup_fd(self._writable, warn_on_full_buffer=False)
-        ignored = set()
+        ignored = _ignored() if keep_ignored else frozenset()
         for number in NOTED:
-            if keep_ignored and signal.getsignal(number) == signal.SIG_IGN:
-                ignored.add(int(number))
-                continue
-            signal.signal(number, self._note)
-            signal.siginterrupt(number, False)
+            if number not in ignored:
+                signal.signal(number, self._note)
+                signal.siginterrupt(number, False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, NOTED)
-        return frozenset(ignored)
+        return ignored
 
     def fileno(self) -> int:
         return self._readable
@@ -75,3 +73,12 @@ class Signals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._noted.append(number)
+
+
+def _ignored() -> frozenset[int]:
+    """Return the signals that whoever started us had ignored, but for those we cannot do without.
+
+    Python ignores two itself, so of those nobody can tell.
+    """
+    numbers = signal.valid_signals() - {signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ}
+    return frozenset(n for n in numbers if signal.getsignal(n) == signal.SIG_IGN)

@@ -18,20 +18,17 @@ _FOUND_MOST = 1000
 
 
 class Spawner:
-    """Starts commands; remembers the directory and umask it left, and the programs it found."""
+    """Starts commands; remembers the umask it left, and the programs it found."""
 
     def __init__(self, ignored: frozenset[int] = frozenset()) -> None:
         self._defaults = [number for number in _DEFAULTS if number not in ignored]
-        self._directory = _here()
         self._umask: int | None = None
         self._found: dict[tuple[str, str], str] = {}
 
     def enter(self, directory: str | None, umask: int | None) -> None:
         """Have the next command start there. Raises OSError if the directory cannot be entered."""
-        if directory is not None and directory != self._directory:
-            self._directory = None
-            os.chdir(directory)
-            self._directory = directory
+        if directory is not None:
+            os.chdir(directory)  # each time: what has its name now may be another one
         if umask is not None and umask != self._umask:
             os.umask(umask)
             self._umask = umask
@@ -61,7 +58,7 @@ class Spawner:
             return start(program, list(command))
         except OSError as error:
             if error.errno != errno.ENOEXEC:
-                raise
+                raise OSError(error.errno, error.strerror, command[0]) from None
         return start("/bin/sh", ["sh", program, *command[1:]])  # no #!: as execvp does
 
     def _find(self, name: str, path: str) -> str:
@@ -77,22 +74,14 @@ class Spawner:
         return found
 
 
-def _here() -> str | None:
-    try:
-        return os.getcwd()
-    except OSError:  # it was removed, or is out of reach
-        return None
-
-
 def find_program(name: str, path: str) -> str:
     """Find a program as execvp does. Raises FileNotFoundError or PermissionError."""
     refused = False
-    for directory in path.split(os.pathsep):
+    for directory in path.split(os.pathsep) if name else ():
         candidate = os.path.join(directory or ".", name)
-        if os.path.isfile(candidate):
-            if os.access(candidate, os.X_OK):
-                return candidate
-            refused = True
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+        refused = refused or os.path.exists(candidate)
     if refused:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)

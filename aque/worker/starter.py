@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aque import codec
 from aque.brokers.base import Broker
+from aque.errors import AqueError
 from aque.patterns import shell
 from aque.task import Task
 from aque.worker import files, runners
@@ -34,6 +36,10 @@ class Foreground:
     ignored: frozenset[int] = frozenset()
     slot_variable: str | None = None
     private: bool = False
+
+
+class PlaceError(AqueError):
+    """A directory or file that a command was to start with cannot be used."""
 
 
 class Starter:
@@ -73,13 +79,15 @@ class Starter:
 
     def _start_command(self, task: Task, environ: dict[str, str], slot: int) -> Job:
         command = shell.argument_list(_values(task.args, ()), _values(task.kwargs, {}))
-        self._spawner.enter(task.cwd, task.umask)
         with files.Descriptors() as opened:
-            theirs = self._stdin(task, opened)
             incoming: dict[str, int] = {}
             is_own = self._foreground is None
-            if is_own:
-                theirs[1], theirs[2], incoming = files.outputs(task, opened)
+            with _place_named():
+                theirs = self._stdin(task, opened)
+                if is_own:  # else it stays where we are, though that may have lost its name
+                    self._spawner.enter(task.cwd, task.umask)
+                    theirs[1], theirs[2], incoming = files.outputs(task, opened)
+            command = files.behind_fifos(command, task)
             pid = self._spawner.spawn(command, environ, theirs, is_own)
             opened.keep(incoming.values())
         streams = [self.stream(task, name, fd) for name, fd in incoming.items()]
@@ -88,20 +96,23 @@ class Starter:
     def _stdin(self, task: Task, opened: files.Descriptors) -> dict[int, int]:
         if task.stdin == files.STORED:
             return {0: opened.temporary(self._broker.stdin_value(task.id) or b"")}
-        if task.stdin is not None:
+        if task.stdin is not None and not files.is_fifo(task.stdin):
             return {0: opened.open(task.stdin, os.O_RDONLY)}
         return {} if self._foreground and self._foreground.stdin_kept else {0: self._null}
 
     def _start_call(
         self, task: Task, environ: dict[str, str], own: dict[str, str], slot: int
     ) -> tuple[Job, Runner]:
+        is_stored = task.stdin == files.STORED
+        stdin_value = (self._broker.stdin_value(task.id) or b"") if is_stored else None
+        request = runners.request_for(task, own, stdin_value)
         runner = self.runners.take(task, environ)
         try:
-            runner.send(runners.request_for(task, own))
+            runner.send(request)
         except BrokenPipeError:  # it died while idle; its end is yet to be noted
             runner.close()
             runner = self.runners.take(task, environ)
-            runner.send(runners.request_for(task, own))
+            runner.send(request)
         outputs = {"stdout": runner.stdout, "stderr": runner.stderr}
         streams = [self.stream(task, name, fd) for name, fd in outputs.items()]
         return Job(task, runner.pid, slot, True, streams, is_python=True), runner
@@ -129,3 +140,12 @@ class Starter:
 
 def _values(text: str | None, default: Any) -> Any:
     return default if text is None else codec.decode(text)
+
+
+@contextmanager
+def _place_named() -> Iterator[None]:
+    """Tell a place that cannot be used (126) from a command that is not found (127)."""
+    try:
+        yield
+    except OSError as error:
+        raise PlaceError(f"{error.filename}: {error.strerror}") from error

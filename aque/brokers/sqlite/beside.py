@@ -19,7 +19,9 @@ def open_file(path: str, queue: str, flags: int = os.O_RDWR) -> int:
     except FileNotFoundError:
         descriptor = _create(path, queue, flags)
     except OSError as error:
-        raise BrokerError(f"cannot open {path}: {error.strerror}") from None
+        raise BrokerError(
+            f"cannot open {path}: {error.strerror}; name another queue with --broker"
+        ) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise BrokerError(f"{path} is not a regular file; move it away")

@@ -94,7 +94,8 @@ class SQLiteBroker(Broker):
 
     def reset(self) -> None:
         with self._write() as tx:
-            steer.reset(tx)
+            files = steer.reset(tx)
+        self._unlink(files)
 
     # Putting in
 
@@ -132,7 +133,7 @@ class SQLiteBroker(Broker):
         return [row[0] for row in self._database.read(sql, (first, last))]
 
     def last_id(self) -> int | None:
-        ((last,),) = self._database.read("SELECT max(id) FROM task")
+        ((last,),) = self._database.read("SELECT max(id) FROM task WHERE parent IS NULL")
         return None if last is None else int(last)
 
     def statuses(self, ids: Sequence[int]) -> dict[int, str]:
@@ -234,6 +235,9 @@ class SQLiteBroker(Broker):
         with self._write() as tx:
             _refuse_missing(tx, ids)
             files = steer.remove(tx, ids)
+        self._unlink(files)
+
+    def _unlink(self, files: Sequence[tuple[int, int, str]]) -> None:
         for id, attempt, stream in files:
             try:
                 os.unlink(self.output_path(id, attempt, stream))
@@ -277,7 +281,8 @@ class SQLiteBroker(Broker):
         return [WorkerRecord(*row) for row in self._database.read(sql, values)]
 
     def owned(self, worker: int) -> list[int]:
-        sql = "SELECT id FROM task WHERE status = 'creating' AND owner = ?"
+        where = "status IN ('creating', 'paused') AND status = 'creating'"  # as the index has it
+        sql = f"SELECT id FROM task WHERE {where} AND owner = ?"
         return [row[0] for row in self._database.read(sql, (worker,))]
 
 

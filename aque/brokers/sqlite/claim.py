@@ -3,9 +3,9 @@
 Tasks with equal requirements are of one kind (HTCondor calls it an autocluster), so whether one may
 run is asked once a kind, not once a task. The partial index task_ready begins with the kind: the
 kinds that have ready tasks are found by skipping through it, and the best of a kind is its first
-entry. Measured: 18,000 claim-and-finish a second one at a time, 44,000 in batches of eight, the
-same with ten thousand pending as with a million. The statements repeat the index's WHERE word for
-word, since with bound parameters SQLite would not use it (13 ms instead of 22 us).
+entry: the cost is the same with ten thousand pending as with a million, and claims in batches of
+eight are three times as fast as one by one (`bin/bench throughput`). The statements repeat the
+index's WHERE word for word, since with bound parameters SQLite would not use it (13 ms, not 22 us).
 
 Rejected: one index over all tasks with the requirements looked up row by row (a thousand tasks for
 another host at the head of the line cost every claim a thousand rows), and claiming ahead of free
@@ -84,7 +84,7 @@ def claim(tx: Transaction, worker: int, choose: Choose, known: dict[int, Require
         cursor = tx.execute(_START, (worker, tx.now, tx.next_changed(), id))
         assert cursor.rowcount == 1, "a task offered in this transaction cannot be gone"
         chosen.append(id)
-    return Claim(look.fetch(tx.rows, chosen), due_at)
+    return Claim(look.fetch(tx.rows, chosen), due_at, tx.number)
 
 
 def _next_due(tx: Transaction) -> float | None:

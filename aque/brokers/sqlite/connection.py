@@ -16,8 +16,10 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import stat
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +27,7 @@ from typing import Any
 from aque import bell
 from aque.brokers.sqlite import beside, migrations
 from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
-from aque.errors import BrokerError, FullError, TrustError
+from aque.errors import BrokerError, FullError, TrustError, UsageError
 from aque.location import Location
 
 Row = tuple[Any, ...]
@@ -42,6 +44,11 @@ class Transaction:
         ((self._first,),) = self.execute("SELECT changed FROM sequence").fetchall()
         self._changed = self._first
 
+    @property
+    def number(self) -> int:
+        """The number of the latest event."""
+        return int(self._changed)
+
     def next_changed(self) -> int:
         """Return the number of the next event."""
         self._changed += 1
@@ -57,13 +64,39 @@ class Transaction:
 
 
 class _Thread:
-    """What one thread of one process has open."""
+    """What one thread of one process has open; closed with the thread, or the process, at last."""
 
     def __init__(self, lock: WriteLock) -> None:
         self.pid = os.getpid()
         self.lock = lock
         self.writer: sqlite3.Connection | None = None
         self.reader: sqlite3.Connection | None = None
+        self.opened: list[sqlite3.Connection] = []
+        self.close = weakref.finalize(self, _close, self.pid, lock, self.opened)
+
+
+def _close(pid: int, lock: WriteLock, opened: list[sqlite3.Connection]) -> None:
+    """Close connections under the lock, since the last one to close checkpoints.
+
+    Where the lock cannot be had, whoever has it has the queue open, and ours is not the last.
+    """
+    if pid != os.getpid() or not opened:
+        return
+    try:
+        with lock.held():
+            _close_all(opened)
+    except (BrokerError, OSError):
+        _close_all(opened)
+    lock.close()
+
+
+def _close_all(opened: list[sqlite3.Connection]) -> None:
+    for connection in opened:
+        try:
+            connection.close()
+        except sqlite3.ProgrammingError:
+            pass  # of a thread that still runs while the process ends: the kernel closes it
+    opened.clear()
 
 
 class Database:
@@ -78,6 +111,7 @@ class Database:
         self._local = threading.local()
         self._inherited: list[_Thread] = []
         _refuse_foreign(location.path)
+        _refuse_other_database(location.path)
         if create:
             _make_room(location.path)
         self._writer(self._thread(), create)
@@ -120,15 +154,9 @@ class Database:
     def close(self) -> None:
         """Close this thread's connections. The last one to close checkpoints, hence the lock."""
         thread: _Thread | None = getattr(self._local, "thread", None)
-        self._local.thread = None
-        if thread is None or thread.pid != os.getpid():
-            return
-        with _translated(self.location.path):
-            with thread.lock.held():
-                for connection in (thread.reader, thread.writer):
-                    if connection is not None:
-                        connection.close()
-            thread.lock.close()
+        if thread is not None and thread.pid == os.getpid():
+            self._local.thread = None
+            thread.close()
 
     def _thread(self) -> _Thread:
         thread: _Thread | None = getattr(self._local, "thread", None)
@@ -142,11 +170,13 @@ class Database:
     def _writer(self, thread: _Thread, create: bool = False) -> sqlite3.Connection:
         if thread.writer is None:
             thread.writer = self._connect(thread.lock, create)
+            thread.opened.append(thread.writer)
         return thread.writer
 
     def _reader(self, thread: _Thread) -> sqlite3.Connection:
         if thread.reader is None:
             thread.reader = self._connect(thread.lock)
+            thread.opened.append(thread.reader)
             thread.reader.execute("PRAGMA query_only = ON")
         return thread.reader
 
@@ -188,13 +218,28 @@ def _refuse_foreign(path: str) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise BrokerError(f"cannot reach {path}: {error.strerror}") from None
-    if os.path.isdir(path):
+        raise BrokerError(
+            f"cannot reach {path}: {error.strerror}; name another queue with --broker"
+        ) from None
+    if stat.S_ISDIR(there.st_mode):
         raise BrokerError(f"{path} is a directory, not a queue; name a file in it with --broker")
+    if not stat.S_ISREG(there.st_mode):
+        raise BrokerError(f"{path} is not a regular file; name another queue with --broker")
     if os.geteuid() not in (0, there.st_uid):
         raise TrustError(
             f"{path} belongs to user {there.st_uid}, not to you; name your own with --broker"
         )
+
+
+def _refuse_other_database(path: str) -> None:
+    """Look what a file is before anything is made beside it, where aque has not used it yet."""
+    if os.path.exists(path) and not os.path.exists(path + "-lock"):
+        with _translated(path):
+            connection = sqlite3.connect(path)
+            try:
+                migrations.check(connection, path)
+            finally:
+                connection.close()
 
 
 def _make_room(path: str) -> None:
@@ -224,6 +269,10 @@ def _translated(path: str) -> Iterator[None]:
         raise  # an invariant of the schema: a defect of aque, not of the queue's place
     except sqlite3.DatabaseError as error:
         raise _translate(error, path) from error
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{error.object!r} is not text that a queue can hold") from error
+    except OverflowError as error:
+        raise UsageError(f"a number is too large for a queue ({error})") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise FullError(
@@ -254,3 +303,19 @@ def _translate(error: sqlite3.DatabaseError, path: str) -> BrokerError:
 def placeholders(values: Iterable[object]) -> str:
     """Return as many `?` as there are values, for an IN (...)."""
     return ", ".join("?" for _ in values)
+
+
+def storable(text: str | None) -> str | bytes | None:
+    """Return a text as SQLite can hold it: a path or name that is not UTF-8 as its bytes.
+
+    `task.from_row` makes it the same str again.
+    """
+    if text is None or text.isascii():
+        return text
+    for encode in (str.encode, os.fsencode):
+        try:
+            encoded = encode(text)
+        except UnicodeEncodeError:
+            continue
+        return text if encode is str.encode else encoded
+    return text.encode("utf-8", "backslashreplace").decode()

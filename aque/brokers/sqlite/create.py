@@ -11,7 +11,7 @@ from typing import Any
 
 from aque import bell, states, task
 from aque.brokers.sqlite import graph
-from aque.brokers.sqlite.connection import Row, Transaction
+from aque.brokers.sqlite.connection import Row, Transaction, storable
 from aque.errors import DependencyCycleError, DependencyResolutionError, StateError
 from aque.task import Earlier, Prototype, Reference, Requirements
 
@@ -26,12 +26,15 @@ _INSERT_EDGE = "INSERT OR IGNORE INTO dependency (task, dependency, kind) VALUES
 _COUNT_UP = "UPDATE task SET waiting = waiting + ? WHERE id = ?"
 #: What children take over from their parent where they say nothing themselves; its status first.
 _INHERITED = "status priority cwd environment umask import_path requirements".split()
-_PARENT = f"SELECT {', '.join(_INHERITED)} FROM task WHERE id = ?"
-_REACHES = """
-WITH RECURSIVE below (id) AS (
-    SELECT ? UNION SELECT d.dependency FROM dependency AS d JOIN below ON d.task = below.id
+_PARENT = f"""
+SELECT CASE WHEN cancel_at IS NULL THEN status ELSE 'being killed' END, {", ".join(_INHERITED[1:])}
+FROM task WHERE id = ?
+"""
+_ABOVE = """
+WITH RECURSIVE above (id) AS (
+    SELECT ? UNION SELECT d.task FROM dependency AS d JOIN above ON d.dependency = above.id
 )
-SELECT 1 FROM below WHERE id = ? LIMIT 1
+SELECT id FROM above
 """
 
 
@@ -61,6 +64,10 @@ class _Creation:
 
     def resolve(self, reference: Reference) -> int:
         if isinstance(reference, Earlier):
+            if not 0 <= reference.index < len(self.rows):
+                raise DependencyResolutionError(
+                    f"prototype {len(self.rows)} refers to {reference.index}, which is not earlier"
+                )
             return self.rows[reference.index][0]  # type: ignore[no-any-return]
         if reference in self.ids:
             raise DependencyResolutionError(f"there is no task {reference} yet")
@@ -134,14 +141,14 @@ def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:
         id, prototype.status, waiting, priority, prototype.duration, prototype.due_at,
         _requirements(creation, prototype.requirements, parent),
         parent_id, creation.tx.next_changed(),
-        prototype.name, prototype.pattern, prototype.func, prototype.args, prototype.kwargs,
-        prototype.extra, _first(prototype.cwd, parent and parent.cwd),
+        storable(prototype.name), prototype.pattern, prototype.func, prototype.args,
+        prototype.kwargs, prototype.extra, _first(storable(prototype.cwd), parent and parent.cwd),
         _environment(creation, prototype.environ, parent),
         _first(prototype.umask, parent and parent.umask),
-        _first(prototype.import_path, parent and parent.import_path),
-        prototype.interpreter, prototype.stdin, prototype.stdin_value, prototype.stdout,
-        prototype.stderr, prototype.timeout, prototype.retries, prototype.retry_delay,
-        creation.tx.now, prototype.owner, cause,
+        _first(storable(prototype.import_path), parent and parent.import_path),
+        storable(prototype.interpreter), storable(prototype.stdin), prototype.stdin_value,
+        storable(prototype.stdout), storable(prototype.stderr), prototype.timeout,
+        prototype.retries, prototype.retry_delay, creation.tx.now, prototype.owner, cause,
     )  # fmt: skip
 
 
@@ -166,10 +173,16 @@ def _connect(creation: _Creation, id: int, prototype: Prototype) -> tuple[int, i
 
 
 def _refuse_cycles(creation: _Creation, prototypes: Sequence[Prototype]) -> None:
-    """Refuse a child of an older task that waits, by whatever way, for its own parent."""
-    for id, prototype in zip(creation.ids, prototypes):
-        parent, waits = prototype.parent, prototype.after or prototype.after_any
-        if waits and isinstance(parent, int) and creation.tx.rows(_REACHES, (id, parent)):
+    """Refuse a child that waits, by whatever way, for its own parent; nothing else closes one."""
+    above: dict[int, set[int]] = {}
+    for prototype in prototypes:
+        references = (*prototype.after, *prototype.after_any)
+        if prototype.parent is None or not references:
+            continue
+        parent = creation.resolve(prototype.parent)
+        if parent not in above:
+            above[parent] = {row[0] for row in creation.tx.rows(_ABOVE, (parent,))}
+        if not above[parent].isdisjoint(map(creation.resolve, references)):
             raise DependencyCycleError(
                 f"task {parent} waits for its children, so none of them can wait for it"
             )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from aque import bell, states
 from aque.brokers.sqlite import graph
-from aque.brokers.sqlite.connection import Transaction
+from aque.brokers.sqlite.connection import Transaction, storable
 from aque.task import Chunk, End, Report, Start
 
 _FINISH = """
@@ -17,16 +17,18 @@ UPDATE task SET status = ?, ended_at = ?, exit_status = ?, exit_signal = ?, resu
 exception = ?, error = ?, user_time = ?, system_time = ?, max_rss = ?, changed = ?
 WHERE id = ? AND attempt = ? AND status = 'running'
 """
-_IS_RUNNING = "SELECT 1 FROM task WHERE id = ? AND attempt = ? AND status = 'running'"
+_IS_RUNNING = "SELECT cancel_at FROM task WHERE id = ? AND attempt = ? AND status = 'running'"
 _REQUEUE = """
-UPDATE task SET status = 'pending', worker = NULL, pid = NULL, pid_started = NULL, session = NULL,
-started_at = NULL, changed = ? WHERE id = ? AND attempt = ? AND status = 'running'
+UPDATE task SET status = 'pending', waiting = ?, cause = ?, worker = NULL, pid = NULL,
+pid_started = NULL, session = NULL, started_at = NULL, changed = ?
+WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _ARCHIVE = """
 INSERT OR REPLACE INTO attempt (task, attempt, status, started_at, ended_at, worker, exit_status,
 exit_signal, exception, error, user_time, system_time, max_rss)
 SELECT id, attempt, ?, started_at, ?, worker, exit_status, exit_signal, exception,
-coalesce(?, error), user_time, system_time, max_rss FROM task WHERE id = ? AND attempt > 0
+coalesce(?, error), user_time, system_time, max_rss FROM task
+WHERE id = ? AND started_at IS NOT NULL
 """
 _STARTED = """
 UPDATE task SET pid = ?, pid_started = ?, session = ?
@@ -53,20 +55,27 @@ def finish(tx: Transaction, ends: Sequence[End]) -> list[bool]:
 
 
 def requeue(tx: Transaction, attempts: Sequence[tuple[int, int]], reason: str) -> list[bool]:
-    answers = []
-    for id, attempt in attempts:
-        is_ours = bool(tx.rows(_IS_RUNNING, (id, attempt)))
-        if is_ours:
-            archive(tx, id, "requeued", reason)
-            tx.execute(_REQUEUE, (tx.next_changed(), id, attempt))
-        answers.append(is_ours)
+    answers = [_requeue(tx, id, attempt, reason) for id, attempt in attempts]
     tx.rings.add(bell.READY)
     return answers
 
 
+def _requeue(tx: Transaction, id: int, attempt: int, reason: str) -> bool:
+    """Have a task wait again, for what is retried meanwhile too; if it was killed, end it."""
+    rows = tx.rows(_IS_RUNNING, (id, attempt))
+    if rows and rows[0][0] is not None:
+        return finish(tx, [End(id, attempt, states.CANCELLED, tx.now, error="killed")])[0]
+    if rows:
+        archive(tx, id, "requeued", reason)
+        waits = (graph.recount(tx, id), graph.failure(tx, id))
+        tx.execute(_REQUEUE, (*waits, tx.next_changed(), id, attempt))
+        graph.ended(tx, [id] if graph.settle(tx, id) else [])
+    return bool(rows)
+
+
 def archive(tx: Transaction, id: int, status: str, reason: str | None = None) -> None:
     """Keep the present attempt among the earlier ones."""
-    tx.execute(_ARCHIVE, (status, tx.now, reason, id))
+    tx.execute(_ARCHIVE, (status, tx.now, storable(reason), id))
 
 
 def write_output(tx: Transaction, chunks: Sequence[Chunk]) -> None:
@@ -82,7 +91,7 @@ def _finish(tx: Transaction, end: End) -> bool:
     assert end.status in states.COMPLETE_STATES
     values = (
         end.status, end.ended_at, end.exit_status, end.exit_signal, end.result, end.exception,
-        end.error, end.user_time, end.system_time, end.max_rss, tx.next_changed(),
+        storable(end.error), end.user_time, end.system_time, end.max_rss, tx.next_changed(),
         end.id, end.attempt,
     )  # fmt: skip
     return tx.execute(_FINISH, values).rowcount == 1

@@ -36,11 +36,15 @@ SELECT 1 FROM task WHERE parent = ?
 AND status IN ('creating', 'pending', 'paused', 'running') LIMIT 1
 """
 _FAILED_CHILD = """
-SELECT 1 FROM task WHERE parent = ? AND status IN ('error', 'cancelled') LIMIT 1
+SELECT coalesce(cause, id) FROM task WHERE parent = ? AND status IN ('error', 'cancelled') LIMIT 1
 """
 _FAILED_DEPENDENCY = """
-SELECT 1 FROM dependency AS d JOIN task AS t ON t.id = d.dependency
+SELECT coalesce(t.cause, t.id) FROM dependency AS d JOIN task AS t ON t.id = d.dependency
 WHERE d.task = ? AND d.kind = 'after' AND t.status IN ('error', 'cancelled') LIMIT 1
+"""
+_MISSING_DEPENDENCY = """
+SELECT d.dependency FROM dependency AS d WHERE d.task = ? AND d.kind <> 'child'
+AND NOT EXISTS (SELECT 1 FROM task WHERE id = d.dependency) LIMIT 1
 """
 _END = """
 UPDATE task SET status = ?, ended_at = ?, error = ?, changed = ? WHERE id = ? AND status = ?
@@ -50,7 +54,7 @@ SELECT count(*) FROM dependency AS d JOIN task AS t ON t.id = d.dependency
 WHERE d.task = ? AND t.status IN ('creating', 'pending', 'paused', 'running')
 """
 _WAIT_AGAIN = """
-UPDATE task SET status = 'pending', waiting = ?, cause = NULL, error = NULL, ended_at = NULL,
+UPDATE task SET status = 'pending', cause = NULL, error = NULL, ended_at = NULL,
 changed = ? WHERE id = ? AND status = 'error'
 """
 
@@ -68,7 +72,8 @@ def ended(tx: Transaction, ids: Iterable[int]) -> None:
             if status in states.WAITING_STATES:
                 mark = None if kind == task.AFTER_ANY else failure
                 tx.execute(_COUNT_DOWN, (mark, dependent))
-                may_end = waiting == 1 or not mark is cause is cancel_at is None
+                # 2: it may wait for the same task in both ways, and each is counted down
+                may_end = waiting <= 2 or not mark is cause is cancel_at is None
                 if may_end and settle(tx, dependent):
                     queue.append(dependent)
 
@@ -78,7 +83,10 @@ def settle(tx: Transaction, id: int) -> bool:
 
     Says whether it did; the caller then tells its dependents by `ended`.
     """
-    ((status, waiting, cause, cancel_at, pattern),) = tx.rows(_STATE, (id,))
+    rows = tx.rows(_STATE, (id,))
+    if not rows:
+        return False
+    ((status, waiting, cause, cancel_at, pattern),) = rows
     if status == states.CREATING or status not in states.WAITING_STATES:
         return False
     if cancel_at is not None or cause is not None:
@@ -104,16 +112,21 @@ def end(tx: Transaction, id: int, status: str, new: str, error: str | None) -> b
 def reopened(tx: Transaction, ids: Iterable[int]) -> None:
     """Tell the dependents of ended tasks that wait again; revive what failed only by them."""
     queue: deque[int] = deque(ids)
+    revived: set[int] = set()
     while queue:
         for dependent, _, status in tx.rows(_DEPENDENTS, (queue.popleft(),)):
+            if dependent in revived:
+                continue  # counted below, when all that wait again are known
             if status in states.WAITING_STATES:
                 tx.execute("UPDATE task SET waiting = waiting + 1 WHERE id = ?", (dependent,))
                 if not has_failed_dependency(tx, dependent):
                     tx.execute("UPDATE task SET cause = NULL WHERE id = ?", (dependent,))
             elif status == states.ERROR and _may_revive(tx, dependent):
-                values = (recount(tx, dependent), tx.next_changed(), dependent)
-                tx.execute(_WAIT_AGAIN, values)
+                tx.execute(_WAIT_AGAIN, (tx.next_changed(), dependent))
+                revived.add(dependent)
                 queue.append(dependent)
+    for id in revived:
+        tx.execute("UPDATE task SET waiting = ? WHERE id = ?", (recount(tx, id), id))
 
 
 def recount(tx: Transaction, id: int) -> int:
@@ -123,12 +136,26 @@ def recount(tx: Transaction, id: int) -> int:
 
 
 def has_failed_dependency(tx: Transaction, id: int) -> bool:
-    return bool(tx.rows(_FAILED_CHILD, (id,)) or tx.rows(_FAILED_DEPENDENCY, (id,)))
+    return failure(tx, id) is not None
+
+
+def failure(tx: Transaction, id: int) -> int | None:
+    """Return the first cause of the failure of what a task needs; None where nothing failed."""
+    rows = tx.rows(_FAILED_CHILD, (id,)) or tx.rows(_FAILED_DEPENDENCY, (id,))
+    return rows[0][0] if rows else None
+
+
+def missing_dependency(tx: Transaction, id: int) -> int | None:
+    """Return a dependency that was removed, so that nobody knows any more how it ended."""
+    rows = tx.rows(_MISSING_DEPENDENCY, (id,))
+    return rows[0][0] if rows else None
 
 
 def _may_revive(tx: Transaction, id: int) -> bool:
     ((cause,),) = tx.rows("SELECT cause FROM task WHERE id = ?", (id,))
-    return cause is not None and not has_failed_dependency(tx, id)
+    if cause is None or has_failed_dependency(tx, id):
+        return False
+    return missing_dependency(tx, id) is None
 
 
 def _cause(tx: Transaction, id: int) -> int | None:

@@ -39,10 +39,6 @@ max_rss = NULL, worker = NULL, pid = NULL, pid_started = NULL, session = NULL, o
 progress_done = NULL, progress_total = NULL, progress_message = NULL, requirements = ?, changed = ?
 WHERE id = ? AND status = ?
 """
-_MISSING_DEPENDENCY = """
-SELECT d.dependency FROM dependency AS d WHERE d.task = ? AND d.kind <> 'child'
-AND NOT EXISTS (SELECT 1 FROM task WHERE id = d.dependency) LIMIT 1
-"""
 _RESERVATION = """
 SELECT t.requirements, r.worker, w.ended_at FROM task AS t
 JOIN requirements AS r ON r.id = t.requirements LEFT JOIN worker AS w ON w.id = r.worker
@@ -52,9 +48,8 @@ _BLOCKER = """
 SELECT d.task, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
 WHERE d.dependency = ? AND t.status IN ('creating', 'pending', 'paused', 'running')
 """
-_OUTPUT_FILES = """
-SELECT task, attempt, stream FROM output WHERE task = ? AND data IS NULL
-"""
+_ALL_OUTPUT_FILES = "SELECT task, attempt, stream FROM output WHERE data IS NULL"
+_OUTPUT_FILES = f"{_ALL_OUTPUT_FILES} AND task = ?"
 
 
 def commit(tx: Transaction, ids: Sequence[int]) -> None:
@@ -77,12 +72,11 @@ def cancel(tx: Transaction, ids: Sequence[int], signal: int, grace: float) -> No
 
 def cancel_waiting(tx: Transaction, ids: Sequence[int]) -> None:
     for id in ids:
-        tx.execute(_CANCEL_WAITING, (tx.now, id))
-        if graph.settle(tx, id):
+        is_marked = tx.execute(f"{_CANCEL_WAITING} AND cancel_at IS NULL", (tx.now, id)).rowcount
+        if is_marked and graph.settle(tx, id):
             graph.ended(tx, [id])
-        else:
-            undo = "UPDATE task SET cancel_at = NULL WHERE id = ? AND status <> 'running'"
-            tx.execute(undo, (id,))
+        elif is_marked:
+            tx.execute("UPDATE task SET cancel_at = NULL WHERE id = ?", (id,))
 
 
 def signal(tx: Transaction, ids: Sequence[int], number: int) -> list[int]:
@@ -137,12 +131,15 @@ def remove(tx: Transaction, ids: Sequence[int]) -> list[tuple[int, int, str]]:
     return files
 
 
-def reset(tx: Transaction) -> None:
-    """Empty all tables but the settings and the sequence."""
+def reset(tx: Transaction) -> list[tuple[int, int, str]]:
+    """Empty all tables but the settings and the sequence; return what `remove` does."""
+    files: list[tuple[int, int, str]] = tx.rows(_ALL_OUTPUT_FILES)
+    gone = tx.rows("SELECT id FROM task")
     tables = "removed signal output attempt dependency task worker environment requirements"
     for table in tables.split():
         tx.execute(f"DELETE FROM {table}")
-    tx.next_changed()
+    tx.executemany("INSERT INTO removed VALUES (?, ?)", [(tx.next_changed(), id) for (id,) in gone])
+    return files
 
 
 def _status(tx: Transaction, id: int) -> str:
@@ -162,7 +159,8 @@ def _with_children(tx: Transaction, ids: Iterable[int], children_of: str) -> set
 
 
 def _refuse_missing_dependency(tx: Transaction, id: int) -> None:
-    for (missing,) in tx.rows(_MISSING_DEPENDENCY, (id,)):
+    missing = graph.missing_dependency(tx, id)
+    if missing is not None:
         raise DependencyResolutionError(
             f"task {id} depends on task {missing}, which was removed; submit it anew"
         )

@@ -11,6 +11,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aque.commands.xargs.settings import Options
 
 NAME = "aque-xargs"
 
@@ -18,13 +22,13 @@ NAME = "aque-xargs"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as xargs does and return its exit status; an interrupt ends this process by itself."""
     from aque import proctitle
-    from aque.commands.xargs import options
-    from aque.commands.xargs.settings import Options
+    from aque.commands.xargs import inheritance, options
 
+    inheritance.restore()
     proctitle.set_comm(NAME)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        parsed: Options = options.parse(words, os.environb)
+        parsed = options.parse(words, os.environb)
     except options.UsageError as error:
         for warning in error.warnings:
             say(warning)
@@ -33,35 +37,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for warning in parsed.warnings:
         say(warning)
     if parsed.help:
-        print(options.usage())
-        return 0
+        return write(1, options.usage() + "\n")
     if parsed.version:
         import aque
 
-        print(f"{NAME} (aque) {aque.__version__}")
-        return 0
+        return write(1, f"{NAME} (aque) {aque.__version__}\n")
     return _run(parsed)
 
 
 def say(text: str) -> None:
-    print(f"{NAME}: {text}", file=sys.stderr, flush=True)
+    """Tell a person something; where nobody listens, that is their choice."""
+    write(2, f"{NAME}: {text}\n")
 
 
-def _run(parsed: object) -> int:
+def write(descriptor: int, text: str) -> int:
+    """Write all of it, past the buffers of Python; return 1 where that fails."""
+    data = os.fsencode(text)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError:
+        return 1
+    return 0
+
+
+def _run(parsed: Options) -> int:
     from aque.commands.xargs import run
     from aque.errors import AqueError
 
     try:
-        status = run.run(parsed)  # type: ignore[arg-type]
+        status = run.run(parsed)
     except AqueError as error:
         say(str(error))
         return 1
     if status < 0:  # ended by a signal: so that a shell sees it, end by it
-        sys.stdout.flush()
         signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -43,12 +43,14 @@ class Batches:
       call `finish`, whose batches are still to be run.
     - `error`: once the batches returned so far are started, fail with this. The exit status is the
       error's, 1, unless a command failed: then it is what xargs makes of that (123 to 127).
-    - `warnings`: for standard error, as they come; the caller may empty the list.
+    - `warnings`: for standard error, as they come; the caller may empty the list. They are due when
+      `quiet` of the batches returned with them have been started.
     """
 
     def __init__(self, options: Options, environ: Mapping[bytes, bytes]) -> None:
         self.error: InputError | None = None
         self.warnings: list[str] = []
+        self.quiet = 0
         self._is_strict = options.is_strict
         self._warns_of_nul = options.delimiter is None
         command = [os.fsencode(word) for word in options.command]
@@ -102,6 +104,8 @@ class Batches:
         if self._warns_of_nul:
             self._warns_of_nul = False
             self.warnings.append(NUL_WARNING)
+            spoilt = (n for n, argv in enumerate(ready) if any(b"\0" in word for word in argv))
+            self.quiet = next(spoilt, len(ready))
         return [[word.partition(b"\0")[0] for word in argv] for argv in ready]
 
 

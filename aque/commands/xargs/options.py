@@ -44,7 +44,7 @@ class Row:
 
 GNU = (
     Row("0", "null", "", settings.null, "items end in a NUL; quotes and -E mean nothing"),
-    Row("a", "arg-file", "FILE", settings.text("arg_file"), "read items from FILE"),
+    Row("a", "arg-file", "FILE", settings.arg_file, "read items from FILE"),
     Row("d", "delimiter", "CHAR", settings.delimiter, "items end in CHAR; as -0 otherwise"),
     Row("e", "eof", "[END]", settings.eof, "as -E END; without END, no item ends the input"),
     Row("E", "", "END", settings.eof, "an item END ends the input"),

@@ -1,29 +1,82 @@
-"""Own how -t shows a command: each argument quoted as a shell would need it, as GNU xargs does."""
+r"""Own how -t shows a command and how messages name a file: as gnulib's quotearg.c does it.
+
+-t uses its style `shell-escape`: what a shell would read as it stands is left so, else it stands in
+single quotes, with what cannot be printed as $'...' between them. A quote inside makes it "..."
+where that needs no further care. Names of files stand in the locale's own quotes.
+
+What can be printed depends on the locale: in C and POSIX ASCII only, else what its encoding has.
+Unicode's tables are Python's, which may be a version apart from the C library's.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 
-_PLAIN = re.compile(r"[A-Za-z0-9%+,\-./:=@_^\]}{]+")
-_CONTROL = re.compile(r"[^ -~\u00a0-\U0010ffff]+")
+#: What a shell reads differently anywhere, or in the first place only.
+_SPECIAL = re.compile(r"[\x00- !\"$&'()*;<=>?\[\\^`|\x7f]|\A[#~]|\A[{}]\Z")
+#: What stands in double quotes as it is.
+_EASY = re.compile(r"[#~]?[ '%+,\-./0-9:A-Z\]_a-z@\x80-\U0010ffff]*")
 _NAMED = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r"}
+#: Controls, what is unassigned, lone surrogates, separators of lines and paragraphs.
+_UNPRINTABLE = frozenset(("Cc", "Cn", "Cs", "Zl", "Zp"))
 
 
-def quote(words: Sequence[str]) -> str:
-    return " ".join(map(quote_word, words))
+def is_ascii_only() -> bool:
+    """Tell whether the locale is C or POSIX, whatever Python made of it for itself."""
+    names = (os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))
+    return next((name for name in names if name), "C") in ("C", "POSIX")
 
 
-def quote_word(word: str) -> str:
+def quote(words: Sequence[str], ascii_only: bool = False) -> str:
+    return " ".join(quote_word(word, ascii_only) for word in words)
+
+
+def quote_word(word: str, ascii_only: bool = False) -> str:
     """Quote one argument, leaving it as it is where a shell would read it so."""
-    if _PLAIN.fullmatch(word):
-        return word
-    if _CONTROL.search(word) is None and "'" in word and not re.search(r'["$`\\!]', word):
-        return f'"{word}"'
-    quoted = "'" + _CONTROL.sub(_escape, word.replace("'", "'\\''")) + "'"
-    return quoted.replace("''$'", "$'", 1) if quoted.startswith("''$'") else quoted
+    if word.isascii() or not any(_is_escaped(letter, ascii_only) for letter in word):
+        if word and not _SPECIAL.search(word):
+            return word
+        if "'" in word and _EASY.fullmatch(word):
+            return f'"{word}"'
+    parts = ["'"]
+    # Whether $'...' is open. GNU reads a word with a quote twice, and begins as it had ended.
+    is_open = "'" in word and _is_escaped(word[-1], ascii_only)
+    for letter in word:
+        was_open, is_open = is_open, _is_escaped(letter, ascii_only)
+        if is_open:
+            parts += [] if was_open else ["'$'"]
+            parts.append(_escape(letter))
+        elif letter == "'":
+            parts.append("'\\''")
+        else:
+            parts += ["''", letter] if was_open else [letter]
+    return "".join([*parts, "'"])
 
 
-def _escape(match: re.Match[str]) -> str:
-    codes = match.group().encode("utf-8", "surrogateescape")
-    return "'$'" + "".join(f"\\{_NAMED.get(code) or f'{code:03o}'}" for code in codes) + "''"
+def quote_name(name: str, ascii_only: bool = False) -> str:
+    """Quote the name of a file for a message."""
+    left, right = ("'", "'") if ascii_only else ("‘", "’")
+    letters = []
+    for letter in name:
+        if _is_escaped(letter, ascii_only):
+            letters.append(_escape(letter))
+        else:
+            letters.append("\\" + letter if letter in ("\\", right) else letter)
+    return f"{left}{''.join(letters)}{right}"
+
+
+def _is_escaped(letter: str, ascii_only: bool) -> bool:
+    if letter.isascii():
+        return not " " <= letter <= "~"
+    if ascii_only:
+        return True
+    from unicodedata import category
+
+    return category(letter) in _UNPRINTABLE
+
+
+def _escape(letter: str) -> str:
+    codes = letter.encode("utf-8", "surrogateescape")
+    return "".join(f"\\{_NAMED.get(code) or f'{code:03o}'}" for code in codes)

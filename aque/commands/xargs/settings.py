@@ -19,7 +19,7 @@ class Options:
     """The options, settled: at most one of `replace`, `max_lines` and `max_args` is set."""
 
     command: tuple[str, ...] = ("echo",)
-    #: -a: read this file; the command keeps our standard input.
+    #: -a: read this file; the command keeps our standard input, unless that is what is read.
     arg_file: str | None = None
     #: -0 and -d: one byte. None: blanks, newlines, quotes and backslashes.
     delimiter: bytes | None = None
@@ -80,6 +80,10 @@ def text(field: str) -> Act:
         options,
         **{field: value},  # type: ignore[arg-type]
     )
+
+
+def arg_file(options: Options, value: str | None) -> Options:
+    return dataclasses.replace(options, arg_file=None if value == "-" else value)
 
 
 def null(options: Options, _: str | None) -> Options:

@@ -1,0 +1,50 @@
+"""Own the command line of the benchmarks: bin/bench NAME runs one, bin/bench lists them.
+
+They print ratios against peers measured in the same run, in interleaved rounds, and never assert: a
+time says something beside another of the same minute on the same machine only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+
+import latency
+import throughput
+import xargs
+
+BENCHMARKS = {"latency": latency.run, "xargs": xargs.run, "throughput": throughput.run}
+
+
+def main() -> int:
+    """Run the benchmarks named on the command line."""
+    parser = ArgumentParser(prog="bin/bench", description="Measure aque against its peers.")
+    parser.add_argument("name", nargs="?", choices=[*BENCHMARKS, "all"])
+    parser.add_argument("-n", "--number", type=int, help="tasks a round; for latency samples")
+    parser.add_argument("-r", "--rounds", type=int, default=5, help="rounds (not for latency)")
+    given = parser.parse_args()
+    if given.name is None:
+        print("\n".join(f"bin/bench {name:<10}  {_about(name)}" for name in BENCHMARKS))
+        print("bin/bench all")
+        return 0
+    _clean_environment()
+    print(f"{os.cpu_count()} cpus, load {os.getloadavg()[0]:.2f}: the less else runs, the better")
+    for name in BENCHMARKS if given.name == "all" else [given.name]:
+        BENCHMARKS[name](given.number, given.rounds)
+    return 0
+
+
+def _clean_environment() -> None:
+    """Measure what a user has: no settings of a queue, and bytecode that is kept."""
+    for name in list(os.environ):
+        if name.startswith("AQUE_") or name == "PYTHONDONTWRITEBYTECODE":
+            del os.environ[name]
+
+
+def _about(name: str) -> str:
+    return (BENCHMARKS[name].__doc__ or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

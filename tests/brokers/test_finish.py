@@ -1,0 +1,193 @@
+"""The contract: ends, requeues, and what else a worker reports."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from support import claim, claimable, end, enlist, prototype, run, status
+
+from aque import states
+from aque.brokers.base import Broker
+from aque.task import Chunk, End, Report, Start
+
+
+def test_an_end_is_stored_as_it_was(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype()])
+    (task,) = claim(broker, worker)
+    given = {
+        "ended_at": 5.5, "exit_status": None, "exit_signal": 9, "result": "1", "exception": "2",
+        "error": "three", "user_time": 0.1, "system_time": 0.2, "max_rss": 4096,
+    }  # fmt: skip
+    assert broker.finish([End(id, task.attempt, states.ERROR, **given)]) == [True]
+    (task,) = broker.fetch([id])
+    assert {key: getattr(task, key) for key in given} == given
+    assert task.is_complete
+
+
+@pytest.mark.parametrize("how", [states.SUCCESS, states.ERROR, states.CANCELLED])
+def test_only_the_first_end_of_an_attempt_counts(broker: Broker, worker: int, how: str) -> None:
+    broker.create([prototype()])
+    (task,) = claim(broker, worker)
+    ends = [end(task, how), end(task, states.SUCCESS), end(task, states.PENDING)]
+    assert broker.finish(ends) == [True, False, False]
+    assert broker.finish(ends[1:]) == [False, False]
+    assert status(broker, task.id) == how
+
+
+def test_a_late_end_of_an_earlier_attempt_changes_nothing(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype()])
+    (first,) = claim(broker, worker)
+    assert broker.requeue([(id, first.attempt)], "its worker died") == [True]
+    assert broker.finish([end(first)]) == [False]
+    assert status(broker, id) == states.PENDING
+    (second,) = claim(broker, enlist(broker))
+    assert broker.finish([end(first, states.ERROR)]) == [False]
+    assert broker.requeue([(id, first.attempt)], "late") == [False]
+    assert status(broker, id) == states.RUNNING
+    assert broker.finish([end(second)]) == [True]
+
+
+def test_ends_of_what_never_ran_or_is_gone_change_nothing(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype()])
+    ends = [End(id, 0, states.SUCCESS, 1.0), End(id, 1, states.ERROR, 1.0)]
+    assert broker.finish([*ends, End(999, 1, states.SUCCESS, 1.0)]) == [False] * 3
+    assert claimable(broker, worker) == [id]
+
+
+def test_one_late_end_does_not_spoil_the_others(broker: Broker, worker: int) -> None:
+    broker.create([prototype(), prototype()])
+    one, two = claim(broker, worker, 2)
+    broker.finish([end(one)])
+    assert broker.finish([end(one), end(two)]) == [False, True]
+    assert status(broker, two.id) == states.SUCCESS
+
+
+def test_a_success_lets_run_what_waited_for_it(broker: Broker, worker: int) -> None:
+    (a,) = broker.create([prototype()])
+    (b,) = broker.create([prototype(after=(a,))])
+    (c,) = broker.create([prototype(after=(a, b))])
+    run(broker, worker, a)
+    assert claimable(broker, worker) == [b]
+    run(broker, worker, b)
+    assert claimable(broker, worker) == [c]
+
+
+@pytest.mark.parametrize("how", [states.ERROR, states.CANCELLED])
+def test_a_failure_fails_all_that_needed_it_in_the_same_moment(
+    broker: Broker, worker: int, how: str
+) -> None:
+    (a,) = broker.create([prototype()])
+    (b,) = broker.create([prototype(after=(a,))])
+    c, d = broker.create([prototype(after=(b,), status=states.PAUSED), prototype(after_any=(b,))])
+    run(broker, worker, a, how)
+    for task in broker.fetch([b, c]):
+        assert (task.status, task.cause, task.started_at) == (states.ERROR, a, None)
+    assert claimable(broker, worker) == [d]
+
+
+def test_a_long_chain_of_failures_needs_no_stack(broker: Broker, worker: int) -> None:
+    (first,) = broker.create([prototype()])
+    last = first
+    for _ in range(5):
+        last = broker.create(chain(last, 1000))[-1]
+    run(broker, worker, first, states.ERROR)
+    assert broker.fetch([last])[0].cause == first
+    broker.retry([first])
+    assert status(broker, last) == states.PENDING
+
+
+def chain(after: int, length: int) -> list[object]:
+    from aque.task import Earlier
+
+    return [prototype(after=(Earlier(n - 1) if n else after,)) for n in range(length)]
+
+
+# Requeue
+
+
+def test_a_requeued_attempt_is_pending_and_forgets_its_process(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype()])
+    (task,) = claim(broker, worker)
+    broker.record(Report(starts=[Start(id, task.attempt, 4242, 77, 4242)]))
+    assert broker.requeue([(id, task.attempt)], "stopped") == [True]
+    (task,) = broker.fetch([id])
+    assert (task.status, task.worker, task.pid, task.session) == (states.PENDING, None, None, None)
+    assert task.started_at is None
+    assert broker.running(worker) == []
+    assert claimable(broker, worker) == [id]
+
+
+def test_an_attempt_is_requeued_once(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype()])
+    (task,) = claim(broker, worker)
+    assert broker.requeue([(id, task.attempt)] * 2, "twice") == [True, False]
+    assert broker.requeue([(999, 1)], "never was") == [False]
+
+
+def test_an_end_as_pending_is_a_requeue(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype()])
+    (task,) = claim(broker, worker)
+    assert broker.finish([end(task, states.PENDING)]) == [True]
+    assert claimable(broker, worker) == [id]
+
+
+def test_what_is_requeued_waits_again_for_what_is_retried_meanwhile(
+    broker: Broker, worker: int
+) -> None:
+    (a,) = broker.create([prototype()])
+    (b,) = broker.create([prototype(after=(a,))])
+    run(broker, worker, a)
+    (running,) = claim(broker, worker)
+    broker.retry([a])
+    assert status(broker, b) == states.RUNNING
+    broker.requeue([(b, running.attempt)], "its worker died")
+    assert claimable(broker, worker) == [a]
+    run(broker, worker, a)
+    assert claimable(broker, worker) == [b]
+
+
+def test_what_is_requeued_fails_with_what_failed_meanwhile(broker: Broker, worker: int) -> None:
+    (a,) = broker.create([prototype()])
+    (b,) = broker.create([prototype(after=(a,))])
+    (c,) = broker.create([prototype(after=(b,))])
+    run(broker, worker, a)
+    (running,) = claim(broker, worker)
+    broker.retry([a])
+    run(broker, worker, a, states.ERROR)
+    broker.requeue([(b, running.attempt)], "its worker died")
+    assert broker.statuses([b, c]) == {b: states.ERROR, c: states.ERROR}
+    assert broker.fetch([c])[0].cause == a
+
+
+def test_what_was_cancelled_is_not_requeued_but_cancelled(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype()])
+    (after,) = broker.create([prototype(after=(id,))])
+    (task,) = claim(broker, worker)
+    broker.cancel([id], 15, 5.0)
+    broker.requeue([(id, task.attempt)], "its worker died")
+    assert status(broker, id) == states.CANCELLED
+    assert status(broker, after) == states.ERROR
+    assert claimable(broker, worker) == []
+
+
+# Reports
+
+
+def test_a_start_is_recorded_for_the_running_attempt_only(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype()])
+    (task,) = claim(broker, worker)
+    broker.record(Report(starts=[Start(id, 1, 10, 11, 12), Start(id, 2, 20, 21, 22)]))
+    (task,) = broker.fetch([id])
+    assert (task.pid, task.pid_started, task.session) == (10, 11, 12)
+
+
+def test_a_report_is_one_act(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype()])
+    (task,) = claim(broker, worker)
+    chunk = Chunk(id, 1, "stdout", 0, 1.0, b"hello")
+    report = Report([end(task)], [Start(id, 1, os.getpid(), None, None)], [chunk])
+    assert broker.record(report) == [True]
+    (task,) = broker.fetch([id])
+    assert (task.status, task.pid) == (states.SUCCESS, os.getpid())
+    assert broker.output(id, 1)[0].data == b"hello"

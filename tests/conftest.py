@@ -1,0 +1,61 @@
+"""Each test has queues of its own, far from those of whoever runs it, and leaves no process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from support import eventually
+
+from aque import brokers
+from aque.brokers.base import Broker
+
+
+@pytest.fixture(autouse=True)
+def own_queue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Make the default queue one of this test alone; return its path."""
+    for name in list(os.environ):
+        if name.startswith("AQUE_"):
+            monkeypatch.delenv(name)
+    path = str(tmp_path / "state" / "aque" / "queue.db")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("AQUE_BROKER", path)
+    return path
+
+
+@pytest.fixture
+def broker(own_queue: str) -> Iterator[Broker]:
+    opened = brokers.from_url(own_queue, durable=False)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """See at the end that whatever the tests started has ended, orphans too."""
+    base = str(tmp_path_factory.getbasetemp())
+    yield
+
+    def left() -> list[str]:
+        found = psutil.Process().children(recursive=True)
+        found += [process for process in psutil.process_iter() if _is_ours(process, base)]
+        return sorted({str(process) for process in found if process.pid != os.getpid()})
+
+    eventually(lambda: _none(left()))
+
+
+def _none(found: list[str]) -> bool:
+    assert not found, f"processes left by the tests: {found}"
+    return True
+
+
+def _is_ours(process: psutil.Process, base: str) -> bool:
+    try:
+        return process.environ().get("AQUE_BROKER", "").partition("://")[2].startswith(
+            base
+        ) or process.environ().get("AQUE_BROKER", "").startswith(base)
+    except psutil.Error:
+        return False

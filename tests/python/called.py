@@ -1,0 +1,166 @@
+"""Functions that the tests submit; a worker imports this module by its name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import aque
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def echo(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return args, kwargs
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+class OddError(Exception):
+    """Its constructor wants other arguments than it hands on."""
+
+    def __init__(self, code: int, *, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+
+
+def fail_oddly() -> None:
+    try:
+        fail("the first")
+    except ValueError as error:
+        raise OddError(7, reason="odd") from error
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def leave(code: Any) -> None:
+    sys.exit(code)
+
+
+def leave_at_once(code: int) -> None:
+    os._exit(code)
+
+
+def crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def write() -> str:
+    print("printed")
+    print("printed to stderr", file=sys.stderr)
+    sys.stdout.write("no newline")
+    sys.stdout.flush()
+    os.write(1, b"|written\xff\n")
+    subprocess.run(["echo", "by a child"], check=True)
+    return "done"
+
+
+def print_and_wait(gate: str) -> None:
+    print("before")
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    print("after")
+
+
+def leave_a_thread() -> int:
+    threading.Thread(target=time.sleep, args=(600,), daemon=False).start()
+    return os.getpid()
+
+
+def leave_a_child() -> tuple[int, int]:
+    return os.getpid(), subprocess.Popen(["sleep", "600"]).pid
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def who() -> tuple[int, int, str, str]:
+    task = aque.current_task()
+    assert task is not None
+    return task.id, task.attempt, task.status, aque.current_broker().to_url()
+
+
+def submit_another(a: int) -> int:
+    """Submit a task from inside a task; return its id."""
+    queue = aque.Queue(aque.current_broker())
+    return queue.submit(add, a, 1).id
+
+
+def spoil() -> None:
+    """Change what a good guest would leave alone."""
+    os.environ["SPOILED"] = "yes"
+    os.environ.pop("HOME", None)
+    sys.path.insert(0, "/spoiled")
+    os.chdir("/usr")
+    os.umask(0o777)
+    sys.stdout = sys.stderr
+    os.dup2(2, 1)
+
+
+def surroundings() -> dict[str, Any]:
+    umask = os.umask(0)
+    os.umask(umask)
+    print("to stdout")
+    return {
+        "spoiled": os.environ.get("SPOILED"),
+        "home": os.environ.get("HOME"),
+        "path": "/spoiled" in sys.path,
+        "cwd": os.getcwd(),
+        "umask": umask,
+        "pid": os.getpid(),
+    }
+
+
+def close_stdout() -> int:
+    sys.stdout.close()
+    return os.getpid()
+
+
+def read_stdin() -> str:
+    return sys.stdin.read()
+
+
+def large(size: int) -> str:
+    return "x" * size
+
+
+def unencodable() -> Any:
+    return {"key": threading.Lock()}
+
+
+def environ(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+class Point:
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Point) and other.x == self.x
+
+    def __hash__(self) -> int:
+        return hash(self.x)
+
+    def moved(self, by: int) -> Point:
+        return Point(self.x + by)
+
+    @classmethod
+    def origin(cls) -> Point:
+        return cls(0)
+
+
+def move(point: Point, by: int) -> Point:
+    return Point(point.x + by)
