@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from aque import codec, trust
+from aque import codec, states, trust
 from aque.errors import DependencyCycleError, UsageError
-from aque.task import Earlier, Prototype, Reference, Requirements
+from aque.schedule import hosts
+from aque.task import Earlier, Prototype, Reference, Requirements, limits_text
 
 #: What a job is told by its worker, and what is not passed on to the tasks it submits.
 JOB_VARIABLES = ("AQUE_TID", "AQUE_ATTEMPT", "AQUE_SLOT", "AQUE_CPUS", "AQUE_JOB")
@@ -24,10 +26,10 @@ _EDGES = ("dependencies", "after", "after_any", "children", "parent")
 _VALUES = ("pattern", "func", "args", "kwargs", "extra")
 _PLAIN = frozenset(
     "name priority duration due_at cwd environ umask import_path interpreter stdin stdin_value"
-    " stdout stderr".split()
+    " stdout stderr timeout retries retry_delay".split()
 )
-_REQUIREMENTS = frozenset(("cpus", "memory"))
-_KEYS = {*_EDGES, *_VALUES, *_PLAIN, *_REQUIREMENTS}
+_REQUIREMENTS = frozenset(("cpus", "memory", "host", "platform", "limits"))
+_KEYS = {*_EDGES, *_VALUES, *_PLAIN, *_REQUIREMENTS, "hold"}
 
 _INFINITY = float("inf")
 #: What are numbers, and how small they may be.
@@ -37,6 +39,9 @@ _NUMBERS: Mapping[str, tuple[Any, float]] = {
     "due_at": ((int, float), 0.0),
     "cpus": ((int, float), 0.0),
     "memory": ((int, float), 0),
+    "retries": ((int,), 0),
+    "retry_delay": ((int, float), 0),
+    "timeout": ((int, float), 1e-9),
 }
 
 #: Something to wait for: an id, a future, or the dict of another prototype.
@@ -137,7 +142,9 @@ def make(
         after=after,
         after_any=after_any,
         parent=parent,
-        requirements=_requirements(fields, parent),
+        requirements=_requirements(fields) if parent is None else None,
+        needs=None if parent is None else _needs(fields),
+        status=states.PAUSED if fields.get("hold") else states.PENDING,
         **plain,
     )
 
@@ -155,12 +162,32 @@ def _directory() -> str | None:
         return None
 
 
-def _requirements(fields: Mapping[str, Any], parent: Reference | None) -> Requirements | None:
-    if parent is not None and not _REQUIREMENTS & fields.keys():
-        return None
-    cpus = 1.0 if fields.get("cpus") is None else float(fields["cpus"])
-    memory = int(fields.get("memory") or 0)
-    return Requirements(user=trust.user_name(), cpus=cpus, memory=memory)
+def _requirements(fields: Mapping[str, Any]) -> Requirements:
+    return replace(Requirements(user=trust.user_name()), **_needs(fields))
+
+
+def _needs(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the requirements that are given, as the fields of a Requirements."""
+    given = {key: fields[key] for key in _REQUIREMENTS if fields.get(key) is not None}
+    if "cpus" in given:
+        given["cpus"] = float(given["cpus"])
+    if "memory" in given:
+        given["memory"] = int(given["memory"])
+    for key in ("host", "platform"):
+        if key in given:
+            given[key] = hosts.check(given[key])
+    if "limits" in given:
+        given["limits"] = limits_text(_tokens(given["limits"]))
+    return given
+
+
+def _tokens(limits: Mapping[str, int]) -> Mapping[str, int]:
+    if not isinstance(limits, Mapping):
+        raise UsageError(f"limits must be a mapping of names to tokens, not {limits!r}")
+    for name, tokens in limits.items():
+        if not isinstance(name, str) or not name or not isinstance(tokens, int) or tokens < 1:
+            raise UsageError(f"limits cannot be {limits!r}; write {{'nuke': 1}}")
+    return limits
 
 
 def _encode(fields: Mapping[str, Any], key: str, kind: Any) -> str | None:

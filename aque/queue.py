@@ -181,5 +181,6 @@ class TaskFunction(Generic[P, T]):
 
     def submit_ex(self, **fields: Any) -> Future[T]:
         """Submit a call, with fields that go before the decorator's."""
-        future: Future[T] = self._queue.submit_ex(**{**self._defaults, "func": self._func, **fields})
+        given = {**self._defaults, "func": self._func, **fields}
+        future: Future[T] = self._queue.submit_ex(given)
         return future

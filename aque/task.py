@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Union
 
 from aque import states
@@ -54,6 +55,16 @@ class Requirements:
     worker: int | None = None
 
 
+def limits_text(limits: Mapping[str, int]) -> str | None:
+    """Return the one text of the tokens a task takes, by the name of their limit."""
+    return json.dumps(dict(sorted(limits.items())), separators=(",", ":")) if limits else None
+
+
+@lru_cache(maxsize=1000)
+def parse_limits(text: str | None) -> Mapping[str, int]:
+    return {} if text is None else json.loads(text)
+
+
 @dataclass(frozen=True)
 class Prototype:
     """A task as it is submitted. None means: as the parent has it, else the default.
@@ -75,6 +86,8 @@ class Prototype:
     after: tuple[Reference, ...] = ()
     after_any: tuple[Reference, ...] = ()
     requirements: Requirements | None = None
+    #: Without requirements of its own, a child has its parent's with these fields changed.
+    needs: Mapping[str, Any] | None = None
     cwd: str | None = None
     environ: Mapping[str, str] | None = None
     umask: int | None = None
@@ -127,6 +140,7 @@ class Task:
     timeout: float | None = None
     retries: int = 0
     retry_delay: float = 0.0
+    retried: int = 0
     created_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
@@ -236,7 +250,8 @@ def _arguments(task: Task) -> list[str]:
 class End:
     """How one attempt of a running task ended.
 
-    `status` is one of success, error, cancelled, or pending to requeue it. `user_time` and
+    `status` is one of success, error, cancelled, or pending to requeue it; with `due_at` that is a
+    retry of an attempt that failed, not before then. `user_time` and
     `system_time` are seconds of cpu, `max_rss` is bytes.
     """
 
@@ -244,6 +259,7 @@ class End:
     attempt: int
     status: str
     ended_at: float
+    due_at: float | None = None
     exit_status: int | None = None
     exit_signal: int | None = None
     result: str | None = None
@@ -314,6 +330,10 @@ class WorkerRecord:
     started_at: float
     ended_at: float | None = None
     heartbeat: int = 0
+    #: All it is known by, its platform, and its user's groups; each in words.
+    names: str = ""
+    platform: str = ""
+    groups: str = ""
 
 
 def worker_keys() -> tuple[str, ...]:

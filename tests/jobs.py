@@ -7,8 +7,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,14 +94,21 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def is_listening(pid: int) -> bool:
+    """Whether a process hears a bell, and so waits in its loop."""
+    links = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.append(os.readlink(descriptor))
+        except OSError:
+            continue
+    return any("inotify" in link for link in links)
+
+
 def read_pid(path: Path) -> int:
     """Wait until a job has written its pid there; return that."""
     eventually(lambda: path.exists() and path.read_text().endswith("\n"))
     return int(path.read_text())
-
-
-def blocked_count(text: str) -> int:
-    return text.count("\n")
 
 
 # Places
@@ -126,12 +131,6 @@ def run_script(path: Path, text: str, *arguments: str, **options: Any) -> Any:
     return subprocess.run([sys.executable, str(path), *arguments], check=False, **options)
 
 
-@contextmanager
-def environ(**changes: str) -> Iterator[Mapping[str, str]]:
-    """Return this environment with changes, for a subprocess."""
-    yield {**os.environ, **changes}
-
-
 def one_line(text: str, *parts: str) -> None:
     """See that a complaint is one line, no traceback, and says all this."""
     assert text.count("\n") == 1, text
@@ -139,7 +138,3 @@ def one_line(text: str, *parts: str) -> None:
     assert "Traceback" not in text
     for part in parts:
         assert part in text, (part, text)
-
-
-def words_of(text: str) -> Sequence[str]:
-    return text.split()

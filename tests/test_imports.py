@@ -100,8 +100,7 @@ def test_the_package_itself_loads_nothing_until_it_is_asked() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Queue", "Future", "wait", "as_completed", "current_task", "__version__"]
-    + ["states", "errors"],
+    ["Queue", "Future", "wait", "as_completed", "current_task", "__version__", "states", "errors"],
 )  # fmt: skip
 def test_every_public_name_is_there(name: str) -> None:
     code = f"import aque; aque.{name}; assert {name!r} in dir(aque)"

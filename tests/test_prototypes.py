@@ -79,8 +79,8 @@ def test_children_leave_to_their_parent_what_they_do_not_say() -> None:
         assert (child.cwd, child.environ, child.umask, child.priority) == (None,) * 4
         assert child.requirements is None
     assert own.cwd == "/own"
-    assert own.requirements is not None
-    assert own.requirements.cpus == 3.0
+    assert own.requirements is None
+    assert own.needs == {"cpus": 3.0}
 
 
 def test_dependencies_of_a_child_are_no_children() -> None:

@@ -29,6 +29,13 @@ class Candidate(NamedTuple):
     duration: float
 
 
+class Limit(NamedTuple):
+    """A named limit: the tokens there are, and those that running tasks of all hosts hold."""
+
+    capacity: int
+    used: int
+
+
 class Offer(Protocol):
     """What a claim may choose from, read inside its transaction.
 
@@ -43,6 +50,9 @@ class Offer(Protocol):
 
     def used(self) -> tuple[float, int]:
         """Return the cpus and bytes of memory that all running tasks of this host hold."""
+
+    def limits(self) -> Mapping[str, Limit]:
+        """Return the named limits."""
 
 
 #: Chooses the ids to claim, best first.
@@ -160,6 +170,14 @@ class Broker(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Forget all tasks and workers; the settings stay, and no id is used again."""
+
+    @abstractmethod
+    def limits(self) -> dict[str, Limit]:
+        """Return the named limits."""
+
+    @abstractmethod
+    def set_limits(self, capacities: Mapping[str, int]) -> None:
+        """Set the tokens of limits, making those that are new."""
 
     # Putting in
 
@@ -303,6 +321,17 @@ class Broker(ABC):
     @abstractmethod
     def cancel_waiting(self, ids: Sequence[int]) -> None:
         """Cancel those of these that have not started, nor have children that have not ended."""
+
+    @abstractmethod
+    def pause(self, ids: Sequence[int]) -> list[int]:
+        """Hold what is pending and stop what is running; return the ids this changed.
+
+        A stopped task stays running and keeps what it holds; `stopped_at` says since when.
+        """
+
+    @abstractmethod
+    def resume(self, ids: Sequence[int]) -> list[int]:
+        """Undo `pause`; return the ids this changed."""
 
     @abstractmethod
     def signal(self, ids: Sequence[int], signal: int) -> list[int]:

@@ -30,6 +30,7 @@ def init(broker: str | None, reset: bool, changes: Sequence[str], settings: bool
     values = dict(_setting(change) for change in changes)
     queue = Queue(broker)
     if reset:
+        options.recovery(queue)()  # the dead stand in nobody's way
         if queue.broker.workers():
             raise StateError("workers are running; end them first (aque-status --workers)")
         queue.broker.reset()

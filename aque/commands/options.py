@@ -98,7 +98,9 @@ def open_queue(url: str | None) -> Queue:
 
 
 def note_missing_worker(queue: Queue, name: str, ids: Sequence[int]) -> None:
-    """Say so, where somebody is about to wait for tasks that nobody is there to run."""
+    """Tell a person at a terminal who is about to wait for tasks that nobody is there to run."""
+    if not sys.stderr.isatty():
+        return
     waits = any(s not in states.COMPLETE_STATES for s in queue.broker.statuses(ids).values())
     if waits and not queue.broker.workers():
         print(f"{name}: no worker is running; aque-worker starts one", file=sys.stderr)

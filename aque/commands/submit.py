@@ -45,7 +45,8 @@ def submit(source: str | None, watch: bool, as_json: bool, **given: Any) -> int:
     """Put COMMAND into the queue and print the task's id.
 
     KEY=VALUE words before it set its environment, as env(1) does (not with --shell, where the first
-    word is the script: use --env); the rest of the environment is this one. When the id is printed, the task survives whatever happens.
+    word is the script: use --env); the rest of the environment is this one. When the id is printed,
+    the task survives whatever happens.
 
     \b
     aque-submit sleep 10
@@ -55,7 +56,7 @@ def submit(source: str | None, watch: bool, as_json: bool, **given: Any) -> int:
 
     request = submitting.Request(**given)
     if source is not None:
-        return submitting.submit_many(request, source, as_json)
+        return submitting.submit_many(request, source, watch, as_json)
     if not request.command:
         raise click.UsageError("no command given")
     return submitting.submit_one(request, watch, as_json)

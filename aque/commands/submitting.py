@@ -53,29 +53,39 @@ def submit_one(request: Request, watch: bool, as_json: bool) -> int:
     queue = Queue(request.broker)
     surroundings = prototypes.surroundings()
     future = queue.submit_ex(_prototype(queue, request, surroundings))
-    if not watch:
-        _print(queue, [future.id], as_json)
-        return 0
-    from aque.commands import following
-
-    print(f"aque-submit: task {future.id}", file=sys.stderr)  # standard output is the task's
-    options.note_missing_worker(queue, "aque-submit", [future.id])
-    return following.follow(queue.broker, [future.id], on_poll=options.recovery(queue))
+    if watch:
+        return _follow(queue, [future.id])
+    _print(queue, [future.id], as_json)
+    return 0
 
 
-def submit_many(request: Request, source: str, as_json: bool) -> int:
+def submit_many(request: Request, source: str, watch: bool, as_json: bool) -> int:
     """Submit a task a line; a batch with a bad line is refused whole, those before it stay."""
     if request.command:
         raise UsageError("with --from the commands are in the file; give none here")
     queue = Queue(request.broker)
     surroundings = prototypes.surroundings()
+    ids: list[int] = []
     with _open(source) as file:
         lines = ((n, line) for n, line in enumerate(file, 1) if line.strip())
         while batch := list(islice(lines, BATCH)):
             submitted = _parse(queue, request, surroundings, batch)
-            futures = queue.submit_many(submitted)
-            _print(queue, [future.id for future in futures], as_json)
-    return 0
+            batch_ids = [future.id for future in queue.submit_many(submitted)]
+            if watch:
+                ids += batch_ids
+            else:
+                _print(queue, batch_ids, as_json)
+    return _follow(queue, ids) if ids else 0
+
+
+def _follow(queue: Queue, ids: Sequence[int]) -> int:
+    """Show what these write; standard output is theirs, so the ids go to standard error."""
+    from aque.commands import following
+
+    many = f"{len(ids)} tasks, {ids[0]} to {ids[-1]}"
+    print(f"aque-submit: {f'task {ids[0]}' if len(ids) == 1 else many}", file=sys.stderr)
+    options.note_missing_worker(queue, "aque-submit", ids)
+    return following.follow(queue.broker, ids, on_poll=options.recovery(queue))
 
 
 def _parse(
@@ -146,7 +156,8 @@ def _integer(key: str, value: Any) -> int:
 
 
 def _number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < float("inf"):
         raise UsageError(f"{key!r} is a number from 0, not {json.dumps(value)}")
     return float(value)
 

@@ -3,31 +3,27 @@
 Tasks of one kind need the same, so the best of each kind stand for all of them. The best head of
 all kinds is taken while it fits; a kind whose head does not fit is out, since none of it can. So
 what fits runs in strict order of priority, then expected duration (longest first), then id.
+
+Small tasks would pass a big one for ever, each fitting into what the last one left. So the first
+in line that fits the host, but not what is free of it, is remembered, and when it has stood there
+for 60 s what is free is kept for it until it fits. Rejected: keeping from the first moment (a
+machine would idle behind each big task), and backfilling by expected durations as Slurm does (most
+tasks here have none).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from heapq import heapify, heappop, heapreplace
 
-from aque.brokers.base import Candidate, Choose, Offer
+from aque.brokers.base import Candidate, Choose, Limit, Offer
+from aque.schedule.eligible import Claimant, may_run
 from aque.schedule.resources import Resources
 from aque.task import Requirements
 
-
-@dataclass(frozen=True, slots=True)
-class Claimant:
-    """Who asks: a worker's id, its user, what it has free itself, and what its host has in all.
-
-    An `is_exclusive` worker takes only what is reserved for it.
-    """
-
-    worker: int
-    user: str
-    is_exclusive: bool
-    free: Resources
-    host: Resources
-
+#: Seconds at the head of the line after which free resources are kept for a task.
+PATIENCE = 60.0
 
 Order = tuple[int, float, int]
 
@@ -37,33 +33,53 @@ def order(candidate: Candidate) -> Order:
     return (-candidate.priority, -candidate.duration, candidate.id)
 
 
-def may_run(need: Requirements, claimant: Claimant) -> bool:
-    """Whether this worker may ever run such tasks, whatever is free now."""
-    if need.worker is not None or claimant.is_exclusive:
-        return need.worker == claimant.worker
-    return need.user == claimant.user
+class Line:
+    """A worker's memory of who stands first in line without fitting, and since when."""
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._since = 0.0
+
+    def note_first(self, id: int, now: float) -> bool:
+        """Note who stands first; say whether its patience is over."""
+        if id != self._first:
+            self._first, self._since = id, now
+        return now - self._since >= PATIENCE
+
+    def note_none(self) -> None:
+        self._first = None
 
 
-def chooser(claimant: Claimant) -> Choose:
+def chooser(claimant: Claimant, line: Line | None = None) -> Choose:
     """Return the choice of this worker, to hand to `broker.claim`."""
-    return lambda offer: _choose(offer, claimant)
+    return lambda offer: _choose(offer, claimant, line or Line())
 
 
-def _choose(offer: Offer, claimant: Claimant) -> list[int]:
+def _choose(offer: Offer, claimant: Claimant, line: Line) -> list[int]:
     kinds = {kind: need for kind, need in offer.kinds.items() if may_run(need, claimant)}
     if not kinds or claimant.free.slots < 1:
         return []
-    free = _free(offer, kinds, claimant)
-    heads = [_Head(offer, kind, need, free) for kind, need in kinds.items() if free.fits(need)]
+    limits = offer.limits() if any(need.limits for need in kinds.values()) else {}
+    free = _free(offer, kinds, claimant, limits)
+    capacities = {name: limit.capacity for name, limit in limits.items()}
+    blocked = _Blocked(line, replace(claimant.host, tokens=capacities), offer.now)
+    heads = [_Head(offer, kind, need, free) for kind, need in kinds.items()]
     heads = [head for head in heads if head.candidate is not None]
-    return _take(heads, free)
+    return _take(heads, free, blocked)
 
 
-def _free(offer: Offer, kinds: dict[int, Requirements], claimant: Claimant) -> Resources:
-    if not any(need.cpus or need.memory for need in kinds.values()):
-        return claimant.free
-    used_cpus, used_memory = offer.used()
-    return claimant.free.capped(claimant.host.cpus - used_cpus, claimant.host.memory - used_memory)
+def _free(
+    offer: Offer,
+    kinds: Mapping[int, Requirements],
+    claimant: Claimant,
+    limits: Mapping[str, Limit],
+) -> Resources:
+    left = {name: limit.capacity - limit.used for name, limit in limits.items()}
+    free = replace(claimant.free, tokens=left)
+    if any(need.cpus or need.memory for need in kinds.values()):
+        used_cpus, used_memory = offer.used()
+        free = free.capped(claimant.host.cpus - used_cpus, claimant.host.memory - used_memory)
+    return free
 
 
 class _Head:
@@ -85,22 +101,44 @@ class _Head:
 
 
 def _most(need: Requirements, free: Resources) -> int:
-    """Return how many of a kind fit at most."""
-    most = free.slots
+    """Return how many of a kind fit at most, but 1 where none does: it may stand first in line."""
+    most: float = free.slots
     if need.cpus:
-        most = min(most, int(free.cpus / need.cpus + 1e-9))
+        most = min(most, free.cpus / need.cpus + 1e-9)
     if need.memory:
         most = min(most, free.memory // need.memory)
-    return most
+    return max(1, int(most))
 
 
-def _take(heads: list[_Head], free: Resources) -> list[int]:
+class _Blocked:
+    """Finds the first in line that does not fit now, but would if its host were idle."""
+
+    def __init__(self, line: Line, host: Resources, now: float) -> None:
+        self._line = line
+        self._host = host
+        self._now = now
+        self._is_found = False
+
+    def note(self, id: int, need: Requirements, free: Resources) -> Resources:
+        """Return what others may take of what is free."""
+        if self._is_found or self._host.lacks(need):
+            return free
+        self._is_found = True
+        return free.keeping(need) if self._line.note_first(id, self._now) else free
+
+    def close(self) -> None:
+        if not self._is_found:
+            self._line.note_none()
+
+
+def _take(heads: list[_Head], free: Resources, blocked: _Blocked) -> list[int]:
     chosen: list[int] = []
     queue = [(head.order, index) for index, head in enumerate(heads)]
     heapify(queue)
     while queue and free.slots >= 1:
         head = heads[queue[0][1]]
         if not free.fits(head.need):
+            free = blocked.note(queue[0][0][2], head.need, free)
             heappop(queue)
             continue
         chosen.append(queue[0][0][2])
@@ -109,4 +147,5 @@ def _take(heads: list[_Head], free: Resources) -> list[int]:
             heapreplace(queue, (head.order, queue[0][1]))
         else:
             heappop(queue)
+    blocked.close()
     return chosen

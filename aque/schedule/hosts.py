@@ -8,11 +8,14 @@ With terms that include, one of them must match; with exclusions only, all other
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from aque.errors import UsageError
+
+if TYPE_CHECKING:
+    import ipaddress
 
 _UNCLOSED = re.compile(r"\[(?:!?\]?)[^\]]*$")
 
@@ -59,6 +62,8 @@ def _term_matches(term: str, names: list[str]) -> bool:
 
 
 def _network(term: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    import ipaddress
+
     try:
         return ipaddress.ip_network(term, strict=False)
     except ValueError as error:
@@ -66,6 +71,8 @@ def _network(term: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def _addresses(names: list[str]) -> Iterable[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    import ipaddress
+
     for name in names:
         try:
             yield ipaddress.ip_address(name)

@@ -1,10 +1,11 @@
-"""Own cpus, memory and slots: what is free, and what a kind of task takes of it."""
+"""Own cpus, memory, tokens and slots: what is free, and what a kind of task takes of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from aque.task import Requirements
+from aque.task import Requirements, parse_limits
 
 #: Sums of fractions of a cpu are compared with this tolerance: ten tenths are one.
 _EPSILON = 1e-9
@@ -12,19 +13,46 @@ _EPSILON = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """An amount of what tasks hold: `cpus` a number, `memory` bytes, `slots` a number of tasks."""
+    """An amount of what tasks hold.
+
+    `cpus` is a number, `memory` bytes, `slots` a number of tasks, `tokens` a number by the name of
+    each limit.
+    """
 
     cpus: float
     memory: int
     slots: int
+    tokens: Mapping[str, int] = field(default_factory=dict)
 
     def fits(self, need: Requirements) -> bool:
         """Whether there is room; for what needs nothing even where more than all is held."""
-        has_cpus = not need.cpus or need.cpus <= self.cpus + _EPSILON
-        return self.slots >= 1 and has_cpus and (not need.memory or need.memory <= self.memory)
+        return self.slots >= 1 and not self.lacks(need)
+
+    def lacks(self, need: Requirements) -> list[str]:
+        """Return what there is too little of: "cpus", "memory", or names of limits."""
+        lacking = []
+        if need.cpus and need.cpus > self.cpus + _EPSILON:
+            lacking.append("cpus")
+        if need.memory and need.memory > self.memory:
+            lacking.append("memory")
+        if need.limits is not None:
+            wanted = parse_limits(need.limits)
+            lacking += [name for name, count in wanted.items() if count > self.tokens.get(name, 0)]
+        return lacking
 
     def without(self, need: Requirements) -> Resources:
-        return Resources(self.cpus - need.cpus, self.memory - need.memory, self.slots - 1)
+        """Return what is left when a task has taken what it needs."""
+        tokens = self.tokens
+        if need.limits is not None:
+            wanted = parse_limits(need.limits)
+            tokens = {name: count - wanted.get(name, 0) for name, count in tokens.items()}
+        return Resources(self.cpus - need.cpus, self.memory - need.memory, self.slots - 1, tokens)
+
+    def keeping(self, need: Requirements) -> Resources:
+        """Return what others may take while all that is free is kept for a task that needs more."""
+        kept = self.without(need)
+        tokens = {name: max(0, count) for name, count in kept.tokens.items()}
+        return Resources(max(0.0, kept.cpus), max(0, kept.memory), self.slots, tokens)
 
     def capped(self, cpus: float, memory: int) -> Resources:
         """Return these, but no more than `cpus` and `memory`."""

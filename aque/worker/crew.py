@@ -8,6 +8,7 @@ still surely ours. Only then wait4 reaps, and gives the rusage. Children that ar
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import signal
@@ -53,12 +54,14 @@ class Crew:
         try:
             job, runner = self.starter.start(task, self._free_slot())
         except OSError as error:
+            if error.errno == errno.EAGAIN and self.starter.is_foreground and self.jobs:
+                self._put_back(task, "no process is to be had")
+                return
             name = error.filename if isinstance(error.filename, str) else None
             reason = str(error.strerror or error) if name is None else f"{name}: {error.strerror}"
             self._fail(task, exit_status_of(error), reason)
         except BrokerError as error:  # not the task's fault: it is to be claimed again
-            now = time.time()
-            self._end(task, End(task.id, task.attempt, states.PENDING, now, error=str(error)))
+            self._put_back(task, str(error))
         except (AqueError, ValueError) as error:
             self._fail(task, 126, str(error))
         else:
@@ -80,6 +83,9 @@ class Crew:
 
     def _fail(self, task: Task, status: int, reason: str) -> None:
         self._end(task, failed_start(task, status, reason, time.time()))
+
+    def _put_back(self, task: Task, reason: str) -> None:
+        self._end(task, End(task.id, task.attempt, states.PENDING, time.time(), error=reason))
 
     def _end(self, task: Task, end: End) -> None:
         self.ends.append(end)

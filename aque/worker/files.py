@@ -72,7 +72,7 @@ def behind_fifos(command: list[str], task: Task) -> list[str]:
 
     That waits for whoever opens the other end, so the job does it, never the worker.
     """
-    for operator, path in (("<", task.stdin), (">", task.stdout), ("2>", task.stderr)):
+    for operator, path in (("2>", task.stderr), (">", task.stdout), ("<", task.stdin)):
         if path is not None and path != STORED and is_fifo(path):
             command = ["/bin/sh", "-c", f'exec "$@" {operator}"$0"', path, *command]
     return command

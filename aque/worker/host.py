@@ -10,6 +10,8 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aque.brokers.base import Broker
@@ -19,6 +21,9 @@ from aque.task import WorkerRecord
 @dataclass(frozen=True, slots=True)
 class Host:
     name: str
+    #: All it is known by: names, aliases and addresses, in lower case.
+    names: frozenset[str]
+    platform: str
     machine: str
     boot: str
     pid_namespace: str
@@ -33,12 +38,34 @@ class Host:
 def this_host() -> Host:
     return Host(
         name=socket.gethostname(),
+        names=_names(),
+        platform=sys.platform,
         machine=_read("/etc/machine-id"),
         boot=_read("/proc/sys/kernel/random/boot_id") or _boot_time(),
         pid_namespace=_pid_namespace(),
         cpus=float(count_cpus()),
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
     )
+
+
+def _names() -> frozenset[str]:
+    """Return what this host is known by, without asking a name server, which may not answer."""
+    name = socket.gethostname().lower()
+    names = {name, name.partition(".")[0], "localhost"}
+    for line in _read("/etc/hosts").splitlines():
+        words = line.partition("#")[0].lower().split()
+        if names & set(words[1:]) - {"localhost"}:
+            names.update(words[1:])
+    return frozenset(names | set(_addresses()))
+
+
+def _addresses() -> Iterator[str]:
+    import psutil
+
+    for interface in psutil.net_if_addrs().values():
+        for address in interface:
+            if address.family in (socket.AF_INET, socket.AF_INET6):
+                yield address.address.partition("%")[0]
 
 
 def count_cpus() -> int:

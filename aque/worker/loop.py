@@ -16,10 +16,11 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from aque import bell
+from aque import bell, trust
 from aque.brokers.base import Broker, Claim
 from aque.errors import BrokerError
-from aque.schedule.choose import Claimant, chooser
+from aque.schedule.choose import Line, chooser
+from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.task import End, Report, Task
 from aque.worker import recovery
@@ -98,6 +99,7 @@ class Worker:
         self._retry_at = 0.0
         self._output_since: float | None = None
         self._noted_ends = 0
+        self._line = Line()
         self._seen = -1  # the latest event that a claim of ours knew of
         self._listen()
         broker.register_worker(self)
@@ -214,7 +216,8 @@ class Worker:
         report = Report(tuple(crew.ends), crew.starts(now - RECORD_DELAY), tuple(crew.output))
         try:
             if wants_work:
-                claim = self.broker.claim(self.membership.id, chooser(self._claimant()), report)
+                choose = chooser(self._claimant(), self._line)
+                claim = self.broker.claim(self.membership.id, choose, report)
             else:
                 self.broker.record(report)
                 claim = None
@@ -273,9 +276,13 @@ class Worker:
             free = Resources(
                 free.cpus - job.task.cpus, free.memory - job.task.memory, free.slots - 1
             )
-        host = Resources(self.here.cpus, self.here.memory, 0)
-        member = self.membership
-        return Claimant(member.id, member.user, member.kind == XARGS, free, host)
+        member, here = self.membership, self.here
+        host = Resources(here.cpus, here.memory, 1)
+        is_exclusive = member.kind == XARGS
+        return Claimant(
+            member.id, member.user, is_exclusive, free, host,
+            here.names, here.platform, trust.group_names(),
+        )  # fmt: skip
 
     def _record_at(self) -> float:
         if self.crew.output and self._output_since is None:

@@ -53,6 +53,7 @@ def join(broker: Broker, here: Host, kind: str, name: str | None, share: Share) 
         id=0, token=token, kind=kind, name=name or f"{here.name}:{pid}", host=here.name,
         machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace, pid=pid,
         pid_started=processes.start_time(pid), user=user, cpus=share.cpus, memory=share.memory,
-        slots=share.slots, started_at=time.time(),
+        slots=share.slots, started_at=time.time(), names=" ".join(sorted(here.names)),
+        platform=here.platform, groups=" ".join(sorted(trust.group_names())),
     )  # fmt: skip
     return Membership(broker.enlist(record), token, kind, user, life, here, share)

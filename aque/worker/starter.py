@@ -59,6 +59,10 @@ class Starter:
         self._environs: dict[int | None, dict[str, str]] = {}
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
+    @property
+    def is_foreground(self) -> bool:
+        return self._foreground is not None
+
     def start(self, task: Task, slot: int) -> tuple[Job, Runner | None]:
         """Start a task's process, or have a runner begin it.
 

@@ -15,6 +15,7 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import string
 import subprocess
 import sys
@@ -305,8 +306,8 @@ print(sorted(slow & set(sys.modules)))
 
 
 def test_other_pythons_read_the_same_text() -> None:
-    python = Path("/root/.pyenv/versions/3.9.18/bin/python")
-    if not python.exists():
+    python = shutil.which("python3.9")
+    if python is None or subprocess.run([python, "-c", ""], check=False).returncode:
         pytest.skip("needs another Python")
     values = [(1, 2), {1: 2}, samples.add, datetime.datetime(2024, 1, 1, tzinfo=BERLIN),
               pathlib.Path("x"), decimal.Decimal(1), ValueError("v"), re.I | re.M]  # fmt: skip

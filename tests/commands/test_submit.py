@@ -12,7 +12,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from jobs import ended, fetch, in_namespace, one_line, output, submit, work
+from jobs import ended, fetch, in_namespace, is_listening, one_line, output, submit, work
 from support import aque, eventually, started, started_worker
 
 from aque import states
@@ -144,7 +144,7 @@ def test_an_environment_is_stored_once(broker: Broker, tmp_path: Path) -> None:
     lines = "".join('["true"]\n' for _ in range(3))
     ids += [int(line) for line in aque("submit", "--from", "-", input=lines).stdout.split()]
     assert len({fetch(broker, id).environment for id in ids}) == 1
-    assert fetch(broker, submitted("A=1", "true")).environment != fetch(broker, 1).environment
+    assert fetch(broker, submitted("A=1", "true")).environment != fetch(broker, ids[0]).environment
 
 
 def test_a_submit_from_inside_a_job_stores_nothing_of_the_job(broker: Broker) -> None:
@@ -182,10 +182,11 @@ def test_watch_shows_the_output_and_exits_as_the_task(
     broker: Broker, script: str, status: int
 ) -> None:
     with started_worker(broker):
+        eventually(broker.workers)
         words = ["-w", "-s", f"echo out; echo err >&2; {script}"]
         done = aque("submit", *words, status=status)
-    assert done.stdout == "1\nout\n"
-    assert done.stderr.startswith("err\n")
+    assert done.stdout == "out\n"
+    assert done.stderr.startswith("aque-submit: task 1\nerr\n")
     aque("wait", "1", status=status)
     aque("output", "-w", "1", status=status)
 
@@ -210,11 +211,11 @@ def test_an_interrupted_watch_leaves_the_task_alone(broker: Broker) -> None:
     words = [sys.executable, "-m", "aque.commands.submit", "-w", "sleep", "600"]
     pipe = subprocess.PIPE
     with started(words, stdout=pipe, stderr=pipe) as watcher:
-        assert watcher.stdout is not None
-        assert watcher.stdout.readline() == b"1\n"
+        assert watcher.stderr is not None
+        assert watcher.stderr.readline() == b"aque-submit: task 1\n"
+        eventually(lambda: is_listening(watcher.pid))
         watcher.send_signal(signal.SIGINT)
         assert watcher.wait(10) == 130
-        assert watcher.stderr is not None
         assert watcher.stderr.read() == b""
     assert fetch(broker, 1).status == states.PENDING
 
@@ -233,21 +234,23 @@ def test_tasks_can_be_read_from_lines(broker: Broker, tmp_path: Path) -> None:
         {"command": ["true"], "after": "1-2", "after_any": [3, "4"]},
         ["A=1", "sh", "-c", "echo $A"],
     ]
+    for _ in range(4):
+        submit(broker, "true")
     path = tmp_path / "lines"
     path.write_text("\n\n".join(map(json.dumps, lines)) + "\n")
     done = aque("submit", "--from", str(path), "--name", "of all")
-    assert done.stdout == "1\n2\n3\n4\n5\n6\n7\n"
+    ids = [int(line) for line in done.stdout.split()]
+    assert ids == list(range(5, 12))
     work(broker)
-    tasks = broker.fetch(range(1, 8))
+    tasks = broker.fetch(ids)
     assert {task.status for task in tasks} == {states.SUCCESS}
     assert [task.name for task in tasks[:3]] == ["of all", "of all", "by the shell"]
     assert (tasks[4].priority, tasks[4].cpus, tasks[4].memory) == (7, 0.5, 1 << 20)
-    assert len(broker.edges([6])) == 4
-    assert output(broker, 1) == b"a b\n"
-    assert output(broker, 2) == f"é\n{tmp_path}\n".encode()
-    assert output(broker, 3) == b"script 5\n"
-    assert output(broker, 4) == b"input"
-    assert output(broker, 7) == b"1\n"
+    assert len(broker.edges(ids)) == 4
+    written = [output(broker, id) for id in ids]
+    assert written[:2] == [b"a b\n", f"é\n{tmp_path}\n".encode()]
+    assert written[2:4] == [b"script 5\n", b"input"]
+    assert written[6] == b"1\n"
 
 
 @pytest.mark.parametrize(
@@ -294,8 +297,10 @@ def test_batches_before_a_bad_one_stay(broker: Broker) -> None:
 def test_lines_from_many_tasks_can_be_watched_to_the_worst_end(broker: Broker) -> None:
     lines = '["sh", "-c", "echo a; exit 3"]\n["sh", "-c", "exit 5"]\n["true"]\n'
     with started_worker(broker):
+        eventually(broker.workers)
         done = aque("submit", "-w", "--from", "-", input=lines, status=5)
-    assert done.stdout == "1\n2\n3\na\n"
+    assert done.stdout == "a\n"
+    one_line(done.stderr, "aque-submit: 3 tasks, 1 to 3")
 
 
 def test_every_file_of_a_real_tree_goes_through_two_workers_once(broker: Broker) -> None:
@@ -337,9 +342,7 @@ def test_every_file_of_a_real_tree_goes_through_two_workers_once(broker: Broker)
         (["--after", "x", "echo"], "selects no tasks"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_2(
-    broker: Broker, words: list[str], says: str
-) -> None:
+def test_what_makes_no_sense_is_refused_with_2(broker: Broker, words: list[str], says: str) -> None:
     done = aque("submit", *words, status=2)
     one_line(done.stderr, "aque-submit: ", says)
     assert done.stdout == ""

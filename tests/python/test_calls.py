@@ -13,8 +13,8 @@ from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 
-import pytest
 import called
+import pytest
 from jobs import ended, fetch, is_alive, output, running, submit
 from support import eventually, python, started_python
 
@@ -87,7 +87,7 @@ def test_an_exception_comes_back_with_its_remote_traceback(queue: Queue, broker:
     assert error.args == ("this went wrong",)
     remote = str(error.__cause__)
     assert "called.py" in remote
-    assert 'raise ValueError(message)' in remote
+    assert "raise ValueError(message)" in remote
     assert "aque/worker" not in remote
     with pytest.raises(ValueError, match="this went wrong"):
         future.result()

@@ -8,8 +8,8 @@ import threading
 from functools import partial
 from pathlib import Path
 
-import pytest
 import called
+import pytest
 from jobs import run_script
 from support import python
 

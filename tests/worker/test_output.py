@@ -355,7 +355,7 @@ def test_a_queue_may_lie_under_a_path_that_is_not_text(tmp_path: Path) -> None:
     env = {**os.environ, "AQUE_BROKER": str(path)}
     url = aque("init", env=env, text=False).stdout
     assert url == b"sqlite://" + os.fsencode(path) + b"\n"
-    aque("submit", "--", "sh", "-c", "aque_broker=$AQUE_BROKER; echo \"$aque_broker\"", env=env)
+    aque("submit", "--", "sh", "-c", 'aque_broker=$AQUE_BROKER; echo "$aque_broker"', env=env)
     work(str(path), env=env)
     assert aque("output", "last", env=env, text=False).stdout == url
 

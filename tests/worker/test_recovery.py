@@ -137,9 +137,7 @@ def test_many_workers_bury_one_and_the_task_runs_once_more(broker: Broker, tmp_p
     assert len(attempts(broker, id)) == 1
 
 
-def test_workers_killed_over_and_over_lose_nothing(
-    broker: Broker, tmp_path: Path
-) -> None:
+def test_workers_killed_over_and_over_lose_nothing(broker: Broker, tmp_path: Path) -> None:
     words = ["sh", "-c", 'sleep 0.02; echo >> "$1/$AQUE_TID"', "sh", str(tmp_path)]
     prototypes = [{"pattern": "shell", "args": words, "cpus": 0.5} for _ in range(150)]
     ids = [future.id for future in Queue(broker).submit_many(prototypes)]

@@ -178,7 +178,7 @@ def test_larger_priorities_go_first_and_equals_in_order(broker: Broker, tmp_path
 
 def test_a_job_is_told_what_it_is(broker: Broker, tmp_path: Path) -> None:
     names = "AQUE_TID AQUE_ATTEMPT AQUE_SLOT AQUE_CPUS AQUE_BROKER"
-    text = f"for name in {names}; do eval echo \\$$name; done; test -n \"$AQUE_JOB\""
+    text = f'for name in {names}; do eval echo \\$$name; done; test -n "$AQUE_JOB"'
     id = script(broker, text, cpus=0.5)
     work(broker)
     task = fetch(broker, id)

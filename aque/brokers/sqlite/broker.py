@@ -17,10 +17,11 @@ from aque.brokers.base import (
     Claim,
     Condition,
     Edge,
+    Limit,
     Request,
     Selection,
 )
-from aque.brokers.sqlite import beside, claim, create, finish, look, steer
+from aque.brokers.sqlite import beside, claim, create, finish, hold, look, steer
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
 from aque.brokers.sqlite.lock import TIMEOUT
 from aque.errors import TaskNotFoundError
@@ -96,6 +97,16 @@ class SQLiteBroker(Broker):
         with self._write() as tx:
             files = steer.reset(tx)
         self._unlink(files)
+
+    def limits(self) -> dict[str, Limit]:
+        with self._database.snapshot():
+            return claim.limits(self._database.read)
+
+    def set_limits(self, capacities: Mapping[str, int]) -> None:
+        with self._write() as tx:
+            tx.executemany('INSERT OR REPLACE INTO "limit" VALUES (?, ?)', list(capacities.items()))
+            tx.rings.add(bell.READY)
+            tx.next_changed()  # an event: what a limit held may run now
 
     # Putting in
 
@@ -214,6 +225,14 @@ class SQLiteBroker(Broker):
     def cancel_waiting(self, ids: Sequence[int]) -> None:
         with self._write() as tx:
             steer.cancel_waiting(tx, ids)
+
+    def pause(self, ids: Sequence[int]) -> list[int]:
+        with self._write() as tx:
+            return hold.pause(tx, ids)
+
+    def resume(self, ids: Sequence[int]) -> list[int]:
+        with self._write() as tx:
+            return hold.resume(tx, ids)
 
     def signal(self, ids: Sequence[int], signal: int) -> list[int]:
         with self._write() as tx:

@@ -14,12 +14,13 @@ slots (a slow worker would sit on what an idle one could run).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from aque.brokers.base import Candidate, Choose, Claim
+from aque.brokers.base import Candidate, Choose, Claim, Limit
 from aque.brokers.sqlite import look
 from aque.brokers.sqlite.connection import Transaction
-from aque.task import Requirements
+from aque.task import Requirements, parse_limits
 
 _READY = "status = 'pending' AND waiting = 0 AND due_at IS NULL"
 # Each step seeks the next kind in the index, so it costs a seek a kind.
@@ -49,9 +50,14 @@ WHERE t.status = 'running' AND t.worker IN (
     SELECT w.id FROM worker AS w JOIN worker AS me ON me.id = ?
     WHERE w.ended_at IS NULL AND w.boot = me.boot AND w.pid_namespace = me.pid_namespace)
 """
+_USED_LIMITS = """
+SELECT r.limits, count(*) FROM task AS t JOIN requirements AS r ON r.id = t.requirements
+WHERE t.status = 'running' AND r.limits IS NOT NULL GROUP BY r.limits
+"""
 _START = """
 UPDATE task SET status = 'running', attempt = attempt + 1, worker = ?, started_at = ?, changed = ?,
-pid = NULL, pid_started = NULL, session = NULL
+pid = NULL, pid_started = NULL, session = NULL, stopped_at = NULL, exit_status = NULL,
+exit_signal = NULL, exception = NULL, error = NULL
 WHERE id = ? AND status = 'pending' AND waiting = 0
 """
 
@@ -71,6 +77,20 @@ class _Offer:
     def used(self) -> tuple[float, int]:
         ((cpus, memory),) = self._tx.rows(_USED, (self._worker,))
         return cpus, int(memory)
+
+    def limits(self) -> Mapping[str, Limit]:
+        return limits(self._tx.rows)
+
+
+def limits(rows: look.Rows) -> dict[str, Limit]:
+    """Return the capacity of each limit, and what running tasks of all hosts take of it."""
+    capacities: dict[str, int] = dict(rows('SELECT name, capacity FROM "limit" ORDER BY name'))
+    used: Counter[str] = Counter()
+    for text, count in rows(_USED_LIMITS):
+        for name, tokens in parse_limits(text).items():
+            used[name] += tokens * count
+    names = dict.fromkeys([*capacities, *used])
+    return {name: Limit(capacities.get(name, 0), used[name]) for name in names}
 
 
 def claim(tx: Transaction, worker: int, choose: Choose, known: dict[int, Requirements]) -> Claim:

@@ -12,8 +12,8 @@ from typing import Any
 from aque import bell, states, task
 from aque.brokers.sqlite import graph
 from aque.brokers.sqlite.connection import Row, Transaction, storable
-from aque.errors import DependencyCycleError, DependencyResolutionError, StateError
-from aque.task import Earlier, Prototype, Reference, Requirements
+from aque.errors import DependencyCycleError, DependencyResolutionError, StateError, UsageError
+from aque.task import Earlier, Prototype, Reference, Requirements, parse_limits
 
 _COLUMNS = (
     "id status waiting priority duration due_at requirements parent changed name pattern func args"
@@ -30,6 +30,11 @@ _PARENT = f"""
 SELECT CASE WHEN cancel_at IS NULL THEN status ELSE 'being killed' END, {", ".join(_INHERITED[1:])}
 FROM task WHERE id = ?
 """
+_REQUIREMENTS = (
+    "SELECT "
+    + ", ".join(f'"{field.name}"' for field in fields(Requirements))
+    + " FROM requirements WHERE id = ?"
+)
 _ABOVE = """
 WITH RECURSIVE above (id) AS (
     SELECT ? UNION SELECT d.task FROM dependency AS d JOIN above ON d.dependency = above.id
@@ -60,6 +65,7 @@ class _Creation:
         self.uses: Counter[tuple[str, int]] = Counter()
         self._shared: dict[Any, int] = {}
         self._parents: dict[int, _Parent] = {}
+        self._limits: set[str] | None = None
         self._fates: dict[int, tuple[str, int | None]] = {}
 
     def resolve(self, reference: Reference) -> int:
@@ -101,6 +107,14 @@ class _Creation:
             raise DependencyResolutionError(f"there is no task {id} to be the parent")
         return rows[0]
 
+    def check_limits(self, requirements: Requirements) -> None:
+        """Raise UsageError for a limit that nobody has set, which would hold a task for ever."""
+        for name in parse_limits(requirements.limits):
+            if self._limits is None:
+                self._limits = {row[0] for row in self.tx.rows('SELECT name FROM "limit"')}
+            if name not in self._limits:
+                raise UsageError(f"there is no limit {name!r}; aque-limit {name}=N makes it")
+
     def fate(self, id: int) -> tuple[str, int | None]:
         """Return the status of a dependency, and the first cause of its failure if it failed."""
         if id in self.ids:
@@ -139,7 +153,7 @@ def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:
     waiting, cause = _connect(creation, id, prototype)
     return (
         id, prototype.status, waiting, priority, prototype.duration, prototype.due_at,
-        _requirements(creation, prototype.requirements, parent),
+        _requirements(creation, prototype, parent),
         parent_id, creation.tx.next_changed(),
         storable(prototype.name), prototype.pattern, prototype.func, prototype.args,
         prototype.kwargs, prototype.extra, _first(storable(prototype.cwd), parent and parent.cwd),
@@ -192,12 +206,15 @@ def _first(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def _requirements(
-    creation: _Creation, requirements: Requirements | None, parent: _Parent | None
-) -> int:
+def _requirements(creation: _Creation, prototype: Prototype, parent: _Parent | None) -> int:
+    requirements = prototype.requirements
     if requirements is None:
         assert parent is not None, "only a child may leave its requirements to its parent"
-        return creation.count_use("requirements", parent.requirements)
+        if not prototype.needs:
+            return creation.count_use("requirements", parent.requirements)
+        inherited = fetch_requirements(creation.tx, parent.requirements)
+        requirements = replace(inherited, **prototype.needs)
+    creation.check_limits(requirements)
     return creation.use("requirements", requirements, requirements)
 
 
@@ -232,11 +249,14 @@ def _store_requirements(tx: Transaction, requirements: Requirements) -> int:
     return int(tx.execute(insert, (*values, key)).lastrowid or 0)
 
 
+def fetch_requirements(tx: Transaction, id: int) -> Requirements:
+    (row,) = tx.rows(_REQUIREMENTS, (id,))
+    return Requirements(*row)
+
+
 def change_requirements(tx: Transaction, id: int, **changes: Any) -> int:
     """Move one task's use of requirements `id` to ones changed so; return the id of those."""
-    columns = ", ".join(f'"{field.name}"' for field in fields(Requirements))
-    (row,) = tx.rows(f"SELECT {columns} FROM requirements WHERE id = ?", (id,))
-    changed = _store_requirements(tx, replace(Requirements(*row), **changes))
+    changed = _store_requirements(tx, replace(fetch_requirements(tx, id), **changes))
     tx.execute("UPDATE requirements SET uses = uses - 1 WHERE id = ?", (id,))
     tx.execute("UPDATE requirements SET uses = uses + 1 WHERE id = ?", (changed,))
     return changed

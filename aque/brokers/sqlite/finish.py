@@ -20,7 +20,7 @@ WHERE id = ? AND attempt = ? AND status = 'running'
 _IS_RUNNING = "SELECT cancel_at FROM task WHERE id = ? AND attempt = ? AND status = 'running'"
 _REQUEUE = """
 UPDATE task SET status = 'pending', waiting = ?, cause = ?, worker = NULL, pid = NULL,
-pid_started = NULL, session = NULL, started_at = NULL, changed = ?
+pid_started = NULL, session = NULL, started_at = NULL, stopped_at = NULL, changed = ?
 WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _ARCHIVE = """
@@ -29,6 +29,11 @@ exit_signal, exception, error, user_time, system_time, max_rss)
 SELECT id, attempt, ?, started_at, ?, worker, exit_status, exit_signal, exception,
 coalesce(?, error), user_time, system_time, max_rss FROM task
 WHERE id = ? AND started_at IS NOT NULL
+"""
+_NOTE_OUTCOME = """
+UPDATE task SET exit_status = ?, exit_signal = ?, exception = ?, error = ?, user_time = ?,
+system_time = ?, max_rss = ?, due_at = ?, retried = retried + 1
+WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _STARTED = """
 UPDATE task SET pid = ?, pid_started = ?, session = ?
@@ -55,18 +60,18 @@ def finish(tx: Transaction, ends: Sequence[End]) -> list[bool]:
 
 
 def requeue(tx: Transaction, attempts: Sequence[tuple[int, int]], reason: str) -> list[bool]:
-    answers = [_requeue(tx, id, attempt, reason) for id, attempt in attempts]
+    answers = [_requeue(tx, id, attempt, "requeued", reason) for id, attempt in attempts]
     tx.rings.add(bell.READY)
     return answers
 
 
-def _requeue(tx: Transaction, id: int, attempt: int, reason: str) -> bool:
+def _requeue(tx: Transaction, id: int, attempt: int, status: str, reason: str | None) -> bool:
     """Have a task wait again, for what is retried meanwhile too; if it was killed, end it."""
     rows = tx.rows(_IS_RUNNING, (id, attempt))
     if rows and rows[0][0] is not None:
         return finish(tx, [End(id, attempt, states.CANCELLED, tx.now, error="killed")])[0]
     if rows:
-        archive(tx, id, "requeued", reason)
+        archive(tx, id, status, reason)
         waits = (graph.recount(tx, id), graph.failure(tx, id))
         tx.execute(_REQUEUE, (*waits, tx.next_changed(), id, attempt))
         graph.ended(tx, [id] if graph.settle(tx, id) else [])
@@ -86,6 +91,8 @@ def write_output(tx: Transaction, chunks: Sequence[Chunk]) -> None:
 
 
 def _finish(tx: Transaction, end: End) -> bool:
+    if end.status == states.PENDING and end.due_at is not None:
+        return _retry(tx, end)
     if end.status == states.PENDING:
         return requeue(tx, [(end.id, end.attempt)], end.error or "requeued")[0]
     assert end.status in states.COMPLETE_STATES
@@ -95,6 +102,17 @@ def _finish(tx: Transaction, end: End) -> bool:
         end.id, end.attempt,
     )  # fmt: skip
     return tx.execute(_FINISH, values).rowcount == 1
+
+
+def _retry(tx: Transaction, end: End) -> bool:
+    """Keep a failed attempt among the earlier ones, and have the task wait for its next."""
+    outcome = (
+        end.exit_status, end.exit_signal, end.exception, storable(end.error), end.user_time,
+        end.system_time, end.max_rss, end.due_at, end.id, end.attempt,
+    )  # fmt: skip
+    if tx.execute(_NOTE_OUTCOME, outcome).rowcount == 0:
+        return False
+    return _requeue(tx, end.id, end.attempt, states.ERROR, None)
 
 
 def _record_start(tx: Transaction, start: Start) -> None:

@@ -21,6 +21,7 @@ What GNU 4.9 does and its manual does not say, found by running it:
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -49,7 +50,9 @@ class Grammar:
     tail: re.Pattern[bytes]
 
 
+@functools.cache
 def _grammar(ends: bytes) -> Grammar:
+    """Return the grammar of items that end in one of these; compiled where there is need of it."""
     piece = rb"""(?:[^%b'"\\]++|'[^'\n]*+'|"[^"\n]*+"|\\.)""" % ends
     return Grammar(
         complete=re.compile(rb"\s*+(%b++)([%b])|(.+)" % (piece, ends), re.DOTALL),
@@ -58,8 +61,8 @@ def _grammar(ends: bytes) -> Grammar:
     )
 
 
-_WORDS = _grammar(rb" \t\n")
-_LINES = _grammar(rb"\n")
+#: What ends an item: without -I, and with it.
+_WORDS, _LINES = rb" \t\n", rb"\n"
 _QUOTED = re.compile(rb"""'([^'\n]*)'|"([^"\n]*)"|\\(.)""", re.DOTALL)
 _WORD = re.compile(rb"\S[^ \t\n]*+")
 
@@ -88,7 +91,7 @@ class Items:
         self._limit = limit
         self._limit_now = limit if first_limit is None else first_limit
         self._eof = os.fsencode(options.eof) if options.eof and not options.delimiter else None
-        self._grammar = _WORDS if options.replace is None else _LINES
+        self._ends = _WORDS if options.replace is None else _LINES
         self._pending = b""
         self._begins_line = True
         self._last_read = b""
@@ -136,7 +139,7 @@ class Items:
         return Tokens(_WORD.findall(data, 0, end))
 
     def _read_by_grammar(self, data: bytes, is_quoted: bool) -> Tokens:
-        found = self._grammar.complete.findall(data)
+        found = _grammar(self._ends).complete.findall(data)
         self._pending = found.pop()[2].lstrip() if found and found[-1][2] else b""
         line_ends = [
             count
@@ -187,7 +190,7 @@ class Items:
         """Return the item begun so far, without its quotes; fail if it can no longer become one."""
         item, quote, is_broken = self._pending, None, False
         if self._options.delimiter is None:
-            match = self._grammar.tail.match(self._pending)
+            match = _grammar(self._ends).tail.match(self._pending)
             assert match is not None, "the grammar matches nothing too"
             pieces, quote, quoted, newline = match.groups()
             item = _QUOTED.sub(rb"\1\2\3", pieces) + (quoted or b"")

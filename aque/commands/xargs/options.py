@@ -140,6 +140,9 @@ def usage() -> str:
             "Of the queue:",
             *map(_help_line, OURS),
             "",
+            "  find . -name '*.exr' -print0 | aque-xargs -0 -P4 -n1 gzip",
+            "  seq 20 | aque-xargs -P4 -I{} sh -c 'echo frame {}'",
+            "",
         ]
     )
 

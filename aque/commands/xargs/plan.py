@@ -123,13 +123,15 @@ class Plan:
             write(2, quoting.quote(words, self._ascii_only) + "\n")
 
     def note_end(self, task: Task, end: End) -> None:
-        name = (tasks.shell_words(task) or ["?"])[0]
-        if end.status == states.CANCELLED:
+        if end.status == states.PENDING:  # there are no more processes: as many as now will do
+            self._waiting.add(task.id)
+            self._worker.change_slots(len(self._worker.crew.jobs))
+        elif end.status == states.CANCELLED:
             self._tally.fail()
         elif end.exit_signal is not None:
-            self._abort(SIGNALLED, f"{name}: terminated by signal {end.exit_signal}")
+            self._abort(SIGNALLED, f"{_name(task)}: terminated by signal {end.exit_signal}")
         elif end.exit_status == _STOP:
-            self._abort(ABORTED, f"{name}: exited with status 255; aborting")
+            self._abort(ABORTED, f"{_name(task)}: exited with status 255; aborting")
         elif end.user_time is None:  # it never was a process
             self._abort(end.exit_status or NOT_EXECUTABLE, end.error or "cannot run")
         elif end.exit_status:
@@ -257,6 +259,10 @@ class Plan:
                 f"interrupted; {counts.get(states.SUCCESS, 0)} commands succeeded,"
                 f" {counts.get(states.CANCELLED, 0)} were cancelled (task {self._group})"
             )
+
+
+def _name(task: Task) -> str:
+    return (tasks.shell_words(task) or ["?"])[0]
 
 
 def _is_in_front() -> bool:

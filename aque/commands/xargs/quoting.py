@@ -11,13 +11,12 @@ Unicode's tables are Python's, which may be a version apart from the C library's
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 
-#: What a shell reads differently anywhere, or in the first place only.
-_SPECIAL = re.compile(r"[\x00- !\"$&'()*;<=>?\[\\^`|\x7f]|\A[#~]|\A[{}]\Z")
-#: What stands in double quotes as it is.
-_EASY = re.compile(r"[#~]?[ '%+,\-./0-9:A-Z\]_a-z@\x80-\U0010ffff]*")
+#: What a shell reads differently anywhere; and what is not left as it is in double quotes, but
+#: for the first place.
+_SPECIAL = frozenset("!\"$&()*;<=>?[\\^`| '\x7f").union(map(chr, range(32)))
+_HARD = _SPECIAL - {" ", "'"} | set("#~{}")
 _NAMED = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r"}
 #: Controls, what is unassigned, lone surrogates, separators of lines and paragraphs.
 _UNPRINTABLE = frozenset(("Cc", "Cn", "Cs", "Zl", "Zp"))
@@ -36,9 +35,9 @@ def quote(words: Sequence[str], ascii_only: bool = False) -> str:
 def quote_word(word: str, ascii_only: bool = False) -> str:
     """Quote one argument, leaving it as it is where a shell would read it so."""
     if word.isascii() or not any(_is_escaped(letter, ascii_only) for letter in word):
-        if word and not _SPECIAL.search(word):
+        if word and _SPECIAL.isdisjoint(word) and word[0] not in "#~" and word not in ("{", "}"):
             return word
-        if "'" in word and _EASY.fullmatch(word):
+        if "'" in word and _HARD.isdisjoint(word[1:] if word[0] in "#~" else word):
             return f'"{word}"'
     parts = ["'"]
     # Whether $'...' is open. GNU reads a word with a quote twice, and begins as it had ended.

@@ -37,12 +37,21 @@ CREATE TABLE requirements (
     uses INTEGER NOT NULL CHECK (uses >= 0)
 );
 
+-- Tokens that tasks take while they run; what is taken is counted from the running rows.
+CREATE TABLE "limit" (
+    name TEXT PRIMARY KEY,
+    capacity INTEGER NOT NULL CHECK (capacity >= 0)
+) WITHOUT ROWID;
+
 CREATE TABLE worker (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     token TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL CHECK (kind IN ('worker', 'xargs')),
     name TEXT NOT NULL,
     host TEXT NOT NULL,
+    names TEXT NOT NULL DEFAULT '',
+    platform TEXT NOT NULL DEFAULT '',
+    groups TEXT NOT NULL DEFAULT '',
     machine TEXT NOT NULL,
     boot TEXT NOT NULL,
     pid_namespace TEXT NOT NULL,
@@ -87,6 +96,7 @@ CREATE TABLE task (
     timeout REAL CHECK (timeout > 0),
     retries INTEGER NOT NULL DEFAULT 0 CHECK (retries >= 0),
     retry_delay REAL NOT NULL DEFAULT 0 CHECK (retry_delay >= 0),
+    retried INTEGER NOT NULL DEFAULT 0 CHECK (retried >= 0),
     created_at REAL NOT NULL,
     started_at REAL,
     ended_at REAL,

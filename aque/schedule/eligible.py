@@ -1,0 +1,52 @@
+"""Own whether a worker may ever run a kind of task, whatever is free now, and if not, why.
+
+One function serves the claim and the explanation, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aque.schedule import hosts
+from aque.schedule.resources import Resources
+from aque.task import Requirements
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """A worker: who it is, what its host is known by, and what it may use.
+
+    `free` is what its own tasks leave of its share, `host` what its host has in all. An
+    `is_exclusive` worker takes only what is reserved for it.
+    """
+
+    worker: int
+    user: str
+    is_exclusive: bool
+    free: Resources
+    host: Resources
+    names: frozenset[str] = frozenset()
+    platform: str = ""
+    groups: frozenset[str] = frozenset()
+
+
+def may_run(need: Requirements, claimant: Claimant) -> bool:
+    """Whether this worker may ever run such tasks, were it idle and large enough."""
+    return next(obstacles(need, claimant), None) is None
+
+
+def obstacles(need: Requirements, claimant: Claimant) -> Iterator[str]:
+    """Yield what keeps a worker from such tasks, in words, the gravest first."""
+    if need.worker is not None or claimant.is_exclusive:
+        if need.worker != claimant.worker:
+            yield "it is reserved for another worker" if need.worker else "it runs only its own"
+        return
+    if need.user != claimant.user:
+        yield f"it runs tasks of {claimant.user}, not of {need.user}"
+    if need.group is not None and need.group not in claimant.groups:
+        yield f"its user is not in group {need.group}"
+    if need.host is not None and not hosts.matches(need.host, claimant.names):
+        yield f"its host does not match {need.host}"
+    if need.platform is not None and not hosts.matches(need.platform, [claimant.platform]):
+        yield f"its platform is {claimant.platform}, not {need.platform}"

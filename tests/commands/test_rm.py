@@ -1,0 +1,66 @@
+"""aque-rm: forgetting, and what is never forgotten."""
+
+from __future__ import annotations
+
+import time
+
+from jobs import one_line, running, submit, work
+from support import aque, started_worker
+
+from aque.brokers.base import Broker
+from aque.queue import Queue
+
+
+def test_tasks_are_forgotten_by_their_ids(broker: Broker) -> None:
+    first, second = submit(broker, "true"), submit(broker, "true")
+    done = aque("rm", "-v", str(first))
+    assert done.stdout == f"{first}\n"
+    assert broker.existing(0, 100) == [second]
+    assert aque("rm", str(second)).stdout == ""
+    assert submit(broker, "true") > second  # no id is used again
+
+
+def test_what_runs_or_is_needed_stays(broker: Broker) -> None:
+    first = submit(broker, "true")
+    last = submit(broker, "true", dependencies=[first])
+    one_line(aque("rm", str(first), status=1).stderr, f"task {first} is needed by task {last}")
+    with started_worker(broker):
+        sleeper = submit(broker, "sleep", "600", priority=9000)
+        running(broker, sleeper)
+        one_line(aque("rm", str(sleeper), status=1).stderr, f"aque-kill {sleeper}")
+        one_line(aque("rm", f"{sleeper}", str(last), status=1).stderr, "is running")
+        aque("rm", "-a")
+        assert broker.existing(0, 100)[-1] == sleeper
+        Queue(broker).kill([sleeper])
+    aque("rm", "-a")
+    assert broker.existing(0, 100) == []
+
+
+def test_states_select_what_is_forgotten(broker: Broker) -> None:
+    good, bad, killed = submit(broker, "true"), submit(broker, "false"), submit(broker, "true")
+    Queue(broker).kill([killed])
+    work(broker)
+    waiting = submit(broker, "true")
+    for flag, id in (("-s", good), ("-e", bad), ("-k", killed), ("-p", waiting)):
+        assert aque("rm", "-v", flag).stdout == f"{id}\n"
+    assert broker.existing(0, 100) == []
+    ids = [submit(broker, "true"), submit(broker, "false")]
+    work(broker)
+    left = submit(broker, "true")
+    assert aque("rm", "-vc").stdout.split() == [str(id) for id in ids]
+    assert broker.existing(0, 100) == [left]
+
+
+def test_only_the_old_can_be_forgotten(broker: Broker) -> None:
+    first = submit(broker, "true")
+    work(broker)
+    assert aque("rm", "-v", "-s", "--older-than", "1h").stdout == ""
+    assert aque("rm", "-v", "--older-than", "1d", str(first)).stdout == ""
+    began = time.time()
+    assert aque("rm", "-v", "-s", "--older-than", "0s").stdout == f"{first}\n"
+    assert time.time() >= began
+
+
+def test_ids_and_states_exclude_each_other(broker: Broker) -> None:
+    for words in ([], ["-s", "1"]):
+        one_line(aque("rm", *words, status=2).stderr, "aque-rm: ")
