@@ -52,7 +52,7 @@ def _setting(text: str) -> tuple[str, float]:
         raise click.UsageError(f"{text!r} is not KEY=VALUE")
     if key in settings.SIZES:
         return key, float(options.parse_size(value))
-    return key, options.Duration().convert(value, None, None)
+    return key, options.parse_duration(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

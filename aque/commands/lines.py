@@ -100,6 +100,8 @@ def label(shown: Task) -> str:
 def _failure(shown: Task) -> str:
     if shown.cause is not None:
         return f"#{shown.cause} failed"
+    if shown.error and not shown.error.startswith("ended "):  # it says more than a number
+        return shown.error.strip().partition("\n")[0]
     if shown.exit_signal is not None:
         return _signal_name(shown.exit_signal)
     if shown.exit_status:

@@ -22,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?|\.\d+)s?)?")
 _SIZE = re.compile(r"(\d+(?:\.\d*)?)([KMGT]?)B?", re.IGNORECASE)
+_CLOCK = re.compile(r"\d{1,2}:\d{2}")
 _SELECTOR = re.compile(r"\d+(-\d+)?|last|all")
 
 
@@ -121,13 +122,40 @@ class Duration(click.ParamType):
     name = "duration"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        if isinstance(value, (int, float)):
-            return float(value)
-        match = _DURATION.fullmatch(str(value))
-        if match is None:
-            self.fail(f"{value!r} is no duration; write 90, 1.5s, 10m or 1d2h3m4.5s")
-        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        return parse_duration(value)
+
+
+def parse_duration(value: float | str) -> float:
+    """Return a duration in seconds. Raises UsageError for what is none."""
+    match = _DURATION.fullmatch(str(value))
+    if match is None:
+        raise UsageError(f"{value!r} is no duration; write 90, 1.5s, 10m or 1d2h3m4.5s")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+class Instant(click.ParamType):
+    """ISO 8601, or `HH:MM`, the next one in local time, as Unix seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        return parse_instant(str(value))
+
+
+def parse_instant(value: str) -> float:
+    """Return an instant in Unix seconds. Raises UsageError for what is none."""
+    from datetime import datetime, timedelta
+
+    now = datetime.now()
+    try:
+        if not _CLOCK.fullmatch(value):
+            return datetime.fromisoformat(value).timestamp()
+        hour, minute = map(int, value.split(":"))
+        at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    except ValueError:
+        raise UsageError(f"{value!r} is no time; write 23:30 or 2026-01-31T23:30") from None
+    return (at if at > now else at + timedelta(days=1)).timestamp()
 
 
 class Size(click.ParamType):

@@ -37,6 +37,28 @@ _WORDS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
     "--after-any", multiple=True, type=options.Selector(), metavar="IDS",
     help="Wait until these have ended.",
 )  # fmt: skip
+@click.option("--parent", type=int, metavar="ID", help="Make it a child of this task.")
+@click.option("--host", metavar="GLOB", help="Only there, as render*,!render7 or 10.0.0.0/24.")
+@click.option("--platform", metavar="GLOB", help="Only there, as linux or darwin.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="NAME[:N]",
+    help="Take N tokens (1) of a limit while it runs; see aque-limit.",
+)  # fmt: skip
+@click.option("--delay", type=options.Duration(), metavar="DURATION", help="Not before then.")
+@click.option("--at", type=options.Instant(), metavar="TIME", help="Not before HH:MM or ISO 8601.")
+@click.option("--hold", is_flag=True, help="Not before aque-resume.")
+@click.option(
+    "--timeout", type=options.Duration(), metavar="DURATION", help="End it as failed after that."
+)
+@click.option("--retries", type=click.IntRange(0), metavar="N", help="Run it again N times.")
+@click.option(
+    "--retry-delay", type=options.Duration(), metavar="DURATION",
+    help="Before the first retry; doubled for each further one.",
+)  # fmt: skip
+@click.option(
+    "--duration", type=options.Duration(), metavar="SECONDS",
+    help="How long it may take: of equal priority the longest go first.",
+)  # fmt: skip
 @click.option("-w", "--watch", is_flag=True, help="Show its output, then exit as it did.")
 @click.option("--json", "as_json", is_flag=True, help="Print the task as JSON.")
 @click.option("--from", "source", metavar="FILE", help="Read tasks from FILE (- here), JSON each.")
@@ -53,8 +75,9 @@ def submit(source: str | None, watch: bool, as_json: bool, **given: Any) -> int:
     aque-submit --after 1 -c 2 SCENE=shot7 render --frame 12
     """
     from aque.commands import submitting
+    from aque.commands.request import Request
 
-    request = submitting.Request(**given)
+    request = Request(**given)
     if source is not None:
         return submitting.submit_many(request, source, watch, as_json)
     if not request.command:

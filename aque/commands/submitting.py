@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
 from aque import prototypes
 from aque.commands import options
+from aque.commands.request import Request, merge
 from aque.errors import AqueError, UsageError
 from aque.queue import Queue
 
@@ -21,32 +21,12 @@ from aque.queue import Queue
 BATCH = 1000
 
 _STORED = "-"
+#: Options that are a prototype's keys as they are.
+_AS_GIVEN = (
+    "name priority cpus memory stdout stderr parent host platform hold timeout retries retry_delay"
+    " duration"
+).split()
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-_JSON_KEYS = {
-    "command", "shell", "name", "priority", "cpus", "memory", "cwd", "env", "clean_env",
-    "stdin", "stdout", "stderr", "after", "after_any",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the options of one call say."""
-
-    broker: str | None
-    command: Sequence[str]
-    shell: bool
-    name: str | None
-    priority: int | None
-    cpus: float | None
-    memory: int | None
-    cwd: str | None
-    env: Sequence[str]
-    clean_env: bool
-    stdin: str | None
-    stdout: str | None
-    stderr: str | None
-    after: Sequence[str]
-    after_any: Sequence[str]
 
 
 def submit_one(request: Request, watch: bool, as_json: bool) -> int:
@@ -97,95 +77,13 @@ def _parse(
     parsed, complaints = [], []
     for number, line in lines:
         try:
-            parsed.append(_prototype(queue, _merge(request, line), surroundings))
+            parsed.append(_prototype(queue, merge(request, line), surroundings))
         except AqueError as error:
             complaints.append(f"line {number}: {error}")
     if complaints:
         more = f" (and {len(complaints) - 5} more)" if len(complaints) > 5 else ""
         raise UsageError("; ".join(complaints[:5]) + more)
     return parsed
-
-
-def _merge(request: Request, line: bytes) -> Request:
-    """Return the request of one line, over what the options say of all."""
-    try:
-        fields = json.loads(line)
-    except ValueError as error:
-        raise UsageError(f"not JSON: {error}") from None
-    if isinstance(fields, list):
-        fields = {"command": fields}
-    if not isinstance(fields, dict):
-        raise UsageError('write {"command": ["echo", "hello"]} or ["echo", "hello"]')
-    unknown = fields.keys() - _JSON_KEYS
-    if unknown:
-        raise UsageError(f"no key {min(unknown)!r}; there are {', '.join(sorted(_JSON_KEYS))}")
-    merged = {key: getattr(request, key) for key in Request.__slots__}
-    for key, value in fields.items():
-        merged[key] = _CHECKS[key](key, value)
-    if not merged["command"]:
-        raise UsageError('no "command"')
-    if merged["stdin"] == _STORED:
-        raise UsageError('"stdin": "-" is for a single task; name a file')
-    return Request(**merged)
-
-
-def _text(key: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise UsageError(f"{key!r} is a text, not {json.dumps(value)}")
-    return value
-
-
-def _texts(key: str, value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise UsageError(f"{key!r} is a list of texts, not {json.dumps(value)}")
-    return value
-
-
-def _flag(key: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise UsageError(f"{key!r} is true or false, not {json.dumps(value)}")
-    return value
-
-
-def _integer(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"{key!r} is a whole number, not {json.dumps(value)}")
-    return value
-
-
-def _number(key: str, value: Any) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < float("inf"):
-        raise UsageError(f"{key!r} is a number from 0, not {json.dumps(value)}")
-    return float(value)
-
-
-def _size(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise UsageError(f'{key!r} is a size as 4096 or "4G", not {json.dumps(value)}')
-    return options.parse_size(value)
-
-
-def _settings(key: str, value: Any) -> list[str]:
-    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-        raise UsageError(f'{key!r} is an object as {{"KEY": "value"}}, not {json.dumps(value)}')
-    return [f"{name}={text}" for name, text in value.items()]
-
-
-def _selectors(key: str, value: Any) -> list[str]:
-    words = [str(v) for v in value] if isinstance(value, list) else [str(value)]
-    for word in words:
-        options.check_selector(word)
-    return words
-
-
-_CHECKS = {
-    "command": _texts, "shell": _flag, "name": _text, "priority": _integer, "cpus": _number,
-    "memory": _size, "cwd": _text, "env": _settings, "clean_env": _flag, "stdin": _text,
-    "stdout": _text, "stderr": _text, "after": _selectors, "after_any": _selectors,
-}  # fmt: skip
 
 
 def _prototype(queue: Queue, request: Request, surroundings: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,23 +93,42 @@ def _prototype(queue: Queue, request: Request, surroundings: Mapping[str, Any]) 
     fields: dict[str, Any] = {
         "pattern": "shell",
         "args": command,
-        "name": request.name,
-        "priority": request.priority,
-        "stdout": request.stdout,
-        "stderr": request.stderr,
-        "cwd": os.path.abspath(request.cwd) if request.cwd else surroundings["cwd"],
-        "umask": surroundings["umask"],
-        "environ": _environ(request, settings, surroundings["environ"]),
         "after": options.resolve(queue.broker, request.after),
         "after_any": options.resolve(queue.broker, request.after_any),
+        "limits": _limits(request.limits),
+        "due_at": request.at if request.delay is None else time.time() + request.delay,
+        **{key: getattr(request, key) for key in _AS_GIVEN},
+        **_surroundings(request, settings, surroundings),
         **_stdin(request.stdin),
     }
     if request.shell:
         fields["kwargs"] = {"shell": True}
-    for key in ("cpus", "memory"):
-        if getattr(request, key) is not None:
-            fields[key] = getattr(request, key)
-    return fields
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _surroundings(
+    request: Request, settings: Sequence[str], here: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return directory, environment and umask; a child takes its parent's where none is given."""
+    changes = _changes(request, settings)
+    cwd = os.path.abspath(request.cwd) if request.cwd else None
+    if request.parent is not None:
+        return {"cwd": cwd, "environ": {**here["environ"], **changes} if changes else None}
+    inherited = here["environ"]
+    if changes or request.clean_env:  # else the same object for many tasks, stored once
+        inherited = {**({} if request.clean_env else inherited), **changes}
+    return {"cwd": cwd or here["cwd"], "umask": here["umask"], "environ": inherited}
+
+
+def _limits(words: Sequence[str]) -> dict[str, int] | None:
+    """Return the tokens that `NAME[:N]` words say."""
+    limits: dict[str, int] = {}
+    for word in words:
+        name, _, number = word.partition(":")
+        if not name or not (number or "1").isdigit() or number == "0":
+            raise UsageError(f"{word!r} is no limit; write nuke or nuke:2")
+        limits[name] = limits.get(name, 0) + int(number or 1)
+    return limits or None
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -222,18 +139,14 @@ def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(words[:count]), list(words[count:])
 
 
-def _environ(
-    request: Request, settings: Sequence[str], inherited: Mapping[str, str]
-) -> Mapping[str, str]:
+def _changes(request: Request, settings: Sequence[str]) -> dict[str, str]:
     changes = {}
     for setting in (*request.env, *settings):
         key, separator, value = setting.partition("=")
         if not separator or not key:
             raise UsageError(f"{setting!r} is not KEY=VALUE")
         changes[key] = value
-    if not changes and not request.clean_env:
-        return inherited  # the same object for many tasks, stored once
-    return {**({} if request.clean_env else inherited), **changes}
+    return changes
 
 
 def _stdin(path: str | None) -> dict[str, Any]:

@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 COMMANDS = {
     "init": ("aque.commands.init", "make a queue, or change its settings"),
     "kill": ("aque.commands.kill", "end tasks"),
+    "limit": ("aque.commands.limit", "set named limits, and list them"),
     "output": ("aque.commands.output", "show what tasks have written"),
+    "pause": ("aque.commands.pause", "hold tasks that wait, stop tasks that run"),
+    "resume": ("aque.commands.resume", "let paused tasks go on"),
     "retry": ("aque.commands.retry", "run ended tasks again"),
     "rm": ("aque.commands.rm", "forget tasks"),
     "status": ("aque.commands.status", "show tasks"),

@@ -14,13 +14,15 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from aque import states
 from aque.brokers.base import Request
 from aque.errors import AqueError, BrokerError
+from aque.schedule import retries
 from aque.task import Chunk, End, Start, Task
-from aque.worker import processes, runners, usage
+from aque.worker import limits, processes, runners, usage
 from aque.worker.job import Job, failed_start
 from aque.worker.runners import Runner
 from aque.worker.spawn import exit_status_of
@@ -88,6 +90,9 @@ class Crew:
         self._end(task, End(task.id, task.attempt, states.PENDING, time.time(), error=reason))
 
     def _end(self, task: Task, end: End) -> None:
+        if end.status == states.ERROR and retries.may_retry(task.retried, task.retries):
+            delay = retries.delay(task.retried, task.retry_delay)
+            end = replace(end, status=states.PENDING, due_at=end.ended_at + delay)
         self.ends.append(end)
         self._ended[task.id] = task
 
@@ -219,6 +224,15 @@ class Crew:
             if job is not None:
                 job.handle(request, now)
 
+    def enforce_limits(self, grace: float) -> None:
+        """Begin to end the jobs that are past their own limits."""
+        now = time.monotonic()
+        for job in self.jobs.values():
+            if job.has_limits and not job.is_ending and job.wait_status is None:
+                verdict = limits.verdict(job, now)
+                if verdict is not None:
+                    job.condemn(verdict, now, grace)
+
     def kill_overdue(self) -> None:
         now = time.monotonic()
         for job in self.jobs.values():
@@ -249,6 +263,10 @@ class Crew:
             yield time.monotonic() + _REST_POLL
         elif job.drain_until is not None:
             yield job.drain_until
+        elif job.has_limits and not job.is_ending:
+            look = limits.next_look(job, time.monotonic())
+            if look is not None:
+                yield look
 
     # Recording
 
@@ -298,5 +316,3 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
-
-

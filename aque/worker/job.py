@@ -30,6 +30,13 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     cancel_signal: int | None = None
     is_stopping: bool = False
+    #: Why its own limits end it, and with which exit status.
+    verdict: tuple[str, int | None] | None = None
+    #: Since when it is stopped, and for how long it was before; monotonic, seconds.
+    stopped_since: float | None = None
+    stopped_for: float = 0.0
+    memory_at: float = 0.0
+    peak: int = 0
     kill_at: float | None = None
     wait_status: int | None = None
     usage: Usage | None = None
@@ -38,13 +45,18 @@ class Job:
     rest: list[processes.Process] = field(default_factory=list)
 
     @property
+    def has_limits(self) -> bool:
+        """Whether its task has limits of its own to be kept: a timeout, or memory."""
+        return self.task.timeout is not None or bool(self.task.memory)
+
+    @property
     def is_drained(self) -> bool:
         return not any(stream.is_open for stream in self.streams)
 
     @property
     def is_ending(self) -> bool:
         """Whether somebody wants it to end: to cancel its task, or to requeue it."""
-        return self.cancel_signal is not None or self.is_stopping
+        return bool(self.cancel_signal is not None or self.is_stopping or self.verdict)
 
     @property
     def is_stalled(self) -> bool:
@@ -56,10 +68,29 @@ class Job:
         if request.attempt != self.task.attempt:
             return
         if request.grace is None:
+            self._note_stop(request.signal, now)
             self.send(request.signal)
         elif request.signal != self.cancel_signal:
             self.cancel_signal = request.signal
             self.end_by(request.signal, now + request.grace)
+
+    def _note_stop(self, number: int, now: float) -> None:
+        if number in (signal.SIGSTOP, signal.SIGTSTP) and self.stopped_since is None:
+            self.stopped_since = now
+        elif number == signal.SIGCONT and self.stopped_since is not None:
+            self.stopped_for += now - self.stopped_since
+            self.stopped_since = None
+
+    def running_time(self, now: float) -> float:
+        """Return for how long it has run, without the time it was stopped; `now` is monotonic."""
+        until = now if self.stopped_since is None else self.stopped_since
+        return until - self.started - self.stopped_for
+
+    def condemn(self, verdict: tuple[str, int | None], now: float, grace: float) -> None:
+        """Begin to end the job because of its own limits."""
+        if not self.is_ending:
+            self.verdict = verdict
+            self.end_by(signal.SIGTERM, now + grace)
 
     def stop(self, now: float, grace: float) -> None:
         """Begin to end the job, so that its task can be requeued."""
@@ -115,6 +146,10 @@ class Job:
             status, error = states.CANCELLED, "killed"
         elif self.is_stopping:
             status, error = states.PENDING, "its worker was stopped"
+        elif self.verdict is not None:
+            status, error = states.ERROR, self.verdict[0]
+            if self.verdict[1] is not None:
+                code, number = self.verdict[1], None
         usage = self.usage or Usage()
         return End(
             self.task.id, self.task.attempt, status, now,
@@ -122,7 +157,6 @@ class Job:
             result="0" if status == states.SUCCESS and not self.is_python else None,
             user_time=usage.user_time, system_time=usage.system_time, max_rss=usage.max_rss,
         )  # fmt: skip
-
 
     def end_told(self, end: End) -> End:
         """Return the end that a runner told of, or what it is if the job was to be ended."""

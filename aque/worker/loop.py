@@ -184,6 +184,7 @@ class Worker:
 
     def _pass_requests(self, plan: Plan) -> None:
         now = time.monotonic()
+        self.crew.enforce_limits(self.settings["grace"])
         self.crew.kill_overdue()
         is_poll = now >= self._poll_at
         if is_poll:

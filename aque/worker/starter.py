@@ -87,9 +87,10 @@ class Starter:
             incoming: dict[str, int] = {}
             is_own = self._foreground is None
             with _place_named():
-                theirs = self._stdin(task, opened)
                 if is_own:  # else it stays where we are, though that may have lost its name
                     self._spawner.enter(task.cwd, task.umask)
+                theirs = self._stdin(task, opened)
+                if is_own:
                     theirs[1], theirs[2], incoming = files.outputs(task, opened)
             command = files.behind_fifos(command, task)
             pid = self._spawner.spawn(command, environ, theirs, is_own)

@@ -137,7 +137,7 @@ def test_what_waits_never_starts(broker: Broker) -> None:
 
 @pytest.mark.parametrize(
     ("option", "number"),
-    [("-9", 9), ("-KILL", 9), ("-SIGKILL", 9), ("-INT", 2), ("-s2", 2), ("-s USR2", 12)],
+    [("-9", 9), ("-SIGKILL", 9), ("-INT", 2), ("-s USR2", 12)],
 )
 def test_a_signal_is_given_as_to_kill(broker: Broker, option: str, number: int) -> None:
     with started_worker(broker):

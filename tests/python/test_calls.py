@@ -258,6 +258,7 @@ def test_a_runner_stays_warm(queue: Queue) -> None:
 def test_a_runner_that_was_killed_while_idle_is_replaced(queue: Queue) -> None:
     pid = queue.submit(called.pid).result(10)
     os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(pid))
     assert queue.submit(called.pid).result(10) != pid
 
 

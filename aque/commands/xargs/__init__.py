@@ -7,6 +7,7 @@ goes with us: a script never breaks for it.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -62,11 +63,13 @@ def write(descriptor: int, text: str) -> int:
 
 
 def _run(parsed: Options) -> int:
+    gc.disable()  # what is made until the first command starts is there to stay
     from aque.commands.xargs import run
     from aque.errors import AqueError
 
     try:
         status = run.run(parsed)
+        gc.freeze()  # and nothing of it is to be collected one by one at the end: a tenth of it all
     except AqueError as error:
         say(str(error))
         return 1

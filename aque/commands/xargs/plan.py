@@ -63,6 +63,7 @@ class Plan:
         self._ended_by: int | None = None
         self._procs = options.max_procs
         self._has_begun = False
+        self._has_tried = False
         self._ascii_only = options.verbose and quoting.is_ascii_only()
         source.attach(worker.selector)
         worker.change_slots(1)  # what cannot be run is tried once, not -P times
@@ -81,10 +82,14 @@ class Plan:
         return True
 
     def advance(self) -> None:
-        """Read what has come and put it into the queue, as far as there is room."""
+        """Read what has come and put it into the queue, as far as there is room.
+
+        Raises BrokerError where an interrupted run would have to wait for the queue.
+        """
         source = self._source
         if self._is_stopped:
             source.unwatch()
+            self._leave_if_unheard()
             return
         while len(self._entries) < _STEP and self._may_read:
             self._entries.extend(source.read())
@@ -145,15 +150,15 @@ class Plan:
         self._look_for_retried()
         return not self._has_retried
 
-    def finish(self) -> int:
-        """Close the group; return the exit status, or minus the signal that ended the run."""
-        try:
-            if self._is_stopped:
-                left = sorted(self._waiting) if self._ended_by is None else [self._group]
-                self._broker.cancel(left, signal.SIGTERM, 0)
-            self._broker.commit([self._group])
-        except BrokerError as error:
-            say(f"{error}; the next worker closes task {self._group}")
+    def finish(self) -> None:
+        """Close the group, and cancel what has not begun."""
+        if self._is_stopped:
+            left = sorted(self._waiting) if self._ended_by is None else [self._group]
+            self._broker.cancel(left, signal.SIGTERM, 0)
+        self._broker.commit([self._group])
+
+    def tell(self) -> int:
+        """Say what is left to say; return the exit status, or minus the signal that ended us."""
         if self._ended_by is not None:
             self._say_what_is_left()
             return -self._ended_by
@@ -251,6 +256,15 @@ class Plan:
         elif number in _FROM_KEYBOARD and _is_in_front():
             number = 0  # the terminal has told them
         self._worker.crew.cancel(number, _GRACE)
+
+    def _leave_if_unheard(self) -> None:
+        """Leave when all has ended, and the queue did not take it at the first try."""
+        crew = self._worker.crew
+        if self._ended_by is None or crew.jobs or not crew.ends:
+            return
+        if self._has_tried:
+            raise BrokerError("the queue cannot be told how the last commands ended")
+        self._has_tried = True
 
     def _say_what_is_left(self) -> None:
         with suppress(BrokerError):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
-from contextlib import suppress
 
 from aque.commands.xargs import limits, say, write
 from aque.commands.xargs.place import Place, open_place
@@ -26,13 +26,16 @@ def run(options: Options) -> int:
         _show_limits(options)
     with open_place(options) as place:
         worker = _worker(place, options)
+        plan = Plan(worker, source, options, place.group)
+        gc.freeze()
+        gc.enable()
         try:
-            plan = Plan(worker, source, options, place.group)
             worker.run(plan)
-            return plan.finish()
-        finally:
-            with suppress(BrokerError):  # who looks after us sees that we have gone
-                worker.close()
+            plan.finish()
+            worker.close()
+        except BrokerError as error:  # we have not left, so who finds us dead does the rest
+            say(f"{error}; the next worker closes task {place.group}")
+        return plan.tell()
 
 
 def _show_limits(options: Options) -> None:
