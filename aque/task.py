@@ -55,6 +55,9 @@ class Requirements:
     worker: int | None = None
 
 
+REQUIREMENT_KEYS = tuple(f.name for f in fields(Requirements))
+
+
 def limits_text(limits: Mapping[str, int]) -> str | None:
     """Return the one text of the tokens a task takes, by the name of their limit."""
     return json.dumps(dict(sorted(limits.items())), separators=(",", ":")) if limits else None

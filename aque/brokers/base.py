@@ -276,6 +276,10 @@ class Broker(ABC):
         """
 
     @abstractmethod
+    def count_ahead(self, task: Task) -> int:
+        """Return how many ready tasks go before this one."""
+
+    @abstractmethod
     def environ(self, environment: int) -> dict[str, str]:
         """Return the environment of this id."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from aque import brokers, trust
+from aque import trust
 from aque.brokers.base import Broker, Condition, Selection
 from aque.commands import filters, lines, options, records, terminal, tree
 from aque.commands.lines import Line
@@ -55,7 +54,7 @@ def show(request: Request) -> int:
     asked = Selection(
         [filters.parse(text) for text in request.filters], filters.statuses(request.statuses)
     )
-    broker = open_broker(request.broker)
+    broker = options.open_broker(request.broker)
     if write is not None:
         write(broker.select(_scope(request, broker, asked)))
         return 0
@@ -68,12 +67,6 @@ def show(request: Request) -> int:
     _print(shown, terminal.look(request.color))
     _say(request, broker, bool(shown), left)
     return 0
-
-
-def open_broker(url: str | None) -> Broker:
-    """Open a queue as `options.open_queue` does, without all that a Queue needs to submit."""
-    is_named = bool(url or os.environ.get("AQUE_BROKER"))
-    return brokers.from_url(url, create=not is_named)
 
 
 def _scope(request: Request, broker: Broker, asked: Selection) -> Selection:

@@ -90,12 +90,18 @@ def _clamp(digits: str) -> int:
     return min(int(digits[:20]), 2**63 - 1)
 
 
-def open_queue(url: str | None) -> Queue:
+def open_broker(url: str | None) -> Broker:
     """Open a queue to look at or steer. One that was named must be there; our own is made."""
-    from aque.queue import Queue
+    from aque import brokers
 
     is_named = bool(url or os.environ.get("AQUE_BROKER"))
-    return Queue(url, create=not is_named)
+    return brokers.from_url(url, create=not is_named)
+
+
+def open_queue(url: str | None) -> Queue:
+    from aque.queue import Queue
+
+    return Queue(open_broker(url))
 
 
 def note_missing_worker(queue: Queue, name: str, ids: Sequence[int]) -> None:

@@ -40,8 +40,9 @@ from aque.commands import entry, options
     help="Colour the states; auto does so on a terminal, but for NO_COLOR.",
 )  # fmt: skip
 @click.option("--workers", is_flag=True, help="Show the workers instead.")
+@click.option("--why", is_flag=True, help="Say why IDS are not running.")
 @click.argument("ids", nargs=-1, type=options.Selector(), metavar="[IDS...]")
-def status(workers: bool, **given: Any) -> int:
+def status(workers: bool, why: bool, **given: Any) -> int:
     """Show tasks: these and what is below them, else what is active or ended of late.
 
     A tree: tasks over their children (solid lines) and what they wait for (dashed ones), summed up
@@ -51,6 +52,7 @@ def status(workers: bool, **given: Any) -> int:
     \b
     aque-status
     aque-status -s error --filter 'name~shot7*'
+    aque-status --why last
     aque-status --format '{id} {exit_status}' 7-9
     """
     from aque.commands import listing
@@ -58,7 +60,15 @@ def status(workers: bool, **given: Any) -> int:
     if workers:
         from aque.commands import workers as working
 
-        working.show(listing.open_broker(given["broker"]), given["color"])
+        working.show(options.open_broker(given["broker"]), given["color"])
+        return 0
+    if why:
+        from aque.commands import why as explaining
+
+        if not given["ids"]:
+            raise click.UsageError("name the tasks that --why is to explain")
+        broker = options.open_broker(given["broker"])
+        explaining.show(broker, options.resolve(broker, given["ids"]))
         return 0
     return listing.show(listing.Request(**given))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from aque import brokers, proctitle
 from aque.brokers.base import Broker
+from aque.errors import BrokerError
 from aque.task import End, Task
 from aque.worker import host, membership, reload
 from aque.worker.loop import Worker
@@ -118,7 +119,7 @@ def _worker(
 def _reload(worker: Worker, program: reload.Program) -> None:
     try:
         reload.execute(worker, program)
-    except OSError as error:
+    except (OSError, BrokerError) as error:
         log.error("cannot reload, the old code goes on: %s", error)
         worker.wants_reload = False
 

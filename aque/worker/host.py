@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aque.brokers.base import Broker
+from aque.errors import BrokerError
 from aque.task import WorkerRecord
 
 
@@ -76,10 +77,18 @@ def count_cpus() -> int:
 
 
 def hold_life(broker: Broker, token: str) -> int:
-    """Make and lock a worker's file; return the descriptor, to be kept open while it lives."""
+    """Make and lock a worker's file; return the descriptor, to be kept open while it lives.
+
+    Raises BrokerError where it cannot be made.
+    """
     path = _life_path(broker, token)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+    except OSError as error:
+        raise BrokerError(
+            f"cannot make {path}: {error.strerror}; see to {broker.directory}, then try again"
+        ) from error
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor
 

@@ -64,7 +64,7 @@ def take_state() -> dict[str, Any] | None:
 
 
 def execute(worker: Worker, program: Program) -> None:
-    """Exec the worker's program. Returns only where that failed: then the old code goes on."""
+    """Exec the worker's program. Raises OSError or BrokerError, and the old code goes on."""
     inherited = [worker.membership.life, *_descriptors(worker.crew)]
     worker.crew.starter.runners.close()
     member = worker.membership
@@ -77,8 +77,8 @@ def execute(worker: Worker, program: Program) -> None:
         "drain_until": worker.drain_until,
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
     }
-    worker.signals.block()
     worker.broker.close()
+    worker.signals.block()
     with tempfile.TemporaryFile() as file:
         file.write(json.dumps(state).encode())
         file.flush()

@@ -153,4 +153,5 @@ def _place_named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PlaceError(f"{error.filename}: {error.strerror}") from error
+        place = "" if error.filename is None else f"{error.filename}: "
+        raise PlaceError(f"{place}{error.strerror or error}") from error

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from functools import partial
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -132,6 +132,12 @@ def test_a_place_where_nothing_can_be_made(command: str) -> None:
 # As somebody else
 
 
+@cache
+def can_run(words: tuple[str, ...]) -> bool:
+    done = subprocess.run([*words, "-c", "import aque.commands"], check=False, capture_output=True)
+    return done.returncode == 0
+
+
 def as_nobody(command: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command as a user who has no rights here; skip where that cannot be.
 
@@ -142,10 +148,12 @@ def as_nobody(command: str, *words: str) -> subprocess.CompletedProcess[str]:
     nobody += [*may_read, sys.executable]
     if shutil.which("setpriv") is None:
         pytest.skip("no setpriv here")
-    run = partial(subprocess.run, cwd="/", capture_output=True, text=True, check=False)
-    if run([*nobody, "-c", "import aque.commands.submit"]).returncode:
+    if not can_run(tuple(nobody)):
         pytest.skip("the system refuses to become another user")
-    return run([*nobody, "-m", f"aque.commands.{command}", *words])
+    return subprocess.run(
+        [*nobody, "-m", f"aque.commands.{command}", *words],
+        cwd="/", capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 @each_command
@@ -273,7 +281,15 @@ def test_a_worker_waits_while_the_disk_is_full_and_loses_nothing(tmp_path: Path)
     assert done.stdout == "status 7\nhi\n", (done.stderr, said)
     expected = "begin\n" + "".join(f"{n}\n" for n in range(1, 100_001)) + "end\n"
     assert (beside / "out").read_text() == expected
+    assert "output of task" in said
     assert "Traceback" not in said
+
+
+def test_a_worker_that_can_make_nothing_beside_its_queue_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    aque("init", "--broker", str(path))
+    (tmp_path / "queue.db.d" / "workers").write_text("in the way")
+    assert "queue.db.d" in refused("worker", "--broker", str(path), "--to-end", status=3)
 
 
 # Names

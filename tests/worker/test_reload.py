@@ -217,8 +217,8 @@ from aque.queue import Queue
 broker = brokers.from_url(sys.argv[1])
 worker = subprocess.Popen([{worker!r}, "-v"], stderr=subprocess.PIPE)
 queue = Queue(broker)
-id = script(broker, "for i in 1 2 3; do echo line $i; sleep 1; done")
-call = queue.submit(time.sleep, 3)
+id = script(broker, "for i in 1 2 3; do echo line $i; sleep {pause}; done")
+call = queue.submit(time.sleep, 3 * {pause})
 running(broker, id), running(broker, call.id)
 
 def named(name):
@@ -245,8 +245,12 @@ print("as it should be")
 """
 
 
-@pytest.mark.parametrize("name", ["bin/aque-worker", ".venv/bin/aque-worker"])
-def test_killall_finds_the_worker_alone_and_loses_nothing(own_queue: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "pause"), [("bin/aque-worker", 1), (".venv/bin/aque-worker", 0.4)]
+)
+def test_killall_finds_the_worker_alone_and_loses_nothing(
+    own_queue: str, name: str, pause: float
+) -> None:
     words = in_namespace("--pid", "--fork", "--mount-proc", "--kill-child")
     for program in ("killall", "pgrep"):
         if subprocess.run(["which", program], check=False, capture_output=True).returncode:
@@ -254,7 +258,7 @@ def test_killall_finds_the_worker_alone_and_loses_nothing(own_queue: str, name: 
     worker = CHECKOUT / name
     if not worker.exists():
         pytest.skip(f"no {name} in this checkout")
-    code = NAMED.format(tests=str(CHECKOUT / "tests"), worker=str(worker))
+    code = NAMED.format(tests=str(CHECKOUT / "tests"), worker=str(worker), pause=pause)
     with started([*words, sys.executable, "-c", code, own_queue], stdout=subprocess.PIPE) as run:
         assert run.stdout is not None
         assert run.stdout.read() == b"as it should be\n"

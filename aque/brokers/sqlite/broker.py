@@ -183,6 +183,11 @@ class SQLiteBroker(Broker):
         with self._database.snapshot():
             return look.roots(self._database.read, ended_since, limit, user)
 
+    def count_ahead(self, task: Task) -> int:
+        place = (task.priority, task.priority, task.duration, task.duration, task.id)
+        ((count,),) = self._database.read(look.AHEAD, place)
+        return int(count)
+
     def environ(self, environment: int) -> dict[str, str]:
         sql = "SELECT content FROM environment WHERE id = ?"
         ((content,),) = self._database.read(sql, (environment,))

@@ -42,6 +42,11 @@ _RANK = """
 (t.status = 'running' OR (t.pattern IS NULL AND t.ended_at IS NULL)) * 2 + (t.ended_at IS NULL)
 """
 _WAITED_FOR = "SELECT dependency FROM dependency WHERE task = ? AND kind <> 'child'"
+AHEAD = """
+SELECT count(*) FROM task
+WHERE status = 'pending' AND waiting = 0 AND due_at IS NULL AND (
+    priority > ? OR (priority = ? AND (duration > ? OR (duration = ? AND id < ?))))
+"""
 
 
 def fetch(rows: Rows, ids: Sequence[int]) -> list[Task]:

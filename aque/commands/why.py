@@ -1,0 +1,98 @@
+"""Own what `aque-status --why` says: a task's state, and for a ready one the policy's words."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from aque import states, task
+from aque.brokers.base import Broker, Condition
+from aque.commands import lines, terminal
+from aque.schedule.eligible import Claimant
+from aque.schedule.resources import Resources
+from aque.schedule.why import Seat, Situation, reasons
+from aque.task import Requirements, Task, WorkerRecord, parse_limits
+from aque.worker import host
+
+_NAMED = 5
+
+
+def show(broker: Broker, ids: Sequence[int]) -> None:
+    """Print each task and, below it, why it is not running."""
+    for shown in broker.fetch(ids):
+        print(f"{shown.id} {shown.status}  {lines.label(shown)}")
+        for reason in explain(broker, shown):
+            print(f"  {terminal.safe(reason)}")
+
+
+def explain(broker: Broker, shown: Task) -> list[str]:
+    """Return why a task is not running, a reason a line."""
+    if shown.status == states.RUNNING:
+        stopped = ", and is stopped; aque-resume lets it go on" if shown.stopped_at else ""
+        return [f"it is running{stopped}"]
+    if shown.is_complete:
+        return [f"it has ended: {shown.status}{f' ({shown.error})' if shown.error else ''}"]
+    found = []
+    if shown.status == states.CREATING:
+        found.append("it is still being put together by its aque-xargs")
+    if shown.status == states.PAUSED:
+        found.append(f"it is paused; aque-resume {shown.id} lets it go on")
+    if shown.waiting:
+        found.append(_waits_for(broker, shown))
+    if shown.due_at is not None and shown.due_at > time.time():
+        found.append(f"it starts in {lines.duration(shown.due_at - time.time())}")
+    if found or shown.is_group:
+        return found
+    return reasons(_requirements(shown), situation(broker, shown))
+
+
+def situation(broker: Broker, shown: Task) -> Situation:
+    """Look at all that decides about a ready task."""
+    running = broker.search([Condition("status", "=", states.RUNNING)])
+    workers = [w for w in broker.workers() if host.is_alive(broker, w.token)]
+    holders = defaultdict(list)
+    for held in running:
+        for name in parse_limits(held.limits):
+            holders[name].append(held.id)
+    usable = [w for w in workers if w.kind == "worker" or w.id == shown.reserved]
+    seats = [_seat(worker, workers, running) for worker in usable]
+    return Situation(seats, broker.limits(), holders, broker.count_ahead(shown))
+
+
+def _seat(worker: WorkerRecord, workers: list[WorkerRecord], running: list[Task]) -> Seat:
+    """Return a worker as the claim would see it, from what the queue knows."""
+    home = (worker.boot, worker.pid_namespace)
+    neighbours = {w.id for w in workers if (w.boot, w.pid_namespace) == home}
+    there = [held for held in running if held.worker in neighbours]
+    own = [held for held in there if held.worker == worker.id]
+    whole = Resources(worker.cpus, worker.memory, worker.slots)
+    free = Resources(
+        whole.cpus - sum(held.cpus for held in own),
+        whole.memory - sum(held.memory for held in own),
+        worker.slots - len(own),
+    )
+    cpus = max(w.cpus for w in workers if w.id in neighbours)
+    memory = max(w.memory for w in workers if w.id in neighbours)
+    used_cpus = sum(held.cpus for held in there)
+    used_memory = sum(held.memory for held in there)
+    claimant = Claimant(
+        worker.id, worker.user, worker.kind != "worker", free, whole,
+        frozenset(worker.names.split()), worker.platform, frozenset(worker.groups.split()),
+    )  # fmt: skip
+    holders = [held.id for held in there if held.cpus or held.memory]
+    return Seat(worker.name, claimant, free.capped(cpus - used_cpus, memory - used_memory), holders)
+
+
+def _waits_for(broker: Broker, shown: Task) -> str:
+    edges = broker.edges([shown.id])
+    statuses = broker.statuses([edge.dependency for edge in edges])
+    left = [id for id, status in statuses.items() if status not in states.COMPLETE_STATES]
+    named = ", ".join(map(str, sorted(left)[:_NAMED]))
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    return f"it waits for {len(left)} of {len(edges)}: {named}{more}"
+
+
+def _requirements(shown: Task) -> Requirements:
+    fields = {key: getattr(shown, key) for key in task.REQUIREMENT_KEYS if key != "worker"}
+    return Requirements(**fields, worker=shown.reserved)

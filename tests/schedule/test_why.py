@@ -1,0 +1,65 @@
+"""What is said of a task that waits is what the claim would find, with its numbers."""
+
+from __future__ import annotations
+
+from aque.brokers.base import Limit
+from aque.schedule.eligible import Claimant
+from aque.schedule.resources import Resources
+from aque.schedule.why import Seat, Situation, reasons
+from aque.task import Requirements
+
+WHOLE = Resources(4, 1 << 30, 8)
+
+
+def seat(free: Resources = WHOLE, holders: tuple[int, ...] = (), user: str = "me") -> Seat:
+    names = frozenset({"box", "10.0.0.7"})
+    claimant = Claimant(1, user, False, free, WHOLE, names, "linux")
+    return Seat("box:1", claimant, free, holders)
+
+
+def why(need: Requirements, *seats: Seat, ahead: int = 0, **limits: Limit) -> list[str]:
+    held = {name: tuple(range(1, limit.used + 1)) for name, limit in limits.items()}
+    return reasons(need, Situation(seats, limits, held, ahead))
+
+
+def test_without_a_worker_that_is_all_there_is_to_say() -> None:
+    assert why(Requirements("me")) == ["no worker is running; aque-worker starts one"]
+
+
+def test_a_task_that_could_run_is_told_its_place() -> None:
+    (reason,) = why(Requirements("me"), seat(), ahead=2)
+    assert reason == "it is 3rd in line and starts as soon as a slot is free"
+
+
+def test_a_host_that_does_not_match_is_named_with_its_worker() -> None:
+    found = why(Requirements("me", host="render*,!10.0.0.0/8"), seat())
+    assert found == [
+        "no live worker may run it:",
+        "worker box:1: its host does not match render*,!10.0.0.0/8",
+    ]
+
+
+def test_another_users_worker_is_no_help() -> None:
+    assert why(Requirements("me"), seat(user="you"))[1] == (
+        "worker box:1: it runs tasks of you, not of me"
+    )
+
+
+def test_what_is_too_large_for_every_worker_never_runs() -> None:
+    (reason, _) = [*why(Requirements("me", cpus=16), seat()), None]
+    assert reason == "it needs 16 cpus, and the largest worker has 4"
+    (reason, _) = [*why(Requirements("me", memory=1 << 34), seat()), None]
+    assert reason == "it needs 16 GiB of memory, and the largest worker has 1 GiB"
+
+
+def test_what_is_held_is_said_with_who_holds_it() -> None:
+    found = why(Requirements("me", cpus=3), seat(Resources(1, 1 << 30, 8), (5, 9)), ahead=10)
+    assert found == ["worker box:1: needs 3 cpus and 1 are free (held by 5, 9)", "11th in line"]
+
+
+def test_a_limit_is_said_with_its_tokens_and_who_has_them() -> None:
+    need = Requirements("me", limits='{"nuke":2}')
+    assert why(need, seat(), nuke=Limit(10, 9))[0] == (
+        "it needs 2 of limit nuke: 9 of 10 used by 1, 2, 3, 4, 5 and 4 more"
+    )
+    assert why(need, seat())[0] == "there is no limit nuke any more; aque-limit nuke=N makes it"
