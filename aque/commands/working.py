@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from aque import brokers, proctitle
-from aque.brokers.base import Broker
+from aque import brokers, proctitle, states
+from aque.brokers.base import Broker, Condition
 from aque.errors import BrokerError
 from aque.task import End, Task
 from aque.worker import host, membership, reload
@@ -20,6 +20,8 @@ from aque.worker.signals import Signals
 
 #: Tasks at a time for each cpu, where --slots does not say: bounds those that take no cpu.
 SLOTS_PER_CPU = 16
+#: Tasks looked at to say how many are left.
+_LEFT_MOST = 1000
 
 log = logging.getLogger("aque.worker")
 
@@ -91,9 +93,22 @@ def work(signals: Signals, mode: str, options: Options) -> int:
         if not worker.wants_reload or (worker.is_draining and not worker.crew.jobs):
             break
         _reload(worker, program)
+    if mode == "to-end" and not worker.is_draining:
+        _say_what_is_left(broker)
     worker.close()
     broker.close()
     return 0
+
+
+def _say_what_is_left(broker: Broker) -> None:
+    left = [
+        task
+        for task in broker.search([Condition("status", "=", states.PENDING)], limit=_LEFT_MOST)
+        if task.waiting == 0
+    ]
+    if left:
+        some = f"{len(left)} or more" if len(left) == _LEFT_MOST else len(left)
+        log.warning("left what cannot run here: %s (aque-status --why %d)", some, left[0].id)
 
 
 def _worker(

@@ -5,7 +5,7 @@ all kinds is taken while it fits; a kind whose head does not fit is out, since n
 what fits runs in strict order of priority, then expected duration (longest first), then id.
 
 Small tasks would pass a big one for ever, each fitting into what the last one left. So the first
-in line that fits the host, but not what is free of it, is remembered, and when it has stood there
+in line that fits the worker, but not what is free of it, is remembered, and when it has stood there
 for 60 s what is free is kept for it until it fits. Rejected: keeping from the first moment (a
 machine would idle behind each big task), and backfilling by expected durations as Slurm does (most
 tasks here have none).
@@ -49,6 +49,11 @@ class Line:
     def note_none(self) -> None:
         self._first = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether, at the last choice, nobody waited for room."""
+        return self._first is None
+
 
 def chooser(claimant: Claimant, line: Line | None = None) -> Choose:
     """Return the choice of this worker, to hand to `broker.claim`."""
@@ -58,11 +63,12 @@ def chooser(claimant: Claimant, line: Line | None = None) -> Choose:
 def _choose(offer: Offer, claimant: Claimant, line: Line) -> list[int]:
     kinds = {kind: need for kind, need in offer.kinds.items() if may_run(need, claimant)}
     if not kinds or claimant.free.slots < 1:
+        line.note_none()
         return []
     limits = offer.limits() if any(need.limits for need in kinds.values()) else {}
     free = _free(offer, kinds, claimant, limits)
     capacities = {name: limit.capacity for name, limit in limits.items()}
-    blocked = _Blocked(line, replace(claimant.host, tokens=capacities), offer.now)
+    blocked = _Blocked(line, replace(claimant.whole, tokens=capacities), offer.now)
     heads = [_Head(offer, kind, need, free) for kind, need in kinds.items()]
     heads = [head for head in heads if head.candidate is not None]
     return _take(heads, free, blocked)
@@ -111,17 +117,17 @@ def _most(need: Requirements, free: Resources) -> int:
 
 
 class _Blocked:
-    """Finds the first in line that does not fit now, but would if its host were idle."""
+    """Finds the first in line that does not fit now, but would if all were idle."""
 
-    def __init__(self, line: Line, host: Resources, now: float) -> None:
+    def __init__(self, line: Line, whole: Resources, now: float) -> None:
         self._line = line
-        self._host = host
+        self._whole = whole
         self._now = now
         self._is_found = False
 
     def note(self, id: int, need: Requirements, free: Resources) -> Resources:
         """Return what others may take of what is free."""
-        if self._is_found or self._host.lacks(need):
+        if self._is_found or self._whole.lacks(need):
             return free
         self._is_found = True
         return free.keeping(need) if self._line.note_first(id, self._now) else free

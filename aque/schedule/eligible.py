@@ -17,8 +17,8 @@ from aque.task import Requirements
 class Claimant:
     """A worker: who it is, what its host is known by, and what it may use.
 
-    `free` is what its own tasks leave of its share, `host` what its host has in all. An
-    `is_exclusive` worker takes only what is reserved for it.
+    `free` is what its own tasks leave of its share, `host` what its host has in all, `share` what
+    it may use of that. An `is_exclusive` worker takes only what is reserved for it.
     """
 
     worker: int
@@ -29,6 +29,14 @@ class Claimant:
     names: frozenset[str] = frozenset()
     platform: str = ""
     groups: frozenset[str] = frozenset()
+    share: Resources | None = None
+
+    @property
+    def whole(self) -> Resources:
+        """What it could use if nothing ran."""
+        if self.share is None:
+            return self.host
+        return self.host.capped(self.share.cpus, self.share.memory)
 
 
 def may_run(need: Requirements, claimant: Claimant) -> bool:

@@ -231,7 +231,7 @@ class Worker:
 
     def _start(self, claim: Claim, plan: Plan) -> None:
         self._seen = claim.number
-        self.is_dry = not claim.tasks and claim.next_due_at is None
+        self.is_dry = not claim.tasks and claim.next_due_at is None and self._line.is_empty
         self._look_at = float("inf")
         if claim.next_due_at is not None:
             self._look_at = time.monotonic() + max(0.0, claim.next_due_at - time.time())
@@ -283,6 +283,7 @@ class Worker:
         return Claimant(
             member.id, member.user, is_exclusive, free, host,
             here.names, here.platform, trust.group_names(),
+            Resources(self.share.cpus, self.share.memory, self.share.slots),
         )  # fmt: skip
 
     def _record_at(self) -> float:

@@ -72,7 +72,11 @@ class Runner:
 
 
 class Runners:
-    """The idle runners, the most recently used last, and the pids of all that live."""
+    """The idle runners, the most recently used last, and the pids of all that live.
+
+    As many stay as cpus, or as were ever busy at once: tasks that take less than a cpu each would
+    otherwise have a new runner each.
+    """
 
     def __init__(self, spawner: Spawner, most: int) -> None:
         self._spawner = spawner
@@ -87,6 +91,7 @@ class Runners:
             if runner_.key == key:
                 self._idle.remove(runner_)
                 return runner_
+        self._most = max(self._most, len(self._pids) - len(self._idle) + 1)
         return self._start(key, environ)
 
     def give_back(self, used: Runner) -> None:

@@ -24,7 +24,7 @@ def run(*argv: str | bytes, data: bytes = b"", **options: object) -> pair.Outcom
 
 def test_the_commands_are_tasks_of_one_group(broker, tmp_path):
     data = "a e3 é\n".encode() + b"\xff k b\n"
-    assert run("-n1", "-P2", *TELL, data=data, cwd=tmp_path).status == 125
+    assert run("-n1", *TELL, data=data, cwd=tmp_path).status == 123
     (group,), _ = broker.roots(0.0, None, None)
     children = broker.children(group.id, 100)
     begun = [task for task in children if task.attempt]
