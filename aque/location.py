@@ -8,14 +8,12 @@ opened for the first time is whether its file system is one that a single kernel
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aque import mounts
 from aque.errors import UsageError
+from aque.mounts import LOCAL_TYPES as LOCAL_TYPES
 
-#: Types served by one kernel, as /proc/self/mountinfo and macOS' mount name them.
-LOCAL_TYPES = frozenset("ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs tmpfs overlay apfs hfs".split())
 JOURNALS = ("wal", "delete")
 
 
@@ -79,42 +77,7 @@ def to_url(location: Location) -> str:
 
 def file_system_type(path: str) -> str:
     """Return the type of the file system that `path`, or what of it exists, lies on."""
-    existing = os.path.realpath(path)
-    while not os.path.lexists(existing):
-        existing = os.path.dirname(existing)
-    found = "unknown"
-    longest = -1
-    for mount_point, kind in _mounts():
-        inside = existing == mount_point or existing.startswith(mount_point.rstrip("/") + "/")
-        if inside and len(mount_point) >= longest:  # a later mount on the same point hides it
-            found, longest = kind, len(mount_point)
-    return found
-
-
-def _mounts() -> Iterator[tuple[str, str]]:
-    if sys.platform != "linux":
-        yield from _mounts_by_command()
-        return
-    with open("/proc/self/mountinfo", "rb") as file:
-        for line in file:
-            before, _, after = line.partition(b" - ")
-            mount_point = before.split(b" ")[4]
-            yield os.fsdecode(_unescape(mount_point)), os.fsdecode(after.split(b" ")[0])
-
-
-def _mounts_by_command() -> Iterator[tuple[str, str]]:
-    import subprocess
-
-    listing = subprocess.run(["/sbin/mount"], stdout=subprocess.PIPE, check=False).stdout
-    for line in os.fsdecode(listing).splitlines():  # /dev/disk1s1 on / (apfs, local, ...)
-        mounted, _, options = line.rpartition(" (")
-        yield mounted.partition(" on ")[2], options.split(",")[0].rstrip(")")
-
-
-def _unescape(field: bytes) -> bytes:
-    for code, character in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n")):
-        field = field.replace(code, character)
-    return field.replace(b"\\134", b"\\")
+    return mounts.of(path, mounts.table()).type
 
 
 def _unquote(path: str) -> str:

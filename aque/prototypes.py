@@ -14,9 +14,10 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from aque import codec, states, trust
+from aque import codec, io_paths, states, trust
 from aque.errors import DependencyCycleError, UsageError
-from aque.schedule import hosts
+from aque.mounts import Mount
+from aque.schedule import hosts, mounts
 from aque.task import Earlier, Prototype, Reference, Requirements, limits_text
 
 #: What a job is told by its worker, and what is not passed on to the tasks it submits.
@@ -28,8 +29,8 @@ _PLAIN = frozenset(
     "name priority duration due_at cwd environ umask import_path interpreter stdin stdin_value"
     " stdout stderr timeout retries retry_delay".split()
 )
-_REQUIREMENTS = frozenset(("cpus", "memory", "host", "platform", "limits"))
-_KEYS = {*_EDGES, *_VALUES, *_PLAIN, *_REQUIREMENTS, "hold"}
+_REQUIREMENTS = frozenset(("cpus", "memory", "host", "platform", "limits", "mounts"))
+_KEYS = {*_EDGES, *_VALUES, *_PLAIN, *_REQUIREMENTS, "hold", "io_paths"} - {"mounts"}
 
 _INFINITY = float("inf")
 #: What are numbers, and how small they may be.
@@ -68,6 +69,7 @@ class _Flattening:
     def __init__(self, defaults: Mapping[str, Any]) -> None:
         self.prototypes: list[Prototype] = []
         self._defaults = defaults
+        self._finder = io_paths.Finder()
         self._placed: dict[int, int] = {}
         self._open: set[int] = set()
         self._kept: list[object] = []  # so that no id() is used twice
@@ -111,11 +113,24 @@ class _Flattening:
         if parent is None and fields.get("parent") is not None:
             above = _known(fields["parent"]) or Earlier((yield fields["parent"], None))
         index = self._placed[key] = len(self.prototypes)
+        fields.update(self._io_hints(fields))
         self.prototypes.append(make(fields, tuple(after), tuple(after_any), above))
         for child in _listed(fields, "children"):
             yield child, Earlier(index)
         self._open.discard(key)
         return index
+
+    def _io_hints(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the mounts of a task's paths and, where none is given, its expected duration."""
+        cwd = fields.get("cwd")
+        said = self._finder.said(_listed(fields, "io_paths"), cwd)
+        guessed: list[Mount] = []
+        hints: dict[str, Any] = {}
+        if fields.get("pattern") == "shell":
+            words = [word for word in _listed(fields, "args")[1:] if isinstance(word, str)]
+            guessed, seconds = self._finder.guess(words, cwd)
+            hints["duration"] = fields.get("duration") or seconds
+        return {**hints, "mounts": mounts.to_text(said, guessed)}
 
 
 def make(

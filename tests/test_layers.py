@@ -15,7 +15,8 @@ ROOT = Path(aque.__file__).parent
 #: Low to high, as in docs/architecture.md. A module may import lower ones and its own package.
 LAYERS = (
     ("errors", "states"),
-    ("task", "codec", "names", "location", "proctitle", "trust"),
+    ("mounts",),
+    ("task", "codec", "names", "location", "proctitle", "trust", "io_paths"),
     ("bell",),
     ("brokers.base", "brokers.settings"),  # the contract, all of a broker that is known below it
     ("schedule",),

@@ -54,6 +54,9 @@ class Offer(Protocol):
     def limits(self) -> Mapping[str, Limit]:
         """Return the named limits."""
 
+    def running_mounts(self) -> Sequence[tuple[str, int]]:
+        """Return the texts of the mounts of this host's running tasks, and how many have each."""
+
 
 #: Chooses the ids to claim, best first.
 Choose = Callable[[Offer], Sequence[int]]

@@ -41,6 +41,7 @@ class Request:
     retries: int | None
     retry_delay: float | None
     duration: float | None
+    io_paths: Sequence[str]
 
 
 def merge(request: Request, line: bytes) -> Request:
@@ -133,4 +134,5 @@ _CHECKS = {
     "parent": _integer, "host": _text, "platform": _text, "limits": _texts, "hold": _flag,
     "delay": _duration, "timeout": _duration, "retries": _integer, "retry_delay": _duration,
     "duration": _duration, "at": _instant,
+    "io_paths": _texts,
 }  # fmt: skip

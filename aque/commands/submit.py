@@ -59,6 +59,10 @@ _WORDS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
     "--duration", type=options.Duration(), metavar="SECONDS",
     help="How long it may take: of equal priority the longest go first.",
 )  # fmt: skip
+@click.option(
+    "--io-path", "io_paths", multiple=True, metavar="PATH",
+    help="It uses this path: only where its file system is mounted alike.",
+)  # fmt: skip
 @click.option("-w", "--watch", is_flag=True, help="Show its output, then exit as it did.")
 @click.option("--json", "as_json", is_flag=True, help="Print the task as JSON.")
 @click.option("--from", "source", metavar="FILE", help="Read tasks from FILE (- here), JSON each.")

@@ -24,7 +24,7 @@ _STORED = "-"
 #: Options that are a prototype's keys as they are.
 _AS_GIVEN = (
     "name priority cpus memory stdout stderr parent host platform hold timeout retries retry_delay"
-    " duration"
+    " duration io_paths"
 ).split()
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-from aque import states, task
+from aque import mounts, states, task
 from aque.brokers.base import Broker, Condition
 from aque.commands import lines, terminal
 from aque.schedule.eligible import Claimant
@@ -76,9 +76,11 @@ def _seat(worker: WorkerRecord, workers: list[WorkerRecord], running: list[Task]
     memory = max(w.memory for w in workers if w.id in neighbours)
     used_cpus = sum(held.cpus for held in there)
     used_memory = sum(held.memory for held in there)
+    is_here = host.this_host().is_home_of(worker)
     claimant = Claimant(
         worker.id, worker.user, worker.kind != "worker", free, whole,
         frozenset(worker.names.split()), worker.platform, frozenset(worker.groups.split()),
+        mounts=mounts.visible(mounts.table()) if is_here else None,
     )  # fmt: skip
     holders = [held.id for held in there if held.cpus or held.memory]
     return Seat(worker.name, claimant, free.capped(cpus - used_cpus, memory - used_memory), holders)

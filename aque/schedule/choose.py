@@ -2,7 +2,8 @@
 
 Tasks of one kind need the same, so the best of each kind stand for all of them. The best head of
 all kinds is taken while it fits; a kind whose head does not fit is out, since none of it can. So
-what fits runs in strict order of priority, then expected duration (longest first), then id.
+what fits runs in strict order of priority, then io scale (mounts.py), then expected duration
+(longest first), then id.
 
 Small tasks would pass a big one for ever, each fitting into what the last one left. So the first
 in line that fits the worker, but not what is free of it, is remembered, and when it has stood there
@@ -18,6 +19,8 @@ from dataclasses import replace
 from heapq import heapify, heappop, heapreplace
 
 from aque.brokers.base import Candidate, Choose, Limit, Offer
+from aque.mounts import Mount
+from aque.schedule import mounts
 from aque.schedule.eligible import Claimant, may_run
 from aque.schedule.resources import Resources
 from aque.task import Requirements
@@ -25,12 +28,12 @@ from aque.task import Requirements
 #: Seconds at the head of the line after which free resources are kept for a task.
 PATIENCE = 60.0
 
-Order = tuple[int, float, int]
+Order = tuple[int, int, float, int]
 
 
-def order(candidate: Candidate) -> Order:
+def order(candidate: Candidate, io_scale: int = 0) -> Order:
     """Return the key that sorts the best first."""
-    return (-candidate.priority, -candidate.duration, candidate.id)
+    return (-candidate.priority, io_scale, -candidate.duration, candidate.id)
 
 
 class Line:
@@ -69,7 +72,9 @@ def _choose(offer: Offer, claimant: Claimant, line: Line) -> list[int]:
     free = _free(offer, kinds, claimant, limits)
     capacities = {name: limit.capacity for name, limit in limits.items()}
     blocked = _Blocked(line, replace(claimant.whole, tokens=capacities), offer.now)
-    heads = [_Head(offer, kind, need, free) for kind, need in kinds.items()]
+    has_mounts = any(need.mounts for need in kinds.values())
+    busy = mounts.count_busy(offer.running_mounts()) if has_mounts else {}
+    heads = [_Head(offer, kind, need, free, busy) for kind, need in kinds.items()]
     heads = [head for head in heads if head.candidate is not None]
     return _take(heads, free, blocked)
 
@@ -91,8 +96,16 @@ def _free(
 class _Head:
     """The best task of a kind that is not taken yet."""
 
-    def __init__(self, offer: Offer, kind: int, need: Requirements, free: Resources) -> None:
+    def __init__(
+        self,
+        offer: Offer,
+        kind: int,
+        need: Requirements,
+        free: Resources,
+        busy: Mapping[Mount, int],
+    ) -> None:
         self.need = need
+        self._io_scale = mounts.scale(need.mounts, busy)
         self._candidates = iter(offer.heads(kind, _most(need, free)))
         self.candidate: Candidate | None = next(self._candidates, None)
 
@@ -103,7 +116,7 @@ class _Head:
     @property
     def order(self) -> Order:
         assert self.candidate is not None
-        return order(self.candidate)
+        return order(self.candidate, self._io_scale)
 
 
 def _most(need: Requirements, free: Resources) -> int:
@@ -144,10 +157,10 @@ def _take(heads: list[_Head], free: Resources, blocked: _Blocked) -> list[int]:
     while queue and free.slots >= 1:
         head = heads[queue[0][1]]
         if not free.fits(head.need):
-            free = blocked.note(queue[0][0][2], head.need, free)
+            free = blocked.note(queue[0][0][-1], head.need, free)
             heappop(queue)
             continue
-        chosen.append(queue[0][0][2])
+        chosen.append(queue[0][0][-1])
         free = free.without(head.need)
         if head.advance():
             heapreplace(queue, (head.order, queue[0][1]))

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aque.mounts import Mount
 from aque.schedule import hosts
+from aque.schedule.mounts import parse
 from aque.schedule.resources import Resources
 from aque.task import Requirements
 
@@ -30,6 +32,8 @@ class Claimant:
     platform: str = ""
     groups: frozenset[str] = frozenset()
     share: Resources | None = None
+    #: What its host has mounted; None where nobody knows.
+    mounts: frozenset[Mount] | None = None
 
     @property
     def whole(self) -> Resources:
@@ -58,3 +62,7 @@ def obstacles(need: Requirements, claimant: Claimant) -> Iterator[str]:
         yield f"its host does not match {need.host}"
     if need.platform is not None and not hosts.matches(need.platform, [claimant.platform]):
         yield f"its platform is {claimant.platform}, not {need.platform}"
+    if claimant.mounts is not None:
+        for mount in parse(need.mounts).said:
+            if mount not in claimant.mounts:
+                yield f"{mount.source} ({mount.type}) is not mounted on {mount.point} there"

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from aque import bell, trust
+from aque import bell, mounts, trust
 from aque.brokers.base import Broker, Claim
 from aque.errors import BrokerError
 from aque.schedule.choose import Line, chooser
@@ -100,6 +100,7 @@ class Worker:
         self._output_since: float | None = None
         self._noted_ends = 0
         self._line = Line()
+        self._mounted: frozenset[mounts.Mount] = frozenset()
         self._seen = -1  # the latest event that a claim of ours knew of
         self._listen()
         broker.register_worker(self)
@@ -189,6 +190,7 @@ class Worker:
         is_poll = now >= self._poll_at
         if is_poll:
             self._poll_at = now + self.listener.interval
+            self._mounted = mounts.visible(mounts.table())
         if not is_poll and now < self._check_at:
             return
         self._check_at = float("inf")
@@ -284,6 +286,7 @@ class Worker:
             member.id, member.user, is_exclusive, free, host,
             here.names, here.platform, trust.group_names(),
             Resources(self.share.cpus, self.share.memory, self.share.slots),
+            self._mounted,
         )  # fmt: skip
 
     def _record_at(self) -> float:

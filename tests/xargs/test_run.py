@@ -137,7 +137,7 @@ def test_a_command_that_cannot_be_run_is_told_once(tmp_path, procs, program, sta
         "X -n1 < /dev/null",
         "printf 'a\\0' | LC_ALL=C X -0 -t printf é",
         "seq 4 | X -n1 -P1 --process-slot-var=S sh -c 'echo $S $0'",
-        "seq 2 | X -n1 -P0 --process-slot-var=S sh -c 'sleep 0.$((3 * $S)); echo $S'",
+        "seq 2 | X -n1 -P0 --process-slot-var=S sh -c 'sleep 0.$((5 - 3 * $S)); echo $S'",
         "trap '' HUP; echo a | X sh -c 'kill -HUP $$; echo lives'",
         "trap '' ALRM TERM; echo a | X sh -c 'kill -ALRM $$; kill $$; echo lives'",
         "echo a | X sh -c 'kill -PIPE $$; echo lives'",

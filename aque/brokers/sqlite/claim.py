@@ -50,6 +50,13 @@ WHERE t.status = 'running' AND t.worker IN (
     SELECT w.id FROM worker AS w JOIN worker AS me ON me.id = ?
     WHERE w.ended_at IS NULL AND w.boot = me.boot AND w.pid_namespace = me.pid_namespace)
 """
+_RUNNING_MOUNTS = """
+SELECT r.mounts, count(*) FROM task AS t JOIN requirements AS r ON r.id = t.requirements
+WHERE t.status = 'running' AND r.mounts IS NOT NULL AND t.worker IN (
+    SELECT w.id FROM worker AS w JOIN worker AS me ON me.id = ?
+    WHERE w.ended_at IS NULL AND w.boot = me.boot AND w.pid_namespace = me.pid_namespace)
+GROUP BY r.mounts
+"""
 _USED_LIMITS = """
 SELECT r.limits, count(*) FROM task AS t JOIN requirements AS r ON r.id = t.requirements
 WHERE t.status = 'running' AND r.limits IS NOT NULL GROUP BY r.limits
@@ -80,6 +87,9 @@ class _Offer:
 
     def limits(self) -> Mapping[str, Limit]:
         return limits(self._tx.rows)
+
+    def running_mounts(self) -> Sequence[tuple[str, int]]:
+        return [(text, count) for text, count in self._tx.rows(_RUNNING_MOUNTS, (self._worker,))]
 
 
 def limits(rows: look.Rows) -> dict[str, Limit]:

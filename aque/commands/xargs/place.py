@@ -30,11 +30,15 @@ _MEMORY = "/dev/shm"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A queue, this process as a worker of it, and the group of this run; `is_private` goes."""
+    """A queue, this process as a worker of it, and the group of this run; `is_private` goes.
+
+    `environ` is the group's, which the queue knows as `environment`.
+    """
 
     broker: Broker
     member: Membership
     group: int
+    environment: int | None
     environ: Mapping[str, str]
     is_private: bool
 
@@ -66,13 +70,14 @@ def _settle(url: str | None, options: Options, is_private: bool) -> Place:
         member = membership.join(broker, here, membership.XARGS, None, share)
         group = _group(options, member)
         (id,) = broker.create([group])
+        environment = broker.fetch([id])[0].environment
     except OSError as error:
         _close(broker)
         raise BrokerError(f"cannot use the queue {broker.to_url()}: {error.strerror}") from None
     except BrokerError:
         _close(broker)
         raise
-    return Place(broker, member, id, group.environ or {}, is_private)
+    return Place(broker, member, id, environment, group.environ or {}, is_private)
 
 
 def _group(options: Options, member: Membership) -> Prototype:

@@ -52,8 +52,7 @@ def _worker(place: Place, options: Options) -> Worker:
     stdin_kept = options.arg_file is not None
     foreground = Foreground(stdin_kept, ignored, options.slot_var, place.is_private)
     worker = Worker(place.broker, place.member, signals, foreground=foreground)
-    environment = place.broker.fetch([place.group])[0].environment
-    worker.crew.starter.know_environ(environment, place.environ)
+    worker.crew.starter.know_environ(place.environment, place.environ)
     return worker
 
 
