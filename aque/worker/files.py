@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterable
 
 from aque.task import Task
@@ -37,6 +36,8 @@ class Descriptors:
 
     def temporary(self, content: bytes) -> int:
         """Open an unlinked file with this content."""
+        import tempfile
+
         with tempfile.TemporaryFile() as file:
             file.write(content)
             file.seek(0)

@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aque.brokers.base import Broker
 from aque.errors import BrokerError
@@ -22,8 +23,6 @@ from aque.task import WorkerRecord
 @dataclass(frozen=True, slots=True)
 class Host:
     name: str
-    #: All it is known by: names, aliases and addresses, in lower case.
-    names: frozenset[str]
     platform: str
     machine: str
     boot: str
@@ -39,7 +38,6 @@ class Host:
 def this_host() -> Host:
     return Host(
         name=socket.gethostname(),
-        names=_names(),
         platform=sys.platform,
         machine=_read("/etc/machine-id"),
         boot=_read("/proc/sys/kernel/random/boot_id") or _boot_time(),
@@ -49,15 +47,19 @@ def this_host() -> Host:
     )
 
 
-def _names() -> frozenset[str]:
-    """Return what this host is known by, without asking a name server, which may not answer."""
+@lru_cache
+def names() -> frozenset[str]:
+    """Return the names, aliases and addresses this host is known by, in lower case.
+
+    No name server is asked: it may not answer.
+    """
     name = socket.gethostname().lower()
-    names = {name, name.partition(".")[0], "localhost"}
+    known = {name, name.partition(".")[0], "localhost"}
     for line in _read("/etc/hosts").splitlines():
         words = line.partition("#")[0].lower().split()
-        if names & set(words[1:]) - {"localhost"}:
-            names.update(words[1:])
-    return frozenset(names | set(_addresses()))
+        if known & set(words[1:]) - {"localhost"}:
+            known.update(words[1:])
+    return frozenset(known | set(_addresses()))
 
 
 def _addresses() -> Iterator[str]:

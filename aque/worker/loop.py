@@ -23,7 +23,7 @@ from aque.schedule.choose import Line, chooser
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.task import End, Report, Task
-from aque.worker import recovery
+from aque.worker import host, recovery
 from aque.worker.crew import Crew
 from aque.worker.membership import XARGS, Membership, Share
 from aque.worker.signals import Signals
@@ -280,11 +280,11 @@ class Worker:
                 free.cpus - job.task.cpus, free.memory - job.task.memory, free.slots - 1
             )
         member, here = self.membership, self.here
-        host = Resources(here.cpus, here.memory, 1)
+        whole = Resources(here.cpus, here.memory, 1)
         is_exclusive = member.kind == XARGS
         return Claimant(
-            member.id, member.user, is_exclusive, free, host,
-            here.names, here.platform, trust.group_names(),
+            member.id, member.user, is_exclusive, free, whole,
+            frozenset() if is_exclusive else host.names(), here.platform, trust.group_names(),
             Resources(self.share.cpus, self.share.memory, self.share.slots),
             self._mounted,
         )  # fmt: skip

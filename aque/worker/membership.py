@@ -49,11 +49,12 @@ def join(broker: Broker, here: Host, kind: str, name: str | None, share: Share) 
     life = host.hold_life(broker, token)  # before the record: whoever reads it finds it alive
     pid = os.getpid()
     user = trust.user_name()
+    names = host.names() if kind == WORKER else ()
     record = WorkerRecord(
         id=0, token=token, kind=kind, name=name or f"{here.name}:{pid}", host=here.name,
         machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace, pid=pid,
         pid_started=processes.start_time(pid), user=user, cpus=share.cpus, memory=share.memory,
-        slots=share.slots, started_at=time.time(), names=" ".join(sorted(here.names)),
+        slots=share.slots, started_at=time.time(), names=" ".join(sorted(names)),
         platform=here.platform, groups=" ".join(sorted(trust.group_names())),
     )  # fmt: skip
     return Membership(broker.enlist(record), token, kind, user, life, here, share)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import threading
 from base64 import b64decode
 from typing import Any
@@ -118,6 +117,8 @@ def _prepare(request: dict[str, Any]) -> None:
 
 def _redirect(request: dict[str, Any]) -> None:
     if request["stdin_value"] is not None:
+        import tempfile
+
         with tempfile.TemporaryFile() as file:
             file.write(b64decode(request["stdin_value"]))
             file.seek(0)
