@@ -44,23 +44,24 @@ def test_what_names_no_path_is_left_alone(word: str, tmp_path: Path) -> None:
 
 
 TWO_DISKS = """
-import os, sys
-from aque.brokers import from_url
+import sys
 from aque.queue import Queue
+data, fast = sys.argv[2:]
 queue = Queue(sys.argv[1])
-queue.submit_ex(pattern="shell", args=["true", "/mnt/data/one"])
-queue.submit_ex(pattern="shell", args=["true"], io_paths=["/mnt/fast"])
+queue.submit_ex(pattern="shell", args=["true", data + "/one"])
+queue.submit_ex(pattern="shell", args=["true"], io_paths=[fast])
 print(*[task.mounts for task in queue.broker.search()], sep="\\n")
 """
 
 
 def test_tasks_on_two_mounts_are_told_apart(tmp_path: Path) -> None:
-    script = tmp_path / "two.py"
+    script, data, fast = (tmp_path / name for name in ("two.py", "data", "fast"))
     script.write_text(TWO_DISKS)
+    data.mkdir()
+    fast.mkdir()
     text = (
-        "mount -t tmpfs none /mnt && mkdir /mnt/data /mnt/fast"
-        " && mount -t tmpfs data /mnt/data && mount -t tmpfs fast /mnt/fast"
-        f" && exec {sys.executable} {script} {tmp_path}/queue.db"
+        f"mount -t tmpfs data {data} && mount -t tmpfs fast {fast}"
+        f" && exec {sys.executable} {script} {tmp_path}/queue.db {data} {fast}"
     )
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(
@@ -69,6 +70,6 @@ def test_tasks_on_two_mounts_are_told_apart(tmp_path: Path) -> None:
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"the system refuses mounts: {done.stderr.strip()}")
     assert done.stdout.splitlines() == [
-        '[[],[["tmpfs","data","/mnt/data"]]]',
-        '[[["tmpfs","fast","/mnt/fast"]],[]]',
+        f'[[],[["tmpfs","data","{data}"]]]',
+        f'[[["tmpfs","fast","{fast}"]],[]]',
     ], done.stderr

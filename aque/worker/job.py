@@ -108,7 +108,14 @@ class Job:
         self.send(signal.SIGKILL)
 
     def send(self, number: int) -> None:
-        """Signal all the job's processes, and those that they start meanwhile."""
+        """Signal all the job's processes, as they are now.
+
+        With a signal that no process can handle, also those that they start meanwhile. What they
+        start because of another may be how they end in good order, and is left alone.
+        """
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            processes.send(self._processes(), number)
+            return
         told: set[tuple[int, int]] = set()
         while new := [p for p in self._processes() if (p.pid, p.started) not in told]:
             processes.send(new, number)

@@ -26,7 +26,7 @@ from aque.task import End, Report, Task
 from aque.worker import host, membership
 from aque.worker.membership import Membership, Share
 
-_BATCHES = (1, 8)
+BATCHES = (1, 8)
 _SCHEMA = """
 PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
 CREATE TABLE task (id INTEGER PRIMARY KEY, status TEXT NOT NULL, args TEXT, ended_at REAL);
@@ -41,10 +41,10 @@ def compare(number: int, rounds: int) -> None:
     """Compare the rates of claim-and-finish, one task at a time and eight."""
     with (
         place.own_queue(durable=False) as queue,
-        _membership(queue.broker) as member,
+        membership_of(queue.broker) as member,
         _plain_table() as plain,
     ):
-        for size in _BATCHES:
+        for size in BATCHES:
             contenders = {
                 "aque": partial(_ours, queue, member, number, size),
                 "a table by hand": partial(_theirs, plain, number, size),
@@ -62,11 +62,11 @@ def _show(title: str, number: int, times: Mapping[str, Sequence[float]]) -> None
 
 def _ours(queue: Queue, member: Membership, number: int, size: int) -> float:
     queue.submit_many([{"pattern": "shell", "args": ["true"]} for _ in range(number)])
-    return timed(partial(_claim_all, queue.broker, member, number, size))
+    return timed(partial(claim_all, queue.broker, member, number, size))
 
 
-def _claim_all(broker: Broker, member: Membership, number: int, size: int) -> None:
-    """Take all as a worker does: each claim records the ends of the tasks before."""
+def claim_all(broker: Broker, member: Membership, number: int, size: int) -> None:
+    """Take so many as a worker does: each claim records the ends of the tasks before."""
     free = Resources(float(size), 0, size)
     claimant = Claimant(member.id, member.user, False, free, free)
     ends: tuple[End, ...] = ()
@@ -75,6 +75,8 @@ def _claim_all(broker: Broker, member: Membership, number: int, size: int) -> No
         tasks = broker.claim(member.id, chooser(claimant), Report(ends=ends)).tasks
         finished += len(ends)
         ends = tuple(map(_end, tasks))
+    if ends:
+        broker.finish(ends)
 
 
 def _end(task: Task) -> End:
@@ -85,7 +87,8 @@ def _end(task: Task) -> End:
 
 
 @contextmanager
-def _membership(broker: Broker) -> Iterator[Membership]:
+def membership_of(broker: Broker) -> Iterator[Membership]:
+    """Enlist a worker meanwhile."""
     here = host.this_host()
     share = Share(8, 0, 8)
     member = membership.join(broker, here, membership.WORKER, None, share)
