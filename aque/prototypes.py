@@ -33,6 +33,8 @@ _REQUIREMENTS = frozenset(("cpus", "memory", "host", "platform", "limits", "moun
 _KEYS = {*_EDGES, *_VALUES, *_PLAIN, *_REQUIREMENTS, "hold", "io_paths"} - {"mounts"}
 
 _INFINITY = float("inf")
+#: The largest whole number that a queue can store.
+_MOST = 2**63 - 1
 #: What are numbers, and how small they may be.
 _NUMBERS: Mapping[str, tuple[Any, float]] = {
     "priority": ((int,), -_INFINITY),
@@ -222,7 +224,8 @@ def _check(submitted: Mapping[str, Any]) -> None:
         value: Any = submitted.get(key)
         if value is None:
             continue
-        if not isinstance(value, kind) or not least <= value < _INFINITY:
+        is_storable = not isinstance(value, int) or -_MOST <= value <= _MOST
+        if not isinstance(value, kind) or not least <= value < _INFINITY or not is_storable:
             raise UsageError(f"{key} cannot be {value!r}")
     if not isinstance(submitted.get("environ") or {}, Mapping):
         raise UsageError(f"environ must be a mapping, not {submitted['environ']!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +13,9 @@ from aque.brokers.base import Limit
 from aque.commands import entry, options
 from aque.errors import TaskNotFoundError, UsageError
 from aque.queue import Queue
+
+#: What a limit can be: no more than a queue can store.
+_NUMBER = re.compile(r"0*[0-9]{1,18}")
 
 
 @click.command()
@@ -53,7 +57,7 @@ def _change(word: str) -> tuple[str, int]:
     name, _, number = word.partition("=")
     if not name or ":" in name or "," in name:
         raise UsageError(f"{word!r}: a limit's name has neither : nor , and is not empty")
-    if not number.isdigit():
+    if not _NUMBER.fullmatch(number):
         raise UsageError(f"{word!r}: a limit is a whole number from 0, as nuke=10")
     return name, int(number)
 

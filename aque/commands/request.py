@@ -60,6 +60,9 @@ def merge(request: Request, line: bytes) -> Request:
     merged = {key: getattr(request, key) for key in Request.__slots__}
     for key, value in fields.items():
         merged[key] = _CHECKS[key](key, value)
+    for key, other in (("at", "delay"), ("delay", "at")):
+        if key in fields and other not in fields:
+            merged[other] = None
     if not merged["command"]:
         raise UsageError('no "command"')
     if merged["stdin"] == "-":
@@ -91,6 +94,18 @@ def _integer(key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise UsageError(f"{key!r} is a whole number, not {json.dumps(value)}")
     return value
+
+
+def _count(key: str, value: Any) -> int:
+    if _integer(key, value) < 0:
+        raise UsageError(f"{key!r} is a whole number from 0, not {json.dumps(value)}")
+    return int(value)
+
+
+def _pattern(key: str, value: Any) -> str:
+    from aque.schedule import hosts
+
+    return hosts.check(_text(key, value))
 
 
 def _number(key: str, value: Any) -> float:
@@ -131,8 +146,8 @@ _CHECKS = {
     "command": _texts, "shell": _flag, "name": _text, "priority": _integer, "cpus": _number,
     "memory": _size, "cwd": _text, "env": _settings, "clean_env": _flag, "stdin": _text,
     "stdout": _text, "stderr": _text, "after": _selectors, "after_any": _selectors,
-    "parent": _integer, "host": _text, "platform": _text, "limits": _texts, "hold": _flag,
-    "delay": _duration, "timeout": _duration, "retries": _integer, "retry_delay": _duration,
+    "parent": _integer, "host": _pattern, "platform": _pattern, "limits": _texts, "hold": _flag,
+    "delay": _duration, "timeout": _duration, "retries": _count, "retry_delay": _duration,
     "duration": _duration, "at": _instant,
     "io_paths": _texts,
 }  # fmt: skip

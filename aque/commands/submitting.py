@@ -26,6 +26,8 @@ _AS_GIVEN = (
     "name priority cpus memory stdout stderr parent host platform hold timeout retries retry_delay"
     " duration io_paths"
 ).split()
+#: A name, and tokens that are more than none.
+_LIMIT = re.compile(r"([^:]+)(?::(0*[1-9][0-9]{0,17}))?")
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
@@ -96,9 +98,9 @@ def _prototype(queue: Queue, request: Request, surroundings: Mapping[str, Any]) 
         "after": options.resolve(queue.broker, request.after),
         "after_any": options.resolve(queue.broker, request.after_any),
         "limits": _limits(request.limits),
-        "due_at": request.at if request.delay is None else time.time() + request.delay,
+        "due_at": _due_at(request),
         **{key: getattr(request, key) for key in _AS_GIVEN},
-        **_surroundings(request, settings, surroundings),
+        **_surroundings(queue, request, settings, surroundings),
         **_stdin(request.stdin),
     }
     if request.shell:
@@ -107,27 +109,48 @@ def _prototype(queue: Queue, request: Request, surroundings: Mapping[str, Any]) 
 
 
 def _surroundings(
-    request: Request, settings: Sequence[str], here: Mapping[str, Any]
+    queue: Queue, request: Request, settings: Sequence[str], here: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return directory, environment and umask; a child takes its parent's where none is given."""
     changes = _changes(request, settings)
     cwd = os.path.abspath(request.cwd) if request.cwd else None
     if request.parent is not None:
-        return {"cwd": cwd, "environ": {**here["environ"], **changes} if changes else None}
+        return {"cwd": cwd, "environ": _childs_environ(queue, request, changes)}
     inherited = here["environ"]
     if changes or request.clean_env:  # else the same object for many tasks, stored once
         inherited = {**({} if request.clean_env else inherited), **changes}
     return {"cwd": cwd or here["cwd"], "umask": here["umask"], "environ": inherited}
 
 
+def _childs_environ(
+    queue: Queue, request: Request, changes: Mapping[str, str]
+) -> dict[str, str] | None:
+    """Return a child's environment: its parent's with these changes; None where it is the same."""
+    if request.clean_env:
+        return dict(changes)
+    if not changes:
+        return None
+    parents = queue.broker.fetch([request.parent]) if request.parent is not None else []
+    stored = parents[0].environment if parents else None
+    return {**({} if stored is None else queue.broker.environ(stored)), **changes}
+
+
+def _due_at(request: Request) -> float | None:
+    if request.delay is None:
+        return request.at
+    if request.at is not None:
+        raise UsageError("--delay and --at exclude each other")
+    return time.time() + request.delay
+
+
 def _limits(words: Sequence[str]) -> dict[str, int] | None:
     """Return the tokens that `NAME[:N]` words say."""
     limits: dict[str, int] = {}
     for word in words:
-        name, _, number = word.partition(":")
-        if not name or not (number or "1").isdigit() or number == "0":
+        match = _LIMIT.fullmatch(word)
+        if match is None:
             raise UsageError(f"{word!r} is no limit; write nuke or nuke:2")
-        limits[name] = limits.get(name, 0) + int(number or 1)
+        limits[match[1]] = limits.get(match[1], 0) + int(match[2] or 1)
     return limits or None
 
 

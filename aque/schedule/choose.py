@@ -120,13 +120,13 @@ class _Head:
 
 
 def _most(need: Requirements, free: Resources) -> int:
-    """Return how many of a kind fit at most, but 1 where none does: it may stand first in line."""
+    """Return one more than fit of a kind at most: the next may stand first in line."""
     most: float = free.slots
     if need.cpus:
         most = min(most, free.cpus / need.cpus + 1e-9)
     if need.memory:
         most = min(most, free.memory // need.memory)
-    return max(1, int(most))
+    return max(1, int(most) + 1)
 
 
 class _Blocked:

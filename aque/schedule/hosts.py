@@ -58,7 +58,10 @@ def _term_matches(term: str, names: list[str]) -> bool:
         network = _network(term)
         return any(address in network for address in _addresses(names))
     glob = _glob(term.lower())
-    return any(glob.fullmatch(name) for name in names)
+    if any(glob.fullmatch(name) for name in names):
+        return True
+    # One address of IPv6 can be written in many ways.
+    return ":" in term and not set(_addresses([term])).isdisjoint(_addresses(names))
 
 
 def _network(term: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
@@ -70,7 +73,7 @@ def _network(term: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         raise UsageError(f"{term!r} is no network: {error}") from None
 
 
-def _addresses(names: list[str]) -> Iterable[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _addresses(names: Iterable[str]) -> Iterable[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     import ipaddress
 
     for name in names:

@@ -129,6 +129,10 @@ class Job:
         is_ours = self.wait_status is None or any(map(processes.is_running, self.rest))
         self.rest = processes.of_session(self.pid) if is_ours and self.own_session else []
 
+    def resident(self) -> int:
+        """Return the bytes of memory that all its processes have resident."""
+        return sum(processes.resident(process.pid) for process in self._processes())
+
     def _processes(self) -> Iterable[processes.Process]:
         if self.wait_status is not None:
             return self.rest
@@ -171,6 +175,9 @@ class Job:
             return replace(end, status=states.CANCELLED, error="killed", result=None)
         if self.is_stopping and end.status != states.SUCCESS:
             return replace(end, status=states.PENDING, error="its worker was stopped")
+        if self.verdict is not None and end.status != states.SUCCESS:
+            error, code = self.verdict
+            return replace(end, status=states.ERROR, error=error, exit_status=code, exception=None)
         return end
 
 

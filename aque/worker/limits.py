@@ -7,7 +7,6 @@ was stopped does not count against its timeout.
 
 from __future__ import annotations
 
-from aque.worker import processes
 from aque.worker.job import Job
 
 #: The part of its memory that a task may use.
@@ -29,7 +28,7 @@ def verdict(job: Job, now: float) -> tuple[str, int | None] | None:
     allowed = job.task.memory * TOLERANCE
     if allowed and now >= job.memory_at:
         job.memory_at = now + PERIOD
-        used = sum(processes.resident(process.pid) for process in processes.descendants(job.pid))
+        used = job.resident()
         job.peak = max(job.peak, used)
         if used > allowed:
             asked = _size(job.task.memory)

@@ -23,7 +23,7 @@ from aque.task import Prototype, Requirements
 from aque.worker.membership import Membership
 
 _TASKS = 512
-_SHORTLY = 128
+_SHORTLY = 256
 _SHORT, _MIDDLE, _LONG = 10_000, 100_000, 1_000_000
 _LENGTHS = (_SHORT, _MIDDLE, _LONG)
 _KINDS = (1, 50, 500)
@@ -81,8 +81,10 @@ def _compare(tasks: int, rounds: int, lengths: Sequence[int]) -> None:
     ]
     show(f"{title}: one kind (wanted: 1.3x)", header, rows)
     rows = [
-        [f"{kinds} kinds" if kinds > 1 else "1 kind"]
-        + _cells(times, tasks, (_MIDDLE, kinds), (_MIDDLE, 1))
+        [
+            f"{kinds} kinds" if kinds > 1 else "1 kind",
+            *_cells(times, tasks, (_MIDDLE, kinds), (_MIDDLE, 1)),
+        ]
         for kinds in _KINDS
     ]
     show(f"The same with {_MIDDLE:,} pending (wanted: 50 kinds at most 3x)", header, rows)

@@ -67,7 +67,7 @@ def _ours(queue: Queue, member: Membership, number: int, size: int) -> float:
 
 def claim_all(broker: Broker, member: Membership, number: int, size: int) -> None:
     """Take so many as a worker does: each claim records the ends of the tasks before."""
-    free = Resources(float(size), 0, size)
+    free = Resources(float(size), 1 << 40, size)
     claimant = Claimant(member.id, member.user, False, free, free)
     ends: tuple[End, ...] = ()
     finished = 0

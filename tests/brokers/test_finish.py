@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
-from support import claim, claimable, end, enlist, prototype, run, status
+from jobs import attempts
+from support import claim, claimable, end, enlist, prototype, run, status, take_ids
 
 from aque import states
 from aque.brokers.base import Broker
-from aque.task import Chunk, End, Report, Start
+from aque.task import Chunk, End, Report, Start, Task
 
 
 def test_an_end_is_stored_as_it_was(broker: Broker, worker: int) -> None:
@@ -191,3 +192,93 @@ def test_a_report_is_one_act(broker: Broker, worker: int) -> None:
     (task,) = broker.fetch([id])
     assert (task.status, task.pid) == (states.SUCCESS, os.getpid())
     assert broker.output(id, 1)[0].data == b"hello"
+
+
+# Retries
+
+
+def attempt_of(broker: Broker, worker: int, id: int) -> Task:
+    (task,) = broker.claim(worker, take_ids(id)).tasks
+    return task
+
+
+def test_a_retry_waits_for_its_time_and_keeps_how_the_attempt_ended(
+    broker: Broker, worker: int
+) -> None:
+    (id,) = broker.create([prototype(retries=3)])
+    (after,) = broker.create([prototype(after=(id,))])
+    first = attempt_of(broker, worker, id)
+    failed = end(first, states.PENDING, exit_status=7, error="seven", due_at=1e12, max_rss=4096)
+    assert broker.finish([failed]) == [True]
+    (task,) = broker.fetch([id])
+    assert (task.status, task.attempt, task.retried, task.due_at) == (states.PENDING, 1, 1, 1e12)
+    assert (task.worker, task.pid, task.started_at) == (None, None, None)
+    assert status(broker, after) == states.PENDING
+    assert claimable(broker, worker) == []
+    (kept,) = attempts(broker, id)
+    assert (kept["attempt"], kept["status"], kept["exit_status"]) == (1, states.ERROR, 7)
+    assert (kept["error"], kept["max_rss"], kept["worker"]) == ("seven", 4096, worker)
+
+
+def test_a_retry_that_is_due_runs_as_the_next_attempt(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype(retries=3)])
+    for number in range(3):
+        task = attempt_of(broker, worker, id)
+        assert (task.attempt, task.retried, task.due_at) == (number + 1, number, None)
+        assert (task.exit_status, task.error) == (None, None)
+        broker.finish([end(task, states.PENDING, exit_status=number, due_at=1.0)])
+    run(broker, worker, id)
+    assert [kept["exit_status"] for kept in attempts(broker, id)] == [0, 1, 2]
+    assert broker.fetch([id])[0].attempt == 4
+
+
+def test_the_next_claim_tells_when_a_retry_is_due(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype(retries=1)])
+    task = attempt_of(broker, worker, id)
+    broker.finish([end(task, states.PENDING, due_at=1e12)])
+    assert broker.claim(worker, take_ids()).next_due_at == 1e12
+
+
+def test_a_late_retry_changes_nothing(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype(retries=1)])
+    task = attempt_of(broker, worker, id)
+    broker.requeue([(id, task.attempt)], "its worker died")
+    before = broker.fetch([id])
+    assert broker.finish([end(task, states.PENDING, due_at=1e12)]) == [False]
+    assert broker.fetch([id]) == before
+
+
+def test_a_requeue_is_no_retry(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype(retries=1)])
+    task = attempt_of(broker, worker, id)
+    broker.requeue([(id, task.attempt)], "its worker died")
+    assert broker.fetch([id])[0].retried == 0
+
+
+def test_what_is_being_killed_is_not_retried(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype(retries=5)])
+    task = attempt_of(broker, worker, id)
+    broker.cancel([id], 15, 5.0)
+    broker.finish([end(task, states.PENDING, due_at=1e12)])
+    (task,) = broker.fetch([id])
+    assert (task.status, task.error, task.due_at) == (states.CANCELLED, "killed", None)
+
+
+def test_a_manual_retry_begins_counting_anew(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype(retries=1)])
+    broker.finish([end(attempt_of(broker, worker, id), states.PENDING, due_at=1.0)])
+    run(broker, worker, id, states.ERROR)
+    broker.retry([id])
+    (task,) = broker.fetch([id])
+    assert (task.retried, task.due_at, task.retries) == (0, None, 1)
+    assert claimable(broker, worker) == [id]
+    assert [kept["attempt"] for kept in attempts(broker, id)] == [1, 2]
+
+
+def test_a_paused_retry_keeps_its_time(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype(retries=1)])
+    broker.finish([end(attempt_of(broker, worker, id), states.PENDING, due_at=1e12)])
+    broker.pause([id])
+    broker.resume([id])
+    assert broker.fetch([id])[0].due_at == 1e12
+    assert claimable(broker, worker) == []

@@ -95,7 +95,7 @@ class Program(RuleBasedStateMachine):
 
     @rule(index=Index, status=Ends)
     def run(self, index: int, status: str) -> None:
-        ready = [task for task in self.having(PENDING) if not task.waiting]
+        ready = [task for task in self.having(PENDING) if self.is_ready(task)]
         if ready:
             chosen = ready[index % len(ready)].id
             (task,) = self.broker.claim(self.worker, lambda offer: [chosen]).tasks
@@ -116,6 +116,25 @@ class Program(RuleBasedStateMachine):
     @rule(index=Index)
     def cancel_waiting(self, index: int) -> None:
         self.broker.cancel_waiting([self.pick(index).id])
+
+    @precondition(lambda self: self.tasks)
+    @rule(indices=st.lists(Index, min_size=1, max_size=3), resumes=st.booleans())
+    def pause(self, indices: list[int], resumes: bool) -> None:
+        ids = sorted({self.pick(index).id for index in indices})
+        if resumes:
+            could = [t.id for t in self.having(states.PAUSED)]
+            could += [t.id for t in self.having(RUNNING) if t.stopped_at is not None]
+            assert self.broker.resume(ids) == sorted(set(could) & set(ids))
+        else:
+            could = [task.id for task in self.having(PENDING)]
+            could += [t.id for t in self.having(RUNNING) if not (t.stopped_at or t.cancel_at)]
+            assert self.broker.pause(ids) == sorted(set(could) & set(ids))
+
+    @precondition(lambda self: self.having(RUNNING))
+    @rule(index=Index, due_at=st.sampled_from([1.0, 1e12]))
+    def fail_and_try_again(self, index: int, due_at: float) -> None:
+        task = self.pick(index, RUNNING)
+        assert self.broker.finish([end(task, PENDING, due_at=due_at)]) == [True]
 
     @precondition(lambda self: self.having(*COMPLETE_STATES))
     @rule(indices=st.lists(Index, min_size=1, max_size=3))
@@ -170,6 +189,9 @@ class Program(RuleBasedStateMachine):
         self.check_changes(before)
         self.check_storage(self.broker)
 
+    def is_ready(self, task: Task) -> bool:
+        return not task.waiting and (task.due_at or 0.0) < 1e12
+
     def is_unfinished(self, id: int) -> bool:
         return id in self.tasks and not self.tasks[id].is_complete
 
@@ -187,6 +209,8 @@ class Program(RuleBasedStateMachine):
             assert (before.status, task.status) in states.TRANSITIONS or self.is_two_at_once(
                 before, task
             )
+        if task.status != RUNNING:
+            assert task.stopped_at is None or task.is_complete
         started = task.attempt > (before.attempt if before else 0)
         if started and task.status in (RUNNING, SUCCESS):
             self.check_all_succeeded(below)
@@ -212,7 +236,7 @@ class Program(RuleBasedStateMachine):
                 assert dependency.is_complete, edge
 
     def check_claimable(self) -> None:
-        ready = [task.id for task in self.having(PENDING) if not task.waiting]
+        ready = [task.id for task in self.having(PENDING) if self.is_ready(task)]
         assert sorted(claimable(self.broker, self.worker)) == ready
 
     def check_changes(self, before: dict[int, Task]) -> None:
@@ -229,6 +253,7 @@ class Program(RuleBasedStateMachine):
         self.tasks = self.look()
         self.broker.commit([task.id for task in self.having(CREATING)])
         self.broker.cancel([task.id for task in self.having(states.PAUSED)], 15, 1.0)
+        self.broker.cancel([task.id for task in self.having(PENDING) if task.due_at], 15, 1.0)
         self.broker.finish([end(task) for task in self.having(RUNNING)])
         while claimed := self.broker.claim(self.worker, take(100)).tasks:
             self.broker.finish([end(task) for task in claimed])

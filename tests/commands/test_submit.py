@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -385,3 +386,169 @@ def test_a_full_disk_loses_no_task_and_says_so() -> None:
     assert "status 3" in done.stdout
     assert done.stdout.endswith("kept\n")
     one_line(done.stderr, "aque-submit: no room left to write to", "queue.db")
+
+
+# When, where, and how often
+
+
+def test_a_delayed_task_runs_when_it_is_due(broker: Broker) -> None:
+    id = submitted("--delay", "0.5s", "true")
+    due_at = fetch(broker, id).due_at
+    assert due_at is not None
+    work(broker)
+    task = fetch(broker, id)
+    assert task.status == states.SUCCESS
+    assert (task.started_at or 0) >= due_at
+
+
+def test_a_time_is_iso_8601_or_the_next_of_the_clock(broker: Broker) -> None:
+    now = datetime.now()
+    id = submitted("--at", "2099-01-31T23:30:00+00:00", "true")
+    assert fetch(broker, id).due_at == 4073585400.0
+    soon = (now + timedelta(minutes=5)).strftime("%H:%M")
+    past = (now - timedelta(minutes=5)).strftime("%H:%M")
+    for clock, first, last in ((soon, 200, 400), (past, 86000, 86300)):
+        due_at = fetch(broker, submitted("--at", clock, "true")).due_at
+        assert due_at is not None
+        assert first <= due_at - now.timestamp() <= last
+
+
+def test_what_is_not_due_is_left_by_a_worker(broker: Broker) -> None:
+    id = submitted("--at", "2099-01-31", "true")
+    with started_worker(broker):
+        assert ended(broker, submit(broker, "true")).status == states.SUCCESS
+        assert fetch(broker, id).status == states.PENDING
+
+
+def test_a_task_for_another_host_or_platform_stays_pending(broker: Broker) -> None:
+    elsewhere = submitted("--host", "no-such-host*", "true")
+    other = submitted("--platform", "!linux,!darwin", "true")
+    here = submitted("--host", "127.0.0.0/8,localhost", "--platform", sys.platform, "true")
+    work(broker)
+    found = [fetch(broker, id).status for id in (elsewhere, other, here)]
+    assert found == [states.PENDING, states.PENDING, states.SUCCESS]
+
+
+def test_a_child_has_what_its_parent_has(broker: Broker, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    words = ["--hold", "--priority", "7", "-c0", "--host", "*", "A=1", "B=2", "sh", "-c", "echo up"]
+    parent = submitted(*words, cwd=tmp_path / "there")
+    text = 'pwd; echo "$A-$B-$C"'
+    under = ["--parent", str(parent)]
+    plain = submitted(*under, "sh", "-c", text, env={**os.environ, "C": "not this"})
+    changed = submitted(*under, "B=3", "sh", "-c", text, env={**os.environ, "C": "not this"})
+    clean = submitted(*under, "--clean-env", "B=4", "sh", "-c", text)
+    here = submitted(*under, "--cwd", str(tmp_path), "-c", "0.5", "--priority", "8", "pwd")
+    aque("resume", str(parent))
+    with started_worker(broker):
+        assert ended(broker, parent).status == states.SUCCESS
+    where = f"{tmp_path}/there\n"
+    assert output(broker, plain).decode() == f"{where}1-2-\n"
+    assert output(broker, changed).decode() == f"{where}1-3-\n"
+    assert output(broker, clean).decode() == f"{where}-4-\n"
+    assert output(broker, here).decode() == f"{tmp_path}\n"
+    task = fetch(broker, plain)
+    assert (task.parent, task.priority, task.cpus, task.host) == (parent, 7, 0.0, "*")
+    task = fetch(broker, here)
+    assert (task.priority, task.cpus, task.host) == (8, 0.5, "*")
+    assert (fetch(broker, parent).started_at or 0) >= max(
+        fetch(broker, id).ended_at or 0 for id in (plain, changed, clean, here)
+    )
+
+
+def test_a_failed_child_fails_its_parent(broker: Broker) -> None:
+    parent = submitted("--hold", "true")
+    child = submitted("--parent", str(parent), "false")
+    aque("resume", str(parent))
+    work(broker)
+    assert (fetch(broker, parent).status, fetch(broker, parent).cause) == (states.ERROR, child)
+
+
+def test_all_that_is_asked_for_is_on_the_task(broker: Broker) -> None:
+    broker.set_limits({"nuke": 9, "maya": 9})
+    words = (
+        "--timeout 1h --retries 3 --retry-delay 10s --memory 4G --limit nuke:2 --limit maya"
+        " --limit nuke --duration 2m --host a*,!ab --platform linux --hold true"
+    )
+    keys = {
+        "timeout": "1h", "retries": 3, "retry_delay": "10s", "memory": "4G", "duration": 120,
+        "limits": ["nuke:2", "maya", "nuke"], "host": "a*,!ab", "platform": "linux", "hold": True,
+        "command": ["true"],
+    }  # fmt: skip
+    lines = aque("submit", "--from", "-", input=json.dumps(keys)).stdout
+    for id in (submitted(*words.split()), int(lines)):
+        task = fetch(broker, id)
+        assert (task.timeout, task.retries, task.retry_delay) == (3600.0, 3, 10.0)
+        assert (task.memory, task.duration, task.limits) == (4 << 30, 120.0, '{"maya":1,"nuke":3}')
+        assert (task.host, task.platform, task.status) == ("a*,!ab", "linux", states.PAUSED)
+
+
+def test_a_line_has_its_own_time(broker: Broker) -> None:
+    lines = '{"command": "true", "at": "2099-01-31T23:30:00+00:00"}\n["true"]\n'
+    ids = aque("submit", "--delay", "1h", "--from", "-", input=lines).stdout.split()
+    one, two = (fetch(broker, int(id)).due_at for id in ids)
+    assert one == 4073585400.0
+    assert two is not None
+    assert two < one
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--delay", "soon"),
+        ("--delay", "-5"),
+        ("--at", "25:00"),
+        ("--at", "tomorrow"),
+        ("--timeout", "0"),
+        ("--timeout", "1x"),
+        ("--retries", "-1"),
+        ("--retries", "many"),
+        ("--retries", "9" * 30),
+        ("--retry-delay", "x"),
+        ("--memory", "-1"),
+        ("--memory", "4X"),
+        ("--duration", "long"),
+        ("--limit", "nuke:0"),
+        ("--limit", "nuke:x"),
+        ("--limit", "nuke:²"),
+        ("--limit", ":2"),
+        ("--limit", "unknown"),
+        ("--host", "render["),
+        ("--host", "10.0.0.0/99"),
+        ("--platform", "a,"),
+        ("--parent", "x"),
+        ("-c", "nan"),
+    ],
+)
+def test_a_bad_value_is_named_and_nothing_is_stored(
+    broker: Broker, option: str, value: str
+) -> None:
+    broker.set_limits({"nuke": 9})
+    done = aque("submit", option, value, "true", status=2)
+    one_line(done.stderr, "aque-submit: ", value)
+    assert not broker.search()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("delay", "soon"), ("at", "25:00"), ("timeout", -1), ("retries", -1), ("retries", 1.5),
+        ("retry_delay", None), ("memory", "4X"), ("memory", -1), ("duration", "long"),
+        ("limits", ["nuke:x"]), ("limits", ["unknown"]), ("host", "render["), ("platform", 3),
+        ("parent", "x"), ("hold", "yes"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_in_a_line_is_named_and_nothing_is_stored(
+    broker: Broker, key: str, value: object
+) -> None:
+    broker.set_limits({"nuke": 9})
+    line = json.dumps({"command": "true", key: value})
+    done = aque("submit", "--from", "-", input=f'["true"]\n{line}\n', status=2)
+    named = value[0] if isinstance(value, list) else value
+    line_number = "" if named == "unknown" else "line 2: "  # only the queue knows its limits
+    one_line(done.stderr, f"aque-submit: {line_number}", str(named))
+    assert not broker.search()
+
+
+def test_a_delay_and_a_time_exclude_each_other(broker: Broker) -> None:
+    one_line(aque("submit", "--delay", "1", "--at", "12:00", "true", status=2).stderr, "--at")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aque.brokers.base import Candidate
-from aque.schedule.choose import Claimant, chooser
+from aque.brokers.base import Candidate, Limit
+from aque.schedule.choose import PATIENCE, Claimant, Line, chooser
 from aque.schedule.resources import Resources
 from aque.task import Requirements
 
@@ -30,12 +32,16 @@ class Table:
         self.kinds = dict(enumerate(tasks, 1))
         self._heads = {kind: sorted(tasks[need], key=order) for kind, need in self.kinds.items()}
         self._used = used
+        self.known: Mapping[str, Limit] = {}
 
     def heads(self, kind: int, count: int) -> Sequence[Candidate]:
         return [Candidate(*task) for task in self._heads[kind][:count]]
 
     def used(self) -> tuple[float, int]:
         return self._used
+
+    def limits(self) -> Mapping[str, Limit]:
+        return self.known
 
 
 def order(task: tuple[int, int, float]) -> tuple[int, float, int]:
@@ -147,6 +153,146 @@ def test_a_share_caps_what_the_host_has_free() -> None:
     tasks = {need(): ids(1, 2, 3)}
     who = claimant(free=Resources(1.0, 100, 9), host=Resources(64.0, 100, 0))
     assert choose(Table(tasks), who) == [1]
+
+
+# Limits
+
+NUKE = '{"nuke":1}'
+
+
+def limited(tasks: Mapping[Requirements, Sequence[tuple[int, int, float]]], **limits: Limit) -> Any:
+    table = Table(tasks)
+    table.known = limits
+    return table
+
+
+def test_no_more_tokens_are_taken_than_are_left() -> None:
+    tasks = {need(limits=NUKE): ids(1, 2, 3)}
+    assert choose(limited(tasks, nuke=Limit(10, 8)), claimant()) == [1, 2]
+    assert choose(limited(tasks, nuke=Limit(10, 10)), claimant()) == []
+    assert choose(limited(tasks, nuke=Limit(1, 5)), claimant()) == []
+
+
+def test_several_kinds_share_a_limit() -> None:
+    tasks = {
+        need(limits='{"nuke":2}'): [(1, 9, 0.0), (2, 7, 0.0)],
+        need(limits='{"nuke":1,"maya":1}'): [(3, 8, 0.0), (4, 6, 0.0)],
+    }
+    limits = {"nuke": Limit(4, 0), "maya": Limit(9, 0)}
+    assert choose(limited(tasks, **limits), claimant()) == [1, 3, 4]
+
+
+def test_all_limits_of_a_task_must_have_room() -> None:
+    tasks = {need(limits='{"maya":1,"nuke":1}'): ids(1)}
+    assert choose(limited(tasks, nuke=Limit(1, 0), maya=Limit(1, 1)), claimant()) == []
+
+
+def test_a_limit_that_is_gone_lets_nothing_run() -> None:
+    assert choose(limited({need(limits=NUKE): ids(1)}), claimant()) == []
+
+
+def test_a_limit_that_is_used_up_lets_others_go() -> None:
+    tasks = {need(limits=NUKE): [(1, 9, 0.0)], need(): ids(2)}
+    assert choose(limited(tasks, nuke=Limit(1, 1)), claimant()) == [2]
+
+
+# Where, and whose
+
+
+@pytest.mark.parametrize(
+    ("fields", "may"),
+    [
+        ({"host": "render*"}, True),
+        ({"host": "sim*"}, False),
+        ({"platform": "linux"}, True),
+        ({"platform": "darwin"}, False),
+        ({"group": "artists"}, True),
+        ({"group": "wheel"}, False),
+    ],
+)
+def test_only_what_may_run_here_is_chosen(fields: dict[str, str], may: bool) -> None:
+    who = replace(
+        claimant(),
+        names=frozenset({"render7"}),
+        platform="linux",
+        groups=frozenset({"artists"}),
+    )
+    tasks = {need(**fields): [(1, 9, 0.0)], need(): ids(2)}
+    assert choose(Table(tasks), who) == ([2, 1] if may else [2])
+
+
+# Patience
+
+BIG, SMALL = need(cpus=4), need(cpus=1)
+TWO_FREE = claimant(Resources(2, 0, 9), Resources(4, 100, 1))
+
+
+def at(now: float, line: Line, tasks: Any, who: Claimant = TWO_FREE, **limits: Limit) -> list[int]:
+    table = limited(tasks, **limits)
+    table.now = now
+    return list(chooser(who, line)(table))
+
+
+def test_room_is_kept_for_the_head_of_the_line_once_its_patience_is_over() -> None:
+    line = Line()
+    tasks = {BIG: ids(1), SMALL: ids(2, 3)}
+    assert at(100, line, tasks) == [2, 3]
+    assert at(100 + PATIENCE - 0.1, line, tasks) == [2, 3]
+    assert at(100 + PATIENCE, line, tasks) == []
+    assert at(500, line, tasks, claimant(Resources(4, 0, 9), Resources(4, 100, 1))) == [1]
+
+
+def test_what_takes_none_of_it_passes_what_room_is_kept_for() -> None:
+    line = Line()
+    tasks = {BIG: ids(1), SMALL: ids(2), need(cpus=0): ids(3)}
+    at(0, line, tasks)
+    assert at(PATIENCE, line, tasks) == [3]
+
+
+def test_what_is_more_than_it_needs_is_not_kept() -> None:
+    line = Line()
+    who = claimant(Resources(4, 10, 9), Resources(4, 100, 1))
+    tasks = {need(cpus=2, memory=50): ids(1), SMALL: ids(2, 3, 4)}
+    at(0, line, tasks, who)
+    assert at(PATIENCE, line, tasks, who) == [2, 3]
+
+
+def test_a_new_head_of_the_line_begins_its_own_wait() -> None:
+    line = Line()
+    tasks = {BIG: ids(1), SMALL: ids(2)}
+    at(0, line, tasks)
+    more = {BIG: [(1, 1000, 0.0), (9, 2000, 0.0)], SMALL: ids(2)}
+    assert at(PATIENCE, line, more) == [2]
+    assert at(2 * PATIENCE, line, more) == []
+
+
+def test_nothing_is_kept_for_what_the_worker_could_never_run() -> None:
+    for field, value in (("cpus", 5.0), ("memory", 1000), ("limits", '{"nuke":3}')):
+        line = Line()
+        tasks = {need(**{field: value}): ids(1), SMALL: ids(2, 3)}
+        at(0, line, tasks, nuke=Limit(2, 0))
+        assert at(2 * PATIENCE, line, tasks, nuke=Limit(2, 0)) == [2, 3], field
+    line, who = Line(), replace(TWO_FREE, share=Resources(2, 100, 9))
+    at(0, line, {BIG: ids(1), SMALL: ids(2)}, who)
+    assert at(2 * PATIENCE, line, {BIG: ids(1), SMALL: ids(2)}, who) == [2]
+
+
+def test_tokens_are_kept_for_who_waits_for_more_of_them() -> None:
+    line = Line()
+    tasks = {need(cpus=0, limits='{"nuke":4}'): ids(1), need(cpus=0, limits=NUKE): ids(2)}
+    assert at(0, line, tasks, nuke=Limit(4, 2)) == [2]
+    assert at(PATIENCE, line, tasks, nuke=Limit(4, 2)) == []
+    assert at(PATIENCE + 1, line, tasks, nuke=Limit(4, 0)) == [1]
+
+
+def test_the_wait_of_who_can_run_after_all_is_forgotten() -> None:
+    line = Line()
+    tasks = {BIG: ids(1), SMALL: ids(2)}
+    at(0, line, tasks)
+    assert not line.is_empty
+    at(1, line, {SMALL: ids(2)})
+    assert line.is_empty
+    assert at(PATIENCE, line, tasks) == [2]
 
 
 needs = st.builds(
