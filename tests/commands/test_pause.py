@@ -12,9 +12,15 @@ from aque import states
 from aque.brokers.base import Broker
 
 
+#: A child that had ended stays a zombie while its parent is stopped, and a parent whose vforked
+#: child is stopped before its exec cannot even be stopped.
+STILL = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DISK_SLEEP}
+
+
 def is_stopped(pid: int) -> bool:
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return all(process.status() == psutil.STATUS_STOPPED for process in family)
+    statuses = {process.status() for process in family}
+    return psutil.STATUS_STOPPED in statuses and statuses <= STILL
 
 
 def test_a_paused_task_is_left_until_it_is_resumed(broker: Broker) -> None:
