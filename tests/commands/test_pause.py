@@ -11,7 +11,6 @@ from support import aque, eventually, started_worker
 from aque import states
 from aque.brokers.base import Broker
 
-
 #: A child that had ended stays a zombie while its parent is stopped, and a parent whose vforked
 #: child is stopped before its exec cannot even be stopped.
 STILL = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DISK_SLEEP}
