@@ -24,6 +24,7 @@ _NO, _USAGE = 1, 2
 def run(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> int:
     """Run a command by its name, as `aque-submit`, and return its exit status."""
     proctitle.set_comm(name)
+    _hold_descriptors()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names are bytes, and go out as they are
     try:
@@ -51,6 +52,18 @@ def run(command: click.Command, name: str, arguments: Sequence[str] | None = Non
         _drop_output()
         place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         return complain(name, f"{place}{error.strerror or error}", _NO)
+
+
+def _hold_descriptors() -> None:
+    """Open those of 0, 1 and 2 that were closed, or the queue would be opened as one of them."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            mode = "w" if descriptor else "r"
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
 
 
 def _drop_output() -> None:

@@ -108,7 +108,8 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
             stream.resume(offset, is_open)
             job.streams.append(stream)
         worker.crew.adopt(job, None if runner is None else _runner(runner))
-    _set_inheritable(_descriptors(worker.crew), False)
+    # The lock above all: a job that inherited it would keep a dead worker alive.
+    _set_inheritable([worker.membership.life, *_descriptors(worker.crew)], False)
 
 
 def _descriptors(crew: Crew) -> Iterable[int]:

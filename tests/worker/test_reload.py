@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs import CHECKOUT, ended, fetch, in_namespace, output, running, script, submit
+from jobs import CHECKOUT, ended, fetch, in_namespace, is_alive, output, running, script, submit
 from support import eventually, started, started_worker
 
 from aque import states
@@ -58,6 +58,22 @@ def test_what_runs_goes_on_under_the_same_worker(broker: Broker, tmp_path: Path)
         assert output(broker, id, "stderr") == b"err\n"
         assert ended(broker, submit(broker, "true")).worker == record.id
     assert not broker.workers()
+
+
+def test_a_worker_killed_after_a_reload_is_known_to_be_dead(broker: Broker) -> None:
+    """What is started after a reload must not inherit the lock that says the worker lives."""
+    with started_worker(broker, "-v", stderr=subprocess.PIPE) as worker:
+        ended(broker, submit(broker, "true"))
+        reloaded(worker)
+        id = script(broker, "test $AQUE_ATTEMPT -ge 2 || exec sleep 60")
+        pid = running(broker, id).pid
+        worker.kill()
+        worker.wait()
+    with started_worker(broker):
+        task = ended(broker, id)
+    assert (task.status, task.attempt) == (states.SUCCESS, 2)
+    assert pid is not None
+    assert not is_alive(pid)
 
 
 def test_a_task_that_ends_during_the_exec_is_heard(broker: Broker) -> None:
