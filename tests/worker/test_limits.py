@@ -153,7 +153,8 @@ def test_what_takes_a_quarter_more_memory_than_it_asked_for_is_ended(
     assert task.status == states.ERROR
     assert str(task.error).startswith("used ")
     assert str(task.error).endswith(" MiB of memory and had asked for 32 MiB")
-    assert 90 <= float(str(task.error).split()[1]) < 200
+    # it may be caught while it is still growing
+    assert 40 <= float(str(task.error).split()[1]) < 200
 
 
 def test_what_takes_less_than_a_quarter_more_goes_on(broker: Broker) -> None:
