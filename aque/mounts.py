@@ -30,7 +30,7 @@ UNKNOWN = Mount("unknown", "", "/")
 
 def table() -> list[Mount]:
     """Return what is mounted now; of several on one point the last one counts."""
-    return list(_by_mountinfo() if sys.platform == "linux" else _by_command())
+    return list(_by_mountinfo() if sys.platform == "linux" else _by_psutil())
 
 
 def longest_existing(path: str) -> str:
@@ -65,14 +65,11 @@ def _by_mountinfo() -> Iterator[Mount]:
             yield Mount(_text(kind), _text(source), _text(before.split(b" ")[4]))
 
 
-def _by_command() -> Iterator[Mount]:
-    import subprocess
+def _by_psutil() -> Iterator[Mount]:
+    import psutil
 
-    listing = subprocess.run(["/sbin/mount"], stdout=subprocess.PIPE, check=False).stdout
-    for line in os.fsdecode(listing).splitlines():  # /dev/disk1s1 on / (apfs, local, ...)
-        mounted, _, options = line.rpartition(" (")
-        source, _, point = mounted.partition(" on ")
-        yield Mount(options.split(",")[0].rstrip(")"), source, point)
+    for partition in psutil.disk_partitions(all=True):
+        yield Mount(partition.fstype, partition.device, partition.mountpoint)
 
 
 def _text(field: bytes) -> str:

@@ -37,7 +37,7 @@ HOMES = {
     "click": ("commands.",),
     "sqlite3": ("brokers.sqlite.",),
     "psycopg": ("brokers.postgresql.",),
-    "psutil": ("worker.",),
+    "psutil": ("worker.", "mounts"),
     "setproctitle": ("proctitle",),
     "pickle": (),
     "asyncio": (),

@@ -39,7 +39,8 @@ class Limit(NamedTuple):
 class Offer(Protocol):
     """What a claim may choose from, read inside its transaction.
 
-    `kinds` are the requirements that ready tasks have, by their ids; `now` is Unix seconds.
+    `kinds` are the requirements that ready tasks have, by their ids; `now` is seconds of a clock
+    that is never set back.
     """
 
     now: float

@@ -49,9 +49,15 @@ class Resources:
         return Resources(self.cpus - need.cpus, self.memory - need.memory, self.slots - 1, tokens)
 
     def keeping(self, need: Requirements) -> Resources:
-        """Return what others may take while all that is free is kept for a task that needs more."""
+        """Return what others may take while what is free is kept for a task that needs more.
+
+        Tokens are kept always, cpus and memory only once there are tokens enough: until then the
+        task could not use them.
+        """
         kept = self.without(need)
         tokens = {name: max(0, count) for name, count in kept.tokens.items()}
+        if any(count < 0 for count in kept.tokens.values()):
+            return replace(self, tokens=tokens)
         return Resources(max(0.0, kept.cpus), max(0, kept.memory), self.slots, tokens)
 
     def capped(self, cpus: float, memory: int) -> Resources:

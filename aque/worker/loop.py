@@ -102,6 +102,7 @@ class Worker:
         self._line = Line()
         self._mounted: frozenset[mounts.Mount] = frozenset()
         self._seen = -1  # the latest event that a claim of ours knew of
+        self._next_due_at = float("inf")  # Unix seconds
         self._listen()
         broker.register_worker(self)
 
@@ -205,8 +206,11 @@ class Worker:
             self._postpone(error)
 
     def _look_if_changed(self) -> None:
-        """Look for work where a ring may have been lost, but write nothing while all is quiet."""
-        if self.broker.changes().number != self._seen:
+        """Look for work where a ring may have been lost, but write nothing while all is quiet.
+
+        Start times are compared again too: the clock may have been set, or the machine have slept.
+        """
+        if self.broker.changes().number != self._seen or time.time() >= self._next_due_at:
             self._look_at = 0.0
 
     def _record_and_claim(self, plan: Plan) -> None:
@@ -234,9 +238,8 @@ class Worker:
     def _start(self, claim: Claim, plan: Plan) -> None:
         self._seen = claim.number
         self.is_dry = not claim.tasks and claim.next_due_at is None and self._line.is_empty
-        self._look_at = float("inf")
-        if claim.next_due_at is not None:
-            self._look_at = time.monotonic() + max(0.0, claim.next_due_at - time.time())
+        self._next_due_at = float("inf") if claim.next_due_at is None else claim.next_due_at
+        self._look_at = time.monotonic() + max(0.0, self._next_due_at - time.time())
         for task in claim.tasks:
             log.info("task %d starts", task.id)
             plan.note_start(task)

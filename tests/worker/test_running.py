@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from jobs import ended, fetch, output, running, script, submit, work
+from jobs import ended, fetch, is_listening, output, running, script, submit, work
 from support import aque, eventually, started_worker
 
 from aque import states
@@ -149,6 +150,25 @@ def test_two_workers_of_a_host_never_use_more_than_its_cpus(broker: Broker, tmp_
         ended(broker, last, 40)
         eventually(lambda: len(crowd(tmp_path)) == 10 * cpus, 40)
     assert max(crowd(tmp_path)) == cpus
+
+
+@pytest.mark.parametrize("leaving", [False, True], ids=["goes on", "ends"])
+def test_what_one_worker_lets_go_of_the_other_takes_at_once(
+    broker: Broker, tmp_path: Path, leaving: bool
+) -> None:
+    aque("init", "--set", "poll=60")
+    gate = tmp_path / "gate"
+    cpus = host.count_cpus()
+    held = script(broker, f"until [ -e {gate} ]; do sleep 0.01; done")
+    with started_worker(broker, "-c", "1") as small:
+        running(broker, held)
+        big = submit(broker, "true", cpus=cpus)
+        with started_worker(broker) as large:
+            eventually(lambda: is_listening(large.pid))
+            if leaving:
+                small.send_signal(signal.SIGTERM)
+            gate.touch()
+            assert ended(broker, big, 20).status == states.SUCCESS
 
 
 def test_memory_is_reserved(broker: Broker, tmp_path: Path) -> None:

@@ -203,14 +203,18 @@ class SQLiteBroker(Broker):
     def claim(self, worker: int, choose: Choose, report: Report = NOTHING) -> Claim:
         with self._write() as tx:
             finish.record(tx, report)
-            return claim.claim(tx, worker, choose, self._known)
+            claimed = claim.claim(tx, worker, choose, self._known)
+            claim.share_room(tx, len(report.ends), len(claimed.tasks))
+            return claimed
 
     def finish(self, ends: Sequence[End]) -> list[bool]:
         return self.record(Report(ends=ends))
 
     def record(self, report: Report) -> list[bool]:
         with self._write() as tx:
-            return finish.record(tx, report)
+            answers = finish.record(tx, report)
+            claim.share_room(tx, len(report.ends), 0)
+            return answers
 
     def requeue(self, attempts: Sequence[tuple[int, int]], reason: str) -> list[bool]:
         with self._write() as tx:

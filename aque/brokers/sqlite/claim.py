@@ -14,19 +14,22 @@ slots (a slow worker would sit on what an idle one could run).
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from aque import bell
 from aque.brokers.base import Candidate, Choose, Claim, Limit
-from aque.brokers.sqlite import look
+from aque.brokers.sqlite import graph, look
 from aque.brokers.sqlite.connection import Transaction
 from aque.task import Requirements, parse_limits
 
 _READY = "status = 'pending' AND waiting = 0 AND due_at IS NULL"
+_FIRST_KIND = f"SELECT min(requirements) FROM task WHERE {_READY}"
 # Each step seeks the next kind in the index, so it costs a seek a kind.
 _KINDS = f"""
 WITH RECURSIVE kind (id) AS (
-    SELECT min(requirements) FROM task WHERE {_READY}
+    {_FIRST_KIND}
     UNION ALL
     SELECT (SELECT min(requirements) FROM task WHERE {_READY} AND requirements > kind.id)
     FROM kind WHERE kind.id IS NOT NULL
@@ -38,6 +41,7 @@ SELECT id, priority, duration FROM task WHERE {_READY} AND requirements = ?
 ORDER BY priority DESC, duration DESC, id LIMIT ?
 """
 _DUE = "UPDATE task SET due_at = NULL WHERE status = 'pending' AND due_at <= ?"
+_DUE_GROUPS = "SELECT id FROM task WHERE status = 'pending' AND due_at <= ? AND pattern IS NULL"
 _NEXT_DUE = "SELECT min(due_at) FROM task WHERE status = 'pending' AND due_at IS NOT NULL"
 _REQUIREMENTS = """
 SELECT "user", "group", host, platform, cpus, memory, limits, mounts, worker
@@ -75,7 +79,7 @@ class _Offer:
     def __init__(self, tx: Transaction, worker: int, known: dict[int, Requirements]) -> None:
         self._tx = tx
         self._worker = worker
-        self.now = tx.now
+        self.now = time.monotonic()
         self.kinds: Mapping[int, Requirements] = _kinds(tx, known)
 
     def heads(self, kind: int, count: int) -> Sequence[Candidate]:
@@ -105,16 +109,36 @@ def limits(rows: look.Rows) -> dict[str, Limit]:
 
 def claim(tx: Transaction, worker: int, choose: Choose, known: dict[int, Requirements]) -> Claim:
     """Claim what `choose` takes; `known` remembers requirements, which never change."""
-    due_at = _next_due(tx)
-    if due_at is not None and due_at <= tx.now:
-        tx.execute(_DUE, (tx.now,))
-        due_at = _next_due(tx)
+    due_at = _let_due_begin(tx)
     chosen: list[int] = []
     for id in choose(_Offer(tx, worker, known)):
         cursor = tx.execute(_START, (worker, tx.now, tx.next_changed(), id))
         assert cursor.rowcount == 1, "a task offered in this transaction cannot be gone"
         chosen.append(id)
     return Claim(look.fetch(tx.rows, chosen), due_at, tx.number)
+
+
+def share_room(tx: Transaction, ended: int, started: int) -> None:
+    """Wake other workers where a worker has ended more than it started, and left something ready.
+
+    What it does not use of the room may be all that one of theirs waits for.
+    """
+    if ended > started and tx.rows(_FIRST_KIND)[0][0] is not None:
+        tx.rings.add(bell.READY)
+
+
+def _let_due_begin(tx: Transaction) -> float | None:
+    """Clear the start times that have come, and end the groups that only waited for theirs.
+
+    Returns the next.
+    """
+    due_at = _next_due(tx)
+    if due_at is None or due_at > tx.now:
+        return due_at
+    groups = [row[0] for row in tx.rows(_DUE_GROUPS, (tx.now,))]
+    tx.execute(_DUE, (tx.now,))
+    graph.ended(tx, [id for id in groups if graph.settle(tx, id)])
+    return _next_due(tx)
 
 
 def _next_due(tx: Transaction) -> float | None:

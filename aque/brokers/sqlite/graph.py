@@ -30,7 +30,7 @@ FROM dependency AS d JOIN task AS t ON t.id = d.task WHERE d.dependency = ?
 _COUNT_DOWN = """
 UPDATE task SET waiting = waiting - 1, cause = coalesce(cause, ?) WHERE id = ?
 """
-_STATE = "SELECT status, waiting, cause, cancel_at, pattern FROM task WHERE id = ?"
+_STATE = "SELECT status, waiting, cause, cancel_at, pattern, due_at FROM task WHERE id = ?"
 _UNFINISHED_CHILD = """
 SELECT 1 FROM task WHERE parent = ?
 AND status IN ('creating', 'pending', 'paused', 'running') LIMIT 1
@@ -86,7 +86,7 @@ def settle(tx: Transaction, id: int) -> bool:
     rows = tx.rows(_STATE, (id,))
     if not rows:
         return False
-    ((status, waiting, cause, cancel_at, pattern),) = rows
+    ((status, waiting, cause, cancel_at, pattern, due_at),) = rows
     if status == states.CREATING or status not in states.WAITING_STATES:
         return False
     if cancel_at is not None or cause is not None:
@@ -97,7 +97,7 @@ def settle(tx: Transaction, id: int) -> bool:
         return end(tx, id, status, states.ERROR, f"task {cause}, which it needs, failed")
     if waiting or status != states.PENDING:
         return False
-    if pattern is None:
+    if pattern is None and due_at is None:
         return end(tx, id, status, states.SUCCESS, None)
     tx.rings.add(bell.READY)
     return False
