@@ -102,7 +102,9 @@ class Queue:
         return self.broker.signal(ids, number)
 
     def retry(self, ids: Sequence[int], recursive: bool = False) -> None:
-        """Have ended tasks run again; with `recursive` also what failed of all they depend on.
+        """Have ended tasks run again, and their failed children.
+
+        With `recursive` also what failed of all they depend on.
 
         Raises StateError for one that has not ended, or that needs what has failed.
         """

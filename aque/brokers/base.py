@@ -351,9 +351,10 @@ class Broker(ABC):
 
     @abstractmethod
     def retry(self, ids: Sequence[int]) -> None:
-        """Make ended tasks pending again, and revive what failed only because of them.
+        """Make ended tasks and their failed children pending again.
 
-        Raises StateError for one that has not ended, or whose dependencies have failed.
+        What failed only because of them waits again with them. Raises StateError for one that has
+        not ended, or whose dependencies have failed.
         """
 
     @abstractmethod

@@ -18,8 +18,8 @@ from aque.commands import entry, options
 def retry(broker: str | None, success: bool, recursive: bool, ids: Sequence[str]) -> int:
     """Run ended tasks again: same id, next attempt.
 
-    What earlier attempts have written is kept. Dependents that failed only because of these wait
-    again.
+    Their children that failed or were killed run again too. What earlier attempts have written is
+    kept. Dependents that failed only because of these wait again.
 
     \b
     aque-retry 7

@@ -71,7 +71,8 @@ class Program(RuleBasedStateMachine):
         else:
             fields["requirements"] = None
         if random.random() < 0.3:
-            fields.update(pattern=None, args=None)
+            due_at = random.choice((None, None, 1.0, 1e12))
+            fields.update(pattern=None, args=None, due_at=due_at)
         for key in ("after", "after_any"):
             count = random.choice((0, 0, 1, 2)) if known else 0
             chosen = random.sample(known, min(count, len(known)))
@@ -95,7 +96,7 @@ class Program(RuleBasedStateMachine):
 
     @rule(index=Index, status=Ends)
     def run(self, index: int, status: str) -> None:
-        ready = [task for task in self.having(PENDING) if self.is_ready(task)]
+        ready = self.ready()
         if ready:
             chosen = ready[index % len(ready)].id
             (task,) = self.broker.claim(self.worker, lambda offer: [chosen]).tasks
@@ -177,6 +178,7 @@ class Program(RuleBasedStateMachine):
 
     @invariant()
     def holds(self) -> None:
+        offered = claimable(self.broker, self.worker)  # which lets end what is due
         before, self.tasks = self.tasks, self.look()
         self.edges = self.broker.edges(list(self.tasks))
         below: dict[int, list[Edge]] = {id: [] for id in self.tasks}
@@ -185,12 +187,17 @@ class Program(RuleBasedStateMachine):
         for task in self.tasks.values():
             self.check_counter(task, below[task.id])
             self.check_transition(before.get(task.id), task, below[task.id])
-        self.check_claimable()
+        assert sorted(offered) == [task.id for task in self.ready()]
         self.check_changes(before)
         self.check_storage(self.broker)
 
-    def is_ready(self, task: Task) -> bool:
-        return not task.waiting and (task.due_at or 0.0) < 1e12
+    def ready(self) -> list[Task]:
+        """Return the tasks that could be claimed."""
+        return [
+            task
+            for task in self.having(PENDING)
+            if not task.waiting and not task.is_group and (task.due_at or 0.0) < 1e12
+        ]
 
     def is_unfinished(self, id: int) -> bool:
         return id in self.tasks and not self.tasks[id].is_complete
@@ -201,7 +208,7 @@ class Program(RuleBasedStateMachine):
             assert task.waiting == len(unfinished), task
         if task.status in (PENDING, states.PAUSED) and (task.cause or task.cancel_at):
             assert any(edge.kind == CHILD for edge in unfinished), f"it should have ended: {task}"
-        if task.status == PENDING and task.is_group:
+        if task.status == PENDING and task.is_group and task.due_at is None:
             assert unfinished, f"it should have succeeded: {task}"
 
     def check_transition(self, before: Task | None, task: Task, below: list[Edge]) -> None:
@@ -235,10 +242,6 @@ class Program(RuleBasedStateMachine):
             else:
                 assert dependency.is_complete, edge
 
-    def check_claimable(self) -> None:
-        ready = [task.id for task in self.having(PENDING) if self.is_ready(task)]
-        assert sorted(claimable(self.broker, self.worker)) == ready
-
     def check_changes(self, before: dict[int, Task]) -> None:
         changes = self.broker.changes(self.number)
         self.number = changes.number
@@ -253,7 +256,8 @@ class Program(RuleBasedStateMachine):
         self.tasks = self.look()
         self.broker.commit([task.id for task in self.having(CREATING)])
         self.broker.cancel([task.id for task in self.having(states.PAUSED)], 15, 1.0)
-        self.broker.cancel([task.id for task in self.having(PENDING) if task.due_at], 15, 1.0)
+        timed = [task.id for task in self.having(CREATING, PENDING) if task.due_at]
+        self.broker.cancel(timed, 15, 1.0)
         self.broker.finish([end(task) for task in self.having(RUNNING)])
         while claimed := self.broker.claim(self.worker, take(100)).tasks:
             self.broker.finish([end(task) for task in claimed])

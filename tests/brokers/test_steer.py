@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from support import (
     child,
@@ -277,6 +279,37 @@ def test_a_retried_child_takes_the_mark_off_a_parent_that_still_waits(
     run(broker, worker, one)
     run(broker, worker, two)
     assert status(broker, parent) == states.SUCCESS
+
+
+def test_a_retried_parent_takes_its_failed_children_along_and_theirs(
+    broker: Broker, worker: int
+) -> None:
+    top, middle, good, bad, killed = broker.create(
+        [group(), child(Earlier(0), pattern=None), *[child(Earlier(1)) for _ in range(3)]]
+    )
+    run(broker, worker, good)
+    broker.cancel([killed], signal.SIGTERM, 1.0)
+    run(broker, worker, bad, states.ERROR)
+    assert status(broker, top) == states.ERROR
+    broker.retry([top])
+    assert broker.statuses([top, middle, good, bad, killed]) == {
+        top: "pending", middle: "pending", good: "success", bad: "pending", killed: "pending",
+    }  # fmt: skip
+    run(broker, worker, bad)
+    run(broker, worker, killed)
+    assert status(broker, top) == states.SUCCESS
+
+
+def test_a_retried_parent_whose_child_needs_what_failed_elsewhere_is_refused(
+    broker: Broker, worker: int
+) -> None:
+    other, parent, one = broker.create(
+        [prototype(), group(), child(Earlier(1), after=(Earlier(0),))]
+    )
+    run(broker, worker, other, states.ERROR)
+    with pytest.raises(StateError, match=f"task {one} needs .*; aque-retry -r {parent} "):
+        broker.retry([parent])
+    assert status(broker, parent) == states.ERROR
 
 
 def test_retrying_a_success_holds_up_what_still_waits_and_nothing_else(

@@ -23,6 +23,7 @@ UPDATE task SET cancel_at = ? WHERE id = ? AND status IN ('creating', 'pending',
 _UNFINISHED_CHILDREN = """
 SELECT id FROM task WHERE parent = ? AND status IN ('creating', 'pending', 'paused', 'running')
 """
+_FAILED_CHILDREN = "SELECT id FROM task WHERE parent = ? AND status IN ('error', 'cancelled')"
 CANCELLING = """
 SELECT id, attempt, cancel_signal, cancel_grace FROM task
 WHERE status = 'running' AND worker = ? AND cancel_at IS NOT NULL
@@ -95,13 +96,14 @@ def take_signals(tx: Transaction, worker: int) -> list[Request]:
 
 
 def retry(tx: Transaction, ids: Sequence[int]) -> None:
-    ids = list(dict.fromkeys(ids))
     for id in ids:
         status = _status(tx, id)
         if status not in states.COMPLETE_STATES:
             raise StateError(f"task {id} is {status}; only one that has ended can be retried")
+    family = sorted(_with_children(tx, ids, _FAILED_CHILDREN))
+    for id in family:
         _refuse_missing_dependency(tx, id)
-    for id in ids:
+    for id in family:
         status = _status(tx, id)
         if status in states.COMPLETE_STATES:  # else one before it has revived it
             finish.archive(tx, id, status)
@@ -109,8 +111,8 @@ def retry(tx: Transaction, ids: Sequence[int]) -> None:
             values = (waiting, _open_requirements(tx, id), tx.next_changed(), id, status)
             tx.execute(_RETRY, values)
             graph.reopened(tx, [id])
-    _refuse_failed_dependencies(tx, ids)
-    graph.ended(tx, [id for id in ids if graph.settle(tx, id)])
+    _refuse_failed_dependencies(tx, ids, family)
+    graph.ended(tx, [id for id in family if graph.settle(tx, id)])
     tx.rings.add(bell.READY)
 
 
@@ -167,11 +169,12 @@ def _refuse_missing_dependency(tx: Transaction, id: int) -> None:
         )
 
 
-def _refuse_failed_dependencies(tx: Transaction, ids: Sequence[int]) -> None:
-    for id in ids:
+def _refuse_failed_dependencies(tx: Transaction, ids: Sequence[int], family: Sequence[int]) -> None:
+    for id in family:
         if graph.has_failed_dependency(tx, id):
+            named = id if id in ids else " ".join(map(str, ids))
             raise StateError(
-                f"task {id} needs tasks that have failed; aque-retry -r {id} retries them too"
+                f"task {id} needs tasks that have failed; aque-retry -r {named} retries them too"
             )
 
 
