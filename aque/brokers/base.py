@@ -29,6 +29,16 @@ class Candidate(NamedTuple):
     duration: float
 
 
+class Ahead(NamedTuple):
+    """The number of ready tasks before one in the line, and their expected cpu seconds.
+
+    `work` is None where the duration of one of them is not known.
+    """
+
+    number: int
+    work: float | None
+
+
 class Limit(NamedTuple):
     """A named limit: the tokens there are, and those that running tasks of all hosts hold."""
 
@@ -280,8 +290,12 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    def count_ahead(self, task: Task) -> int:
-        """Return how many ready tasks go before this one."""
+    def ahead(self, task: Task) -> Ahead:
+        """Return how much goes before this ready task."""
+
+    @abstractmethod
+    def heads(self) -> list[tuple[Candidate, Requirements]]:
+        """Return the best ready task of each kind, and what those of the kind need."""
 
     @abstractmethod
     def environ(self, environment: int) -> dict[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from aque import mounts, states, task
-from aque.brokers.base import Broker, Condition
+from aque.brokers.base import Broker, Condition, Limit
 from aque.commands import lines, terminal
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
@@ -41,10 +42,12 @@ def explain(broker: Broker, shown: Task) -> list[str]:
     if shown.waiting:
         found.append(_waits_for(broker, shown))
     if shown.due_at is not None and shown.due_at > time.time():
-        found.append(f"it starts in {lines.duration(shown.due_at - time.time())}")
+        found.append(
+            f"it starts in {lines.duration(shown.due_at - time.time())}, at {_clock(shown)}"
+        )
     if found or shown.is_group:
         return found
-    return reasons(_requirements(shown), situation(broker, shown))
+    return reasons(shown.id, _requirements(shown), situation(broker, shown))
 
 
 def situation(broker: Broker, shown: Task) -> Situation:
@@ -55,15 +58,42 @@ def situation(broker: Broker, shown: Task) -> Situation:
     for held in running:
         for name in parse_limits(held.limits):
             holders[name].append(held.id)
+    limits = broker.limits()
     usable = [w for w in workers if w.kind == "worker" or w.id == shown.reserved]
-    seats = [_seat(worker, workers, running) for worker in usable]
-    return Situation(seats, broker.limits(), holders, broker.count_ahead(shown))
+    return Situation(
+        [_seat(worker, workers, running, limits) for worker in usable], limits, holders,
+        broker.ahead(shown), broker.heads(), _work_left(running),
+        sum({_home(worker): worker.cpus for worker in sorted(usable, key=_cpus)}.values()),
+    )  # fmt: skip
 
 
-def _seat(worker: WorkerRecord, workers: list[WorkerRecord], running: list[Task]) -> Seat:
+def _home(worker: WorkerRecord) -> tuple[str, str]:
+    return worker.boot, worker.pid_namespace
+
+
+def _cpus(worker: WorkerRecord) -> float:
+    return worker.cpus
+
+
+def _work_left(running: list[Task]) -> float | None:
+    """Return the cpu seconds that these are expected to take yet; None where nobody knows."""
+    now, left = time.time(), 0.0
+    for held in running:
+        if held.cpus and not held.duration:
+            return None
+        started = held.started_at or now
+        left += held.cpus * max(0.0, held.duration - (now - started))
+    return left
+
+
+def _seat(
+    worker: WorkerRecord,
+    workers: list[WorkerRecord],
+    running: list[Task],
+    limits: Mapping[str, Limit],
+) -> Seat:
     """Return a worker as the claim would see it, from what the queue knows."""
-    home = (worker.boot, worker.pid_namespace)
-    neighbours = {w.id for w in workers if (w.boot, w.pid_namespace) == home}
+    neighbours = {w.id for w in workers if _home(w) == _home(worker)}
     there = [held for held in running if held.worker in neighbours]
     own = [held for held in there if held.worker == worker.id]
     whole = Resources(worker.cpus, worker.memory, worker.slots)
@@ -82,8 +112,13 @@ def _seat(worker: WorkerRecord, workers: list[WorkerRecord], running: list[Task]
         frozenset(worker.names.split()), worker.platform, frozenset(worker.groups.split()),
         mounts=mounts.visible(mounts.table()) if is_here else None,
     )  # fmt: skip
+    free = replace(
+        free.capped(cpus - used_cpus, memory - used_memory),
+        tokens={name: limit.capacity - limit.used for name, limit in limits.items()},
+    )
     holders = [held.id for held in there if held.cpus or held.memory]
-    return Seat(worker.name, claimant, free.capped(cpus - used_cpus, memory - used_memory), holders)
+    capacities = {name: limit.capacity for name, limit in limits.items()}
+    return Seat(worker.name, claimant, free, holders, capacities)
 
 
 def _waits_for(broker: Broker, shown: Task) -> str:
@@ -93,6 +128,13 @@ def _waits_for(broker: Broker, shown: Task) -> str:
     named = ", ".join(map(str, sorted(left)[:_NAMED]))
     more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
     return f"it waits for {len(left)} of {len(edges)}: {named}{more}"
+
+
+def _clock(shown: Task) -> str:
+    """Say when it may start: the time of day, and the date where that is another day's."""
+    at = time.localtime(shown.due_at)
+    is_today = at[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M", at)
 
 
 def _requirements(shown: Task) -> Requirements:

@@ -7,10 +7,11 @@ answers into words with their numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from aque.brokers.base import Limit
-from aque.schedule.eligible import Claimant, obstacles
+from aque.brokers.base import Ahead, Candidate, Limit
+from aque.schedule.choose import PATIENCE, order
+from aque.schedule.eligible import Claimant, may_run, obstacles
 from aque.schedule.resources import Resources
 from aque.task import Requirements, parse_limits
 
@@ -20,29 +21,45 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A live worker: its name, and the ids of the tasks that hold its host's cpus and memory."""
+    """A live worker: its name, and the ids of the tasks that hold its host's cpus and memory.
+
+    `free` has the tokens left of each limit, `capacities` those there are.
+    """
 
     name: str
     claimant: Claimant
     free: Resources
     holders: Sequence[int]
+    capacities: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
     """All that decides about a ready task: who could run it, the limits, and who is before it.
 
-    `limit_holders` are the ids of the running tasks that hold each limit's tokens.
+    `limit_holders` are the ids of the running tasks that hold each limit's tokens. `heads` are the
+    best of each kind of ready tasks. `work_left` is the cpu seconds that running tasks are expected
+    to take yet, None where that is not known, and `cpus` are those of all hosts.
     """
 
     seats: Sequence[Seat]
     limits: Mapping[str, Limit]
     limit_holders: Mapping[str, Sequence[int]]
-    ahead: int
+    ahead: Ahead
+    heads: Sequence[tuple[Candidate, Requirements]] = ()
+    work_left: float | None = None
+    cpus: float = 0.0
+
+    @property
+    def expected_wait(self) -> float | None:
+        """The seconds until what runs and what is ahead are through, if all durations are known."""
+        if self.work_left is None or self.ahead.work is None or not self.cpus:
+            return None
+        return (self.work_left + self.ahead.work) / self.cpus
 
 
-def reasons(need: Requirements, situation: Situation) -> list[str]:
-    """Say why a ready task with these needs does not run, the gravest first."""
+def reasons(id: int, need: Requirements, situation: Situation) -> list[str]:
+    """Say why this ready task with these needs does not run, the gravest first."""
     seats = situation.seats
     if not seats:
         return ["no worker is running; aque-worker starts one"]
@@ -53,10 +70,53 @@ def reasons(need: Requirements, situation: Situation) -> list[str]:
     large = [seat for seat in able if not _whole(seat).lacks(_without_limits(need))]
     if not large:
         return [*found, _too_large(need, able)]
-    if not any(not seat.free.lacks(_without_limits(need)) for seat in large):
+    roomy = [seat for seat in large if not seat.free.lacks(_without_limits(need))]
+    if not roomy:
         found += [_shortage(need, seat) for seat in large[:_NAMED]]
-    place = f"{situation.ahead + 1}{_ordinal(situation.ahead + 1)} in line"
+    elif not found:
+        found += _kept(id, need, roomy, situation.heads)
+    place = _place(situation)
     return [*found, place if found else f"it is {place} and starts as soon as a slot is free"]
+
+
+def _kept(
+    id: int,
+    need: Requirements,
+    seats: Sequence[Seat],
+    heads: Sequence[tuple[Candidate, Requirements]],
+) -> list[str]:
+    """Say for whom every one of these workers may be keeping what the task could have."""
+    firsts = [_first_blocked(id, seat, heads) for seat in seats]
+    keepers = []
+    for seat, first in zip(seats, firsts):
+        if first is None or not seat.free.keeping(first[1]).lacks(need):
+            return []
+        keepers.append(first[0].id)
+    then = f"once it has waited {PATIENCE:g} s there, what is free is kept for it"
+    return [
+        f"task {keeper} is first in line and waits for room; {then}"
+        for keeper in dict.fromkeys(keepers)
+    ]
+
+
+def _first_blocked(
+    id: int, seat: Seat, heads: Sequence[tuple[Candidate, Requirements]]
+) -> tuple[Candidate, Requirements] | None:
+    """Return who stands first in a worker's line, before this task, without there being room."""
+    whole = replace(_whole(seat), tokens=seat.capacities)
+    for candidate, need in sorted(heads, key=lambda head: order(head[0])):
+        if candidate.id == id:
+            break
+        if may_run(need, seat.claimant) and not whole.lacks(need) and seat.free.lacks(need):
+            return candidate, need
+    return None
+
+
+def _place(situation: Situation) -> str:
+    number = situation.ahead.number + 1
+    wait = situation.expected_wait
+    expected = f", to start in about {_minutes(wait)}" if wait else ""
+    return f"{number}{_ordinal(number)} in line{expected}"
 
 
 def _refusal(need: Requirements, seat: Seat) -> str:
@@ -113,6 +173,13 @@ def _size(number: float) -> str:
             return f"{number:.4g} {unit}"
         number /= 1024
     return f"{number:.4g} GiB"
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(seconds, 1):.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
 def _ordinal(number: int) -> str:

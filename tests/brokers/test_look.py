@@ -278,3 +278,33 @@ def test_a_ring_tells_listeners_of_new_work_and_of_ends(
         heard |= listener.wait(1.0)
     assert bell.DONE in heard
     listener.close()
+
+
+def test_what_is_ahead_of_a_task_is_counted_with_its_work(broker: Broker) -> None:
+    need = requirements(cpus=2)
+    first, longer, last, free = broker.create(
+        [
+            prototype(priority=2000, duration=10.0, requirements=need),
+            prototype(duration=30.0, requirements=need),
+            prototype(requirements=need),
+            prototype(requirements=requirements(cpus=0)),
+        ]
+    )
+    tasks = broker.fetch([first, longer, last, free])
+    assert [broker.ahead(task) for task in tasks] == [
+        (0, 0.0), (1, 20.0), (2, 80.0), (3, None),
+    ]  # fmt: skip
+
+
+def test_the_heads_are_the_best_of_each_kind_that_is_ready(broker: Broker) -> None:
+    big, small = requirements(cpus=4), requirements(cpus=1)
+    a, b, c, _ = broker.create(
+        [
+            prototype(requirements=small),
+            prototype(requirements=small, priority=2000),
+            prototype(requirements=big),
+            prototype(requirements=requirements(cpus=3), status=states.PAUSED),
+        ]
+    )
+    assert sorted(broker.heads()) == [((b, 2000, 0.0), small), ((c, 1000, 0.0), big)]
+    assert a != b

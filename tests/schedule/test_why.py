@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aque.brokers.base import Limit
+from aque.brokers.base import Ahead, Candidate, Limit
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.schedule.why import Seat, Situation, reasons
@@ -19,7 +19,7 @@ def seat(free: Resources = WHOLE, holders: tuple[int, ...] = (), user: str = "me
 
 def why(need: Requirements, *seats: Seat, ahead: int = 0, **limits: Limit) -> list[str]:
     held = {name: tuple(range(1, limit.used + 1)) for name, limit in limits.items()}
-    return reasons(need, Situation(seats, limits, held, ahead))
+    return reasons(99, need, Situation(seats, limits, held, Ahead(ahead, None)))
 
 
 def test_without_a_worker_that_is_all_there_is_to_say() -> None:
@@ -63,3 +63,35 @@ def test_a_limit_is_said_with_its_tokens_and_who_has_them() -> None:
         "it needs 2 of limit nuke: 9 of 10 used by 1, 2, 3, 4, 5 and 4 more"
     )
     assert why(need, seat())[0] == "there is no limit nuke any more; aque-limit nuke=N makes it"
+
+
+def test_where_durations_are_known_the_start_is_estimated() -> None:
+    def expected(work: float | None, left: float | None, cpus: float = 4.0) -> str:
+        (reason,) = reasons(
+            99,
+            Requirements("me"),
+            Situation([seat()], {}, {}, Ahead(9, work), work_left=left, cpus=cpus),
+        )
+        return reason.removeprefix("it is 10th in line").removesuffix(
+            " and starts as soon as a slot is free"
+        )
+
+    assert expected(4 * 600.0, 4 * 120.0) == ", to start in about 12 min"
+    assert expected(4 * 40.0, 0.0) == ", to start in about 40 s"
+    assert expected(4 * 4 * 3600.0, 0.0) == ", to start in about 4.0 h"
+    assert expected(None, 0.0) == expected(5.0, None) == expected(5.0, 5.0, cpus=0.0) == ""
+
+
+def test_what_may_be_kept_for_the_first_in_line_is_said() -> None:
+    need, small = Requirements("me", cpus=4), Requirements("me", cpus=1)
+    heads = [(Candidate(99, 1000, 0.0), small), (Candidate(7, 2000, 0.0), need)]
+    situation = Situation([seat(Resources(2, 1 << 30, 8))], {}, {}, Ahead(1, None), heads)
+    assert reasons(99, small, situation) == [
+        "task 7 is first in line and waits for room; "
+        "once it has waited 60 s there, what is free is kept for it",
+        "2nd in line",
+    ]
+    roomy = Situation([seat(Resources(4, 1 << 30, 8))], {}, {}, Ahead(1, None), heads)
+    assert reasons(99, small, roomy) == ["it is 2nd in line and starts as soon as a slot is free"]
+    behind = Situation([seat(Resources(2, 1 << 30, 8))], {}, {}, Ahead(0, None), heads[:1])
+    assert reasons(99, small, behind) == ["it is 1st in line and starts as soon as a slot is free"]

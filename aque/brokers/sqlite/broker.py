@@ -11,7 +11,9 @@ from typing import Any
 from aque import bell, location
 from aque.brokers import settings
 from aque.brokers.base import (
+    Ahead,
     Broker,
+    Candidate,
     Changes,
     Choose,
     Claim,
@@ -183,10 +185,12 @@ class SQLiteBroker(Broker):
         with self._database.snapshot():
             return look.roots(self._database.read, ended_since, limit, user)
 
-    def count_ahead(self, task: Task) -> int:
-        place = (task.priority, task.priority, task.duration, task.duration, task.id)
-        ((count,),) = self._database.read(look.AHEAD, place)
-        return int(count)
+    def ahead(self, task: Task) -> Ahead:
+        return look.ahead(self._database.read, task)
+
+    def heads(self) -> list[tuple[Candidate, Requirements]]:
+        with self._database.snapshot():
+            return claim.heads(self._database.read, self._known)
 
     def environ(self, environment: int) -> dict[str, str]:
         sql = "SELECT content FROM environment WHERE id = ?"

@@ -80,7 +80,7 @@ class _Offer:
         self._tx = tx
         self._worker = worker
         self.now = time.monotonic()
-        self.kinds: Mapping[int, Requirements] = _kinds(tx, known)
+        self.kinds: Mapping[int, Requirements] = _kinds(tx.rows, known)
 
     def heads(self, kind: int, count: int) -> Sequence[Candidate]:
         return [Candidate(*row) for row in self._tx.rows(_HEADS, (kind, count))]
@@ -105,6 +105,13 @@ def limits(rows: look.Rows) -> dict[str, Limit]:
             used[name] += tokens * count
     names = dict.fromkeys([*capacities, *used])
     return {name: Limit(capacities.get(name, 0), used[name]) for name in names}
+
+
+def heads(rows: look.Rows, known: dict[int, Requirements]) -> list[tuple[Candidate, Requirements]]:
+    """Return the best ready task of each kind, and what it needs."""
+    return [
+        (Candidate(*rows(_HEADS, (kind, 1))[0]), need) for kind, need in _kinds(rows, known).items()
+    ]
 
 
 def claim(tx: Transaction, worker: int, choose: Choose, known: dict[int, Requirements]) -> Claim:
@@ -146,10 +153,10 @@ def _next_due(tx: Transaction) -> float | None:
     return None if due_at is None else float(due_at)
 
 
-def _kinds(tx: Transaction, known: dict[int, Requirements]) -> Mapping[int, Requirements]:
+def _kinds(rows: look.Rows, known: dict[int, Requirements]) -> Mapping[int, Requirements]:
     kinds = {}
-    for (kind,) in tx.rows(_KINDS):
+    for (kind,) in rows(_KINDS):
         if kind not in known:
-            known[kind] = Requirements(*tx.rows(_REQUIREMENTS, (kind,))[0])
+            known[kind] = Requirements(*rows(_REQUIREMENTS, (kind,))[0])
         kinds[kind] = known[kind]
     return kinds

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from aque import task
-from aque.brokers.base import Condition, Edge, Selection
+from aque.brokers.base import Ahead, Condition, Edge, Selection
 from aque.brokers.sqlite.connection import Row, placeholders
 from aque.errors import TaskNotFoundError, UsageError
 from aque.task import Task
@@ -42,10 +42,11 @@ _RANK = """
 (t.status = 'running' OR (t.pattern IS NULL AND t.ended_at IS NULL)) * 2 + (t.ended_at IS NULL)
 """
 _WAITED_FOR = "SELECT dependency FROM dependency WHERE task = ? AND kind <> 'child'"
-AHEAD = """
-SELECT count(*) FROM task
-WHERE status = 'pending' AND waiting = 0 AND due_at IS NULL AND (
-    priority > ? OR (priority = ? AND (duration > ? OR (duration = ? AND id < ?))))
+_AHEAD = """
+SELECT count(*), total(t.duration * r.cpus), min(t.duration > 0 OR r.cpus = 0)
+FROM task AS t JOIN requirements AS r ON r.id = t.requirements
+WHERE t.status = 'pending' AND t.waiting = 0 AND t.due_at IS NULL AND (
+    t.priority > ? OR (t.priority = ? AND (t.duration > ? OR (t.duration = ? AND t.id < ?))))
 """
 
 
@@ -98,6 +99,12 @@ def roots(
     sql = f"SELECT t.id {_ROOTS} ORDER BY {_RANK} DESC, t.id DESC LIMIT ?3"
     found = rows(sql, (ended_since, user, -1 if limit is None else limit))
     return fetch(rows, [id for (id,) in found]), total
+
+
+def ahead(rows: Rows, before: Task) -> Ahead:
+    place = (before.priority, before.priority, before.duration, before.duration, before.id)
+    ((count, work, are_known),) = rows(_AHEAD, place)
+    return Ahead(count, work if are_known or not count else None)
 
 
 def statuses(rows: Rows, ids: Sequence[int]) -> dict[int, str]:
