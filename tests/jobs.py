@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -92,6 +93,25 @@ def is_alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def guard_of(worker: int) -> int:
+    """Wait until a worker has a guard that has begun; return its pid."""
+
+    def guards() -> list[int]:
+        children = psutil.Process(worker).children()
+        return [child.pid for child in children if child.name() == "aque-guard"]
+
+    return eventually(guards)[0]
+
+
+def kill_unguarded(worker: subprocess.Popen[bytes]) -> None:
+    """Kill a worker and its guard by -9, so that what the worker ran is left."""
+    guard = guard_of(worker.pid)
+    os.kill(guard, signal.SIGSTOP)
+    worker.kill()
+    worker.wait()
+    os.kill(guard, signal.SIGKILL)
 
 
 def is_listening(pid: int) -> bool:

@@ -324,8 +324,14 @@ class Broker(ABC):
         """Record the report of a worker; the answers are those of `finish`."""
 
     @abstractmethod
-    def requeue(self, attempts: Sequence[tuple[int, int]], reason: str) -> list[bool]:
-        """Make these running (id, attempt) pending again; False where that is not running."""
+    def requeue(
+        self, attempts: Sequence[tuple[int, int]], reason: str, is_crash: bool = False
+    ) -> list[bool]:
+        """Make these running (id, attempt) pending again; False where that is not running.
+
+        With `is_crash` each took its worker down: one that has done so as often as the setting
+        `crashes` says ends as an error.
+        """
 
     @abstractmethod
     def running(self, worker: int) -> list[Task]:

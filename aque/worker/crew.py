@@ -23,6 +23,7 @@ from aque.errors import AqueError, BrokerError
 from aque.schedule import retries
 from aque.task import Chunk, End, Start, Task
 from aque.worker import limits, processes, runners, usage
+from aque.worker.guarding import Guard
 from aque.worker.job import Job, failed_start
 from aque.worker.runners import Runner
 from aque.worker.spawn import exit_status_of
@@ -39,8 +40,9 @@ _STALL = 1.0
 class Crew:
     """The jobs of one worker. `ends` and `output` are yet to be recorded."""
 
-    def __init__(self, starter: Starter, selector: selectors.BaseSelector) -> None:
+    def __init__(self, starter: Starter, selector: selectors.BaseSelector, guard: Guard) -> None:
         self.starter = starter
+        self.guard = guard
         self._selector = selector
         self._busy: dict[int, Runner] = {}  # by pid
         self.jobs: dict[int, Job] = {}  # by pid
@@ -111,7 +113,10 @@ class Crew:
                 self._end_session(job)
             elif self.starter.runners.forget(pid):
                 _kill_group(pid)
+            elif self.guard.note_ended(pid):
+                pass
             _, wait_status, rusage = os.wait4(pid, 0)
+            self.guard.drop(pid)
             if job is not None:
                 job.wait_status = wait_status
                 job.usage = usage.of_child(rusage)
@@ -287,6 +292,7 @@ class Crew:
         job = self.jobs.get(start.pid)
         if job is not None:
             job.is_start_recorded = True
+            self.guard.add(start)
 
     def take_ended(self, end: End) -> Task:
         """Return, once, the task of an end that was recorded."""
@@ -297,6 +303,7 @@ class Crew:
 
     def close(self) -> None:
         self.starter.close()
+        self.guard.leave()
 
 
 def _ended_children() -> Iterator[int]:

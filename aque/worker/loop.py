@@ -23,14 +23,17 @@ from aque.schedule.choose import Line, chooser
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.task import End, Report, Task
-from aque.worker import host, recovery
+from aque.worker import host, leftovers, processes, recovery
 from aque.worker.crew import Crew
+from aque.worker.guarding import Guard
 from aque.worker.membership import XARGS, Membership, Share
 from aque.worker.signals import Signals
 from aque.worker.starter import Foreground, Starter
 
 #: Seconds until output and the start of a process are recorded when nothing else is.
 RECORD_DELAY = 0.1
+#: Seconds after which a run of aque-xargs is long enough to be guarded.
+FOREGROUND_GUARD_DELAY = 0.2
 #: Seconds from a transaction that failed to the next.
 _RETRY_DELAY = 1.0
 
@@ -84,9 +87,12 @@ class Worker:
         self.grace = grace
         self.selector = selectors.DefaultSelector()
         self.settings: Mapping[str, float] = broker.settings()
-        marks = {"AQUE_BROKER": broker.to_url(), recovery.MARK: membership.token}
+        marks = {"AQUE_BROKER": broker.to_url(), leftovers.MARK: membership.token}
         starter = Starter(broker, marks, int(self.share.cpus) or 1, foreground)
-        self.crew = Crew(starter, self.selector)
+        # A short run of aque-xargs would pay more for a guard than for its commands.
+        guard_delay = 0.0 if foreground is None else FOREGROUND_GUARD_DELAY
+        self.guard = Guard(membership.token, time.monotonic() + guard_delay)
+        self.crew = Crew(starter, self.selector, self.guard)
         self.listener = broker.listen(bell.READY, bell.SIGNAL)
         self.is_draining = False
         self.wants_reload = False
@@ -110,8 +116,10 @@ class Worker:
 
     def run(self, plan: Plan) -> None:
         """Run until the plan is over or a signal ends it; return early to reload."""
+        processes.adopt_orphans()
         while True:
             self.crew.note_ended()
+            self.guard.attend()
             self._note_ends(plan)
             self._heed_signals(plan)
             self._pass_requests(plan)
@@ -303,7 +311,8 @@ class Worker:
         times = [self._poll_at, self._check_at, self._record_at()]
         if len(self.crew.jobs) < self.share.slots and not self.is_draining:
             times.append(self._look_at)
-        for deadline in (self.crew.next_deadline(), self.drain_until):
+        waits = (self.crew.next_deadline(), self.drain_until, self.guard.next_deadline())
+        for deadline in waits:
             if deadline is not None:
                 times.append(deadline)
         return max(min(times), self._retry_at)

@@ -2,28 +2,32 @@
 
 A pid alone says little, since it is used again: a process is (pid, start time). On Linux /proc is
 read, elsewhere psutil is asked; the start time is in the system's own units and only compared.
+
+The guard is small and starts fast because this imports little: no dataclasses, no typing.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-_KILL_TIMEOUT = 5.0
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 
-@dataclass(frozen=True, slots=True)
 class Process:
-    pid: int
-    parent: int
-    session: int
-    started: int
-    is_zombie: bool
+    """A process as it was when the table was read."""
+
+    __slots__ = ("is_zombie", "parent", "pid", "session", "started")
+
+    def __init__(self, pid: int, parent: int, session: int, started: int, is_zombie: bool) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.session = session
+        self.started = started
+        self.is_zombie = is_zombie
 
 
 def find(pid: int) -> Process | None:
@@ -80,20 +84,27 @@ def of_session(session: int) -> list[Process]:
 
 def descendants(pid: int) -> list[Process]:
     """Return a process and all that descend from it, children after their parents."""
-    children: dict[int, list[Process]] = {}
-    for process in everything():
-        children.setdefault(process.parent, []).append(process)
     first = find(pid)
-    found = [] if first is None else [first]
-    for process in found:
-        found.extend(children.get(process.pid, ()))
-    return [process for process in found if not process.is_zombie]
+    return [] if first is None else with_descendants([first], list(everything()))
 
 
-def marked(variable: str, value: str) -> list[Process]:
-    """Return the processes that were started with `variable=value` in their environment."""
-    mark = f"{variable}={value}".encode()
-    return [p for p in everything() if not p.is_zombie and mark in _environ(p.pid)]
+def with_descendants(roots: Iterable[Process], table: Iterable[Process]) -> list[Process]:
+    """Return these and all of the table that descend from them, without the zombies."""
+    children: dict[int, list[Process]] = {}
+    for process in table:
+        children.setdefault(process.parent, []).append(process)
+    found = {process.pid: process for process in roots}
+    looking = list(found.values())
+    for process in looking:
+        new = [child for child in children.get(process.pid, ()) if child.pid not in found]
+        found.update({child.pid: child for child in new})
+        looking.extend(new)
+    return [process for process in looking if not process.is_zombie]
+
+
+def is_marked(process: Process, variable: str, value: str) -> bool:
+    """Whether a process was started with `variable=value` in its environment."""
+    return f"{variable}={value}".encode() in _environ(process.pid)
 
 
 def send(processes: Iterable[Process], number: int) -> None:
@@ -106,12 +117,29 @@ def send(processes: Iterable[Process], number: int) -> None:
                 pass
 
 
-def kill_and_wait(processes: list[Process]) -> bool:
-    """Kill these and wait until they have gone; False if one has not after 5 s."""
-    send(processes, signal.SIGKILL)
-    deadline = time.monotonic() + _KILL_TIMEOUT
+def adopt_orphans() -> None:
+    """Have what our descendants leave become children of ours (Linux), not of init."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def may_signal(process: Process) -> bool:
+    """Whether the system lets us signal a process: only root may signal another user's."""
+    try:
+        os.kill(process.pid, 0)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        pass
+    return True
+
+
+def wait_gone(processes: list[Process], until: float) -> bool:
+    """Wait until none of these runs, or monotonic `until`; whether none does."""
     while any(is_running(process) for process in processes):
-        if time.monotonic() > deadline:
+        if time.monotonic() > until:
             return False
         time.sleep(0.002)
     return True

@@ -1,67 +1,75 @@
 """Own what becomes of a dead worker's tasks: whoever finds it ends what it left, then requeues.
 
 Dead is who holds no lock on its file any more (host.py). What its tasks left running is ended
-first, or two attempts would run at once: their sessions, where the leader is still the process that
-was started (pid and start time), and every process that carries the worker's token in its
-environment, which also finds a job started so late that it was never recorded. Only then the tasks
-become pending. Whoever else found the same worker dead loses the race harmlessly: an attempt is
-requeued once.
+first, or two attempts would run at once (leftovers.py); its guard does the same at the same time,
+and neither waits for the other. Only when all of it has gone do the tasks become pending: where
+something cannot die yet, in a call to a device that does not answer, the next look tries again.
+Whoever else found the same worker dead loses the race harmlessly: an attempt is requeued once.
+
+A task may be what kills its workers, by using up all memory, say. One that was running alone when
+its worker died has that counted, and ends as an error when it has happened `crashes` times (a
+setting). Beside others it may be innocent, so nothing is counted: the next time, or the one after,
+it will be alone. Nor is anything counted when the machine has been started again since.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import time
 
 from aque.brokers.base import Broker
-from aque.states import CANCELLED
-from aque.task import End, Task, WorkerRecord
-from aque.worker import host, processes
+from aque.task import Task, WorkerRecord
+from aque.worker import host, leftovers
 from aque.worker.host import Host
+from aque.worker.leftovers import Leader
 
-MARK = "AQUE_JOB"
+#: Seconds that a look waits for what it has killed.
+_PATIENCE = 0.5
+
+log = logging.getLogger("aque.worker")
 
 
-def recover(broker: Broker, here: Host) -> list[int]:
-    """Bury every dead worker of this machine; return the ids of the tasks that wait again."""
-    requeued: list[int] = []
+def recover(broker: Broker, here: Host) -> None:
+    """Bury every dead worker of this machine."""
     for worker in broker.workers():
         if _is_of_this_machine(worker, here) and not host.is_alive(broker, worker.token):
-            requeued += bury(broker, worker, here)
-    return requeued
+            bury(broker, worker, here)
 
 
-def bury(broker: Broker, worker: WorkerRecord, here: Host) -> list[int]:
+def bury(broker: Broker, worker: WorkerRecord, here: Host) -> None:
     """End what a dead worker left, requeue its tasks, and close the groups it was filling."""
     tasks = broker.running(worker.id)
-    if here.is_home_of(worker):
-        processes.kill_and_wait(_leftovers(tasks, worker))
-    killed = [task for task in tasks if task.cancel_at is not None]
-    lost = [task for task in tasks if task.cancel_at is None]
-    now = time.time()
-    broker.finish([End(t.id, t.attempt, CANCELLED, now, error="killed") for t in killed])
-    answers = broker.requeue([(t.id, t.attempt) for t in lost], f"worker {worker.name} died")
+    if here.is_home_of(worker) and not _end_leftovers(tasks, worker):
+        return
+    broker.requeue(
+        [(task.id, task.attempt) for task in tasks],
+        f"worker {worker.name} died",
+        is_crash=len(tasks) == 1 and worker.boot == here.boot,
+    )
     groups = broker.owned(worker.id)
     if groups:
         broker.cancel(groups, signal.SIGTERM, 0)
         broker.commit(groups)
     broker.dismiss(worker.id)
     host.remove_life(broker, worker.token)
-    return [] if groups else [task.id for task, ours in zip(lost, answers) if ours]
 
 
 def _is_of_this_machine(worker: WorkerRecord, here: Host) -> bool:
     return worker.boot == here.boot or (worker.machine == here.machine != "")
 
 
-def _leftovers(tasks: list[Task], worker: WorkerRecord) -> list[processes.Process]:
-    found = {process.pid: process for process in processes.marked(MARK, worker.token)}
-    for task in tasks:
-        leader = None if task.pid is None else processes.find(task.pid)
-        if leader is None or leader.started != task.pid_started:
-            continue
-        family = processes.descendants(leader.pid)
-        if task.session == leader.pid:
-            family += processes.of_session(leader.pid)
-        found.update({process.pid: process for process in family})
-    return list(found.values())
+def _end_leftovers(tasks: list[Task], worker: WorkerRecord) -> bool:
+    """Kill what the tasks left; whether all of it has gone."""
+    if os.environ.get(leftovers.MARK) == worker.token:
+        return False  # we are one of them
+    leaders = [
+        Leader(task.pid, task.pid_started, task.session == task.pid)
+        for task in tasks
+        if task.pid is not None and task.pid_started is not None
+    ]
+    if leftovers.end(leaders, worker.token, time.monotonic() + _PATIENCE):
+        return True
+    log.info("worker %s died; what it left is still ending", worker.name)
+    return False

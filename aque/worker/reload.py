@@ -65,7 +65,7 @@ def take_state() -> dict[str, Any] | None:
 
 def execute(worker: Worker, program: Program) -> None:
     """Exec the worker's program. Raises OSError or BrokerError, and the old code goes on."""
-    inherited = [worker.membership.life, *_descriptors(worker.crew)]
+    inherited = _inherited(worker)
     worker.crew.starter.runners.close()
     member = worker.membership
     state = {
@@ -73,6 +73,7 @@ def execute(worker: Worker, program: Program) -> None:
             key: getattr(member, key) for key in ("id", "token", "kind", "user", "life")
         },
         "share": asdict(worker.share),
+        "guard": worker.guard.state(),
         "is_draining": worker.is_draining,
         "drain_until": worker.drain_until,
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
@@ -94,6 +95,7 @@ def execute(worker: Worker, program: Program) -> None:
 
 def resume(worker: Worker, state: dict[str, Any]) -> None:
     """Give the new program's worker the jobs of the old one's."""
+    worker.guard.resume(state["guard"])
     worker.is_draining = state["is_draining"]
     worker.drain_until = state["drain_until"]
     jobs = state["jobs"]
@@ -109,7 +111,12 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
             job.streams.append(stream)
         worker.crew.adopt(job, None if runner is None else _runner(runner))
     # The lock above all: a job that inherited it would keep a dead worker alive.
-    _set_inheritable([worker.membership.life, *_descriptors(worker.crew)], False)
+    _set_inheritable(_inherited(worker), False)
+
+
+def _inherited(worker: Worker) -> list[int]:
+    guard = [] if worker.guard.pid is None else [worker.guard.pipe]
+    return [worker.membership.life, *guard, *_descriptors(worker.crew)]
 
 
 def _descriptors(crew: Crew) -> Iterable[int]:

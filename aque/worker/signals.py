@@ -7,6 +7,7 @@ here, once the handlers stand, so none is lost.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from types import FrameType
@@ -28,7 +29,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._noted: list[int] = []
-        self._readable, self._writable = os.pipe()
+        self._readable, self._writable = map(_above_standard, os.pipe())
         for descriptor in (self._readable, self._writable):
             os.set_blocking(descriptor, False)
 
@@ -73,6 +74,13 @@ class Signals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._noted.append(number)
+
+
+def _above_standard(descriptor: int) -> int:
+    """Move a descriptor away from 0, 1 and 2, which it gets where those were closed."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return moved
 
 
 def _ignored() -> frozenset[int]:

@@ -220,8 +220,13 @@ class SQLiteBroker(Broker):
             claim.share_room(tx, len(report.ends), 0)
             return answers
 
-    def requeue(self, attempts: Sequence[tuple[int, int]], reason: str) -> list[bool]:
+    def requeue(
+        self, attempts: Sequence[tuple[int, int]], reason: str, is_crash: bool = False
+    ) -> list[bool]:
+        most = int(self.settings()["crashes"])
         with self._write() as tx:
+            if is_crash:
+                finish.count_crashes(tx, attempts, most)
             return finish.requeue(tx, attempts, reason)
 
     def running(self, worker: int) -> list[Task]:

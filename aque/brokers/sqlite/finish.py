@@ -36,6 +36,10 @@ UPDATE task SET exit_status = ?, exit_signal = ?, exception = ?, error = ?, user
 system_time = ?, max_rss = ?, due_at = ?, retried = retried + 1
 WHERE id = ? AND attempt = ? AND status = 'running'
 """
+_CRASHED = """
+UPDATE task SET crashes = crashes + 1
+WHERE id = ? AND attempt = ? AND status = 'running' AND cancel_at IS NULL
+"""
 _STARTED = """
 UPDATE task SET pid = ?, pid_started = ?, session = ?
 WHERE id = ? AND attempt = ? AND status = 'running'
@@ -64,6 +68,18 @@ def requeue(tx: Transaction, attempts: Sequence[tuple[int, int]], reason: str) -
     answers = [_requeue(tx, id, attempt, "requeued", reason) for id, attempt in attempts]
     tx.rings.add(bell.READY)
     return answers
+
+
+def count_crashes(tx: Transaction, attempts: Sequence[tuple[int, int]], most: int) -> None:
+    """Note that these took their workers down, and end those that have done so `most` times."""
+    for id, attempt in attempts:
+        if tx.execute(_CRASHED, (id, attempt)).rowcount == 0:
+            continue
+        ((crashes,),) = tx.rows("SELECT crashes FROM task WHERE id = ?", (id,))
+        if crashes >= most:
+            times = "once" if crashes == 1 else f"{crashes} times"
+            error = f"its worker died {times} with nothing else running; aque-retry runs it again"
+            finish(tx, [End(id, attempt, states.ERROR, tx.now, error=error)])
 
 
 def _requeue(tx: Transaction, id: int, attempt: int, status: str, reason: str | None) -> bool:

@@ -36,9 +36,9 @@ _RETRY = """
 UPDATE task SET status = 'pending', waiting = ?, cause = NULL, error = NULL, exception = NULL,
 result = NULL, exit_status = NULL, exit_signal = NULL, started_at = NULL, ended_at = NULL,
 cancel_at = NULL, cancel_signal = NULL, cancel_grace = NULL, user_time = NULL, system_time = NULL,
-max_rss = NULL, retried = 0, due_at = NULL, stopped_at = NULL, worker = NULL, pid = NULL,
-pid_started = NULL, session = NULL, owner = NULL, progress_done = NULL, progress_total = NULL,
-progress_message = NULL, requirements = ?, changed = ?
+max_rss = NULL, retried = 0, crashes = 0, due_at = NULL, stopped_at = NULL, worker = NULL,
+pid = NULL, pid_started = NULL, session = NULL, owner = NULL, progress_done = NULL,
+progress_total = NULL, progress_message = NULL, requirements = ?, changed = ?
 WHERE id = ? AND status = ?
 """
 _RESERVATION = """

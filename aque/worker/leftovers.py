@@ -1,0 +1,92 @@
+"""Own what a dead worker has left running: how it is found, and how it is ended to the last one.
+
+A worker that is killed leaves its jobs, and whatever those have started. They are found in three
+ways, each of which sees what the others cannot:
+
+- by session: the sessions that were recorded or told, where the leader is still the process that
+  was started. A pid is used again, so it counts only with its start time;
+- by descent: the children of whatever was found, so also what has cleared its environment, as long
+  as its parent lives;
+- by mark: each process whose environment has this worker's random AQUE_JOB, so also what called
+  setsid and lost its parents (a daemon), and a job so young that nobody was told of it.
+
+A process that cleared its environment and its session and lost its parent while the worker lived is
+beyond this; only a control group holds it. What we may not signal (a setuid program) stays too.
+
+A family that is being killed may go on forking, and a child without a mark whose parent has just
+been killed would be lost. So the family is stopped first, and looked at again until nobody new is
+there; only then, when none of them can run, all are killed. That is repeated until none is found
+twice in a row: a process in the middle of its fork or exec may not be seen for a moment.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+
+from aque.worker import processes
+from aque.worker.processes import Process
+
+#: In the environment of each job: the token of its worker.
+MARK = "AQUE_JOB"
+#: Looks at a family that forks faster than it is stopped, before it is killed as it is.
+_LOOKS_MOST = 20
+_PAUSE = 0.01
+
+
+class Leader:
+    """A process that was started for a task; its descendants and, if it leads one, its session."""
+
+    __slots__ = ("leads_session", "pid", "started")
+
+    def __init__(self, pid: int, started: int, leads_session: bool) -> None:
+        self.pid = pid
+        self.started = started
+        self.leads_session = leads_session
+
+
+def end(leaders: Iterable[Leader], token: str, until: float) -> bool:
+    """Kill all that is left, until none is; False where one is there at monotonic `until`."""
+    leaders = list(leaders)
+    empty_looks = 0
+    while empty_looks < 2:
+        found = _stop(leaders, token)
+        processes.send(found, signal.SIGKILL)
+        if not processes.wait_gone(found, until):
+            return False
+        empty_looks = 0 if found else empty_looks + 1
+        time.sleep(_PAUSE)
+    return True
+
+
+def find(leaders: Iterable[Leader], token: str) -> list[Process]:
+    """Return the processes that are left, but for ourselves."""
+    table = {process.pid: process for process in processes.everything()}
+    roots = []
+    sessions = set()
+    for leader in leaders:
+        process = table.get(leader.pid)
+        if process is not None and process.started == leader.started:
+            roots.append(process)
+            if leader.leads_session:
+                sessions.add(leader.pid)
+    for process in table.values():
+        if process.session in sessions or processes.is_marked(process, MARK, token):
+            roots.append(process)
+    family = processes.with_descendants(roots, table.values())
+    return [p for p in family if p.pid != os.getpid() and processes.may_signal(p)]
+
+
+def _stop(leaders: list[Leader], token: str) -> list[Process]:
+    """Stop all that is left, and return it."""
+    stopped: dict[tuple[int, int], Process] = {}
+    for _ in range(_LOOKS_MOST):
+        found = {(p.pid, p.started): p for p in find(leaders, token)}
+        new = [process for key, process in found.items() if key not in stopped]
+        if not new:
+            break
+        processes.send(new, signal.SIGSTOP)
+        stopped.update(found)
+    return list(stopped.values())
