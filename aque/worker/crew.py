@@ -74,6 +74,7 @@ class Crew:
     def adopt(self, job: Job, runner: Runner | None) -> None:
         """Take in a job that has been started, now or by the program before a reload."""
         self.jobs[job.pid] = job
+        job.token = self.guard.token
         for stream in job.streams:
             if stream.is_open:
                 self._watch(stream.descriptor, partial(self._read, job))

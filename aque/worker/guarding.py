@@ -32,7 +32,7 @@ class Guard:
     def __init__(self, token: str, start_at: float = 0.0) -> None:
         self.pid: int | None = None
         self.pipe = -1
-        self._token = token
+        self.token = token
         self._start_at = start_at
         self._interval = _INTERVAL
         self._told: dict[int, tuple[int, bool]] = {}  # by pid: when it started, leads a session
@@ -97,9 +97,13 @@ class Guard:
 
     def _start(self) -> None:
         self._start_at = time.monotonic() + self._interval
-        reading, self.pipe = os.pipe()
+        try:
+            reading, self.pipe = os.pipe()
+        except OSError as error:
+            log.info("cannot start the guard: %s; trying again", error.strerror)
+            return
         os.set_blocking(self.pipe, False)
-        lines = [self._token, *map(self._line, self._told)]
+        lines = [self.token, *map(self._line, self._told)]
         self._unsent = "".join(f"{line}\n" for line in lines).encode()
         self._send()  # before there is a guard: it knows all at its first look
         try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from aque import states
 from aque.brokers.base import Request
 from aque.task import End, Start, Task
-from aque.worker import processes
+from aque.worker import leftovers, processes
 from aque.worker.output import Stream
 from aque.worker.usage import Usage
 
@@ -26,6 +26,8 @@ class Job:
     streams: list[Stream] = field(default_factory=list)
     #: A runner stays when its job ends, and its pipes with it.
     is_python: bool = False
+    #: Its worker's, by which its orphans are known.
+    token: str = ""
     is_start_recorded: bool = False
     started: float = field(default_factory=time.monotonic)
     cancel_signal: int | None = None
@@ -122,12 +124,14 @@ class Job:
             told.update((process.pid, process.started) for process in new)
 
     def note_rest(self) -> None:
-        """Look what is left of its session; nothing once all that was left before has ended.
+        """Look what is left: of its session, and of those who have left that and lost their parent.
 
-        While one of them lives, the number of the session is not used again.
+        While one of a session lives, its number is not used again; then it is not ours any more.
         """
-        is_ours = self.wait_status is None or any(map(processes.is_running, self.rest))
-        self.rest = processes.of_session(self.pid) if is_ours and self.own_session else []
+        is_ours = self.wait_status is None or any(
+            p.session == self.pid and processes.is_running(p) for p in self.rest
+        )
+        self.rest = self._family(self.pid if is_ours else None)
 
     def resident(self) -> int:
         """Return the bytes of memory that all its processes have resident."""
@@ -136,11 +140,16 @@ class Job:
     def _processes(self) -> Iterable[processes.Process]:
         if self.wait_status is not None:
             return self.rest
-        family = processes.descendants(self.pid)
-        if self.own_session:
-            known = {process.pid for process in family}
-            family += [p for p in processes.of_session(self.pid) if p.pid not in known]
-        return family
+        return self._family(self.pid)
+
+    def _family(self, leader: int | None) -> list[processes.Process]:
+        marks = (
+            f"{leftovers.MARK}={self.token}",
+            f"AQUE_TID={self.task.id}",
+            f"AQUE_ATTEMPT={self.task.attempt}",
+        )
+        session = leader if self.own_session else None
+        return processes.family(leader, session, {mark.encode() for mark in marks})
 
     def start_record(self) -> Start:
         started = processes.start_time(self.pid)

@@ -82,10 +82,21 @@ def of_session(session: int) -> list[Process]:
     return [p for p in everything() if p.session == session and not p.is_zombie]
 
 
-def descendants(pid: int) -> list[Process]:
-    """Return a process and all that descend from it, children after their parents."""
-    first = find(pid)
-    return [] if first is None else with_descendants([first], list(everything()))
+def family(leader: int | None, session: int | None, marks: set[bytes]) -> list[Process]:
+    """Return a leader, a session, the orphans with all these marks, and what descends from them.
+
+    Orphans are those that have become our own children. A leader or session of None is nobody.
+    """
+    table = list(everything())
+    us = os.getpid()
+    roots = [
+        p
+        for p in table
+        if leader == p.pid
+        or session == p.session
+        or (p.parent == us and not p.is_zombie and marks <= set(_environ(p.pid)))
+    ]
+    return with_descendants(roots, table)
 
 
 def with_descendants(roots: Iterable[Process], table: Iterable[Process]) -> list[Process]:

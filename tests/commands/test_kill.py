@@ -13,6 +13,7 @@ from jobs import (
     ended,
     fetch,
     is_alive,
+    kill_unguarded,
     one_line,
     output,
     read_pid,
@@ -114,6 +115,25 @@ def test_a_stubborn_child_of_a_shell_that_died_is_killed_after_the_grace(
         assert fetch(broker, id).status == states.CANCELLED
 
 
+@pytest.mark.parametrize("grace", ["10", "0.3"])
+def test_what_became_a_daemon_is_killed_with_its_task(
+    broker: Broker, tmp_path: Path, grace: str
+) -> None:
+    """It has its own session, and its parent has ended; a stubborn one is killed by the grace."""
+    trap = "" if grace == "10" else 'trap "" TERM; '
+    stay = f"{trap}echo $$ > {tmp_path}/pid; while :; do sleep 0.05; done"
+    other = submit(broker, "sleep", "600", cpus=0)
+    id = script(broker, f"(setsid sh -c '{stay}' > /dev/null 2>&1 &); exec sleep 600", cpus=0)
+    with started_worker(broker):
+        running(broker, other), running(broker, id)
+        pid = read_pid(tmp_path / "pid")
+        aque("kill", "--grace", grace, str(id))
+        assert not is_alive(pid)
+        assert fetch(broker, id).status == states.CANCELLED
+        assert fetch(broker, other).status == states.RUNNING
+        aque("kill", str(other))
+
+
 def test_a_second_kill_may_be_harder_than_the_first(broker: Broker) -> None:
     with started_worker(broker):
         id = script(broker, STUBBORN)
@@ -179,8 +199,7 @@ def test_a_task_whose_worker_is_dead_is_killed_by_the_command_itself(broker: Bro
         id = script(broker, "sleep 600 & sleep 600")
         eventually(lambda: len(pids_of(broker, id)) == 3)
         pids = pids_of(broker, id)
-        worker.kill()
-        worker.wait()
+        kill_unguarded(worker)
     assert [pid for pid in pids if is_alive(pid)] == pids
     aque("kill", str(id))
     assert not [pid for pid in pids if is_alive(pid)]

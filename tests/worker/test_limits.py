@@ -113,7 +113,7 @@ def reload(worker: subprocess.Popen[bytes]) -> None:
 def test_timeout_and_stop_survive_a_reload(broker: Broker) -> None:
     with started_worker(broker, "-v", stderr=subprocess.PIPE) as worker:
         late = script(broker, "sleep 60", timeout=1.2, cpus=0)
-        stopped = script(broker, "sleep 0.4", timeout=1.0, cpus=0)
+        stopped = script(broker, "sleep 0.9", timeout=1.0, cpus=0)
         running(broker, late)
         running(broker, stopped)
         aque("pause", str(stopped))
