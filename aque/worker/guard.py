@@ -37,8 +37,9 @@ BOOT = (
 #: Blocked from birth (by whoever spawns us), as there is no moment in which they may end us.
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 _READ_SIZE = 65536
-#: Seconds in which what was killed should have gone; then it is looked for and killed again.
-_PATIENCE = 1.0
+#: Seconds in which what was killed should have gone; then it is looked for and killed again, after
+#: a pause that doubles, up to the last.
+_PATIENCE, _PATIENCE_MOST = 1.0, 60.0
 
 
 def main() -> None:
@@ -50,10 +51,16 @@ def main() -> None:
     watch = _Watch()
     while data := os.read(0, _READ_SIZE):
         watch.hear(data)
-    while not watch.is_over and not leftovers.end(
-        watch.leaders.values(), watch.token, time.monotonic() + _PATIENCE
-    ):
-        time.sleep(_PATIENCE)  # somebody waits for a device, and dies when it answers
+    if not watch.is_over:
+        _end(watch)
+
+
+def _end(watch: _Watch) -> None:
+    """End all that is left. What waits for a device dies only when that answers, so look again."""
+    patience = _PATIENCE
+    while not leftovers.end(watch.leaders.values(), watch.token, time.monotonic() + _PATIENCE):
+        time.sleep(patience)
+        patience = min(2 * patience, _PATIENCE_MOST)
 
 
 class _Watch:

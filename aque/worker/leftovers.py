@@ -11,7 +11,8 @@ ways, each of which sees what the others cannot:
   setsid and lost its parents (a daemon), and a job so young that nobody was told of it.
 
 A process that cleared its environment and its session and lost its parent while the worker lived is
-beyond this; only a control group holds it. What we may not signal (a setuid program) stays too.
+beyond this; only a control group holds it. What we may not signal (a setuid program, another user's
+job) cannot be ended either, but it is known to be left: its task is not run again beside it.
 
 A family that is being killed may go on forking, and a child without a mark whose parent has just
 been killed would be lost. So the family is stopped first, and looked at again until nobody new is
@@ -34,6 +35,9 @@ MARK = "AQUE_JOB"
 #: Looks at a family that forks faster than it is stopped, before it is killed as it is.
 _LOOKS_MOST = 20
 _PAUSE = 0.01
+_POLL = 0.002
+#: Seconds to wait for those that are held by a device: they may be so for hours.
+_HELD_PATIENCE = 0.5
 
 
 class Leader:
@@ -48,16 +52,31 @@ class Leader:
 
 
 def end(leaders: Iterable[Leader], token: str, until: float) -> bool:
-    """Kill all that is left, until none is; False where one is there at monotonic `until`."""
+    """Kill all that is left, until none is.
+
+    False where something is there still at monotonic `until`, or is not ours to kill, or is held by
+    a device and cannot die yet.
+    """
     leaders = list(leaders)
     empty_looks = 0
     while empty_looks < 2:
         found = _stop(leaders, token)
-        processes.send(found, signal.SIGKILL)
-        if not processes.wait_gone(found, until):
+        ours = [process for process in found if processes.may_signal(process)]
+        processes.send(ours, signal.SIGKILL)
+        if not _wait_gone(ours, until) or len(ours) < len(found):
             return False
         empty_looks = 0 if found else empty_looks + 1
         time.sleep(_PAUSE)
+    return True
+
+
+def _wait_gone(killed: list[Process], until: float) -> bool:
+    held_until = time.monotonic() + _HELD_PATIENCE
+    while left := [p for p in map(processes.find_again, killed) if p is not None]:
+        now = time.monotonic()
+        if now > until or (now > held_until and all(process.is_held for process in left)):
+            return False
+        time.sleep(_POLL)
     return True
 
 
@@ -76,7 +95,7 @@ def find(leaders: Iterable[Leader], token: str) -> list[Process]:
         if process.session in sessions or processes.is_marked(process, MARK, token):
             roots.append(process)
     family = processes.with_descendants(roots, table.values())
-    return [p for p in family if p.pid != os.getpid() and processes.may_signal(p)]
+    return [process for process in family if process.pid != os.getpid()]
 
 
 def _stop(leaders: list[Leader], token: str) -> list[Process]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterable, Iterator
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -20,14 +19,23 @@ _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 class Process:
     """A process as it was when the table was read."""
 
-    __slots__ = ("is_zombie", "parent", "pid", "session", "started")
+    __slots__ = ("parent", "pid", "session", "started", "state")
 
-    def __init__(self, pid: int, parent: int, session: int, started: int, is_zombie: bool) -> None:
+    def __init__(self, pid: int, parent: int, session: int, started: int, state: str) -> None:
         self.pid = pid
         self.parent = parent
         self.session = session
         self.started = started
-        self.is_zombie = is_zombie
+        self.state = state  # the letter that ps shows
+
+    @property
+    def is_zombie(self) -> bool:
+        return self.state in "ZX"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for a device or a debugger, and can not even be killed meanwhile."""
+        return self.state in "Dt"
 
 
 def find(pid: int) -> Process | None:
@@ -41,7 +49,7 @@ def find(pid: int) -> Process | None:
         return None
     # The name, in parentheses, may hold anything, so count from its end (proc(5)).
     fields = text[text.rindex(b")") + 2 :].split()
-    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in b"ZX")
+    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0].decode())
 
 
 def resident(pid: int) -> int:
@@ -62,8 +70,15 @@ def resident(pid: int) -> int:
 
 def is_running(process: Process) -> bool:
     """Whether this very process still runs."""
+    return find_again(process) is not None
+
+
+def find_again(process: Process) -> Process | None:
+    """Return a process as it is now; None when it has ended."""
     now = find(process.pid)
-    return now is not None and now.started == process.started and not now.is_zombie
+    if now is None or now.started != process.started or now.is_zombie:
+        return None
+    return now
 
 
 def start_time(pid: int) -> int | None:
@@ -147,15 +162,6 @@ def may_signal(process: Process) -> bool:
     return True
 
 
-def wait_gone(processes: list[Process], until: float) -> bool:
-    """Wait until none of these runs, or monotonic `until`; whether none does."""
-    while any(is_running(process) for process in processes):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.002)
-    return True
-
-
 def _pids() -> Iterator[int]:
     if sys.platform == "linux":
         yield from (int(name) for name in os.listdir("/proc") if name.isdigit())
@@ -186,7 +192,7 @@ def _find_elsewhere(pid: int) -> Process | None:
     try:
         process = psutil.Process(pid)
         started = int(process.create_time() * 1000)
-        zombie = process.status() == psutil.STATUS_ZOMBIE
-        return Process(pid, process.ppid(), os.getsid(pid), started, zombie)
+        state = "Z" if process.status() == psutil.STATUS_ZOMBIE else "R"
+        return Process(pid, process.ppid(), os.getsid(pid), started, state)
     except (psutil.Error, OSError):
         return None

@@ -26,7 +26,7 @@ from aque.worker.host import Host
 from aque.worker.leftovers import Leader
 
 #: Seconds that a look waits for what it has killed.
-_PATIENCE = 0.5
+_PATIENCE = 5.0
 
 log = logging.getLogger("aque.worker")
 

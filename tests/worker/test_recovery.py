@@ -28,7 +28,7 @@ from jobs import (
     submit,
     work,
 )
-from support import aque, eventually, started, started_worker
+from support import aque, eventually, python, started, started_worker
 
 from aque import states
 from aque.brokers.base import Broker
@@ -262,6 +262,23 @@ def test_what_cannot_die_yet_keeps_its_task_from_running_twice(
         assert ended(broker, submit(broker, "true")).status == states.SUCCESS
     work(broker)
     assert (fetch(broker, id).status, fetch(broker, id).attempt) == (states.SUCCESS, 2)
+
+
+def test_what_is_not_ours_to_kill_is_known_to_be_left(tmp_path: Path) -> None:
+    """Here a worker's of root, looked at by a user: the queue says which process it is."""
+    if os.getuid() != 0:
+        pytest.skip("only root has processes that others may not signal")
+    code = """
+import os, sys, time
+from aque.worker import leftovers, processes
+pid = int(sys.argv[1])
+leader = leftovers.Leader(pid, processes.start_time(pid), True)
+os.setuid(65534)
+print(leftovers.end([leader], "no such token", time.monotonic() + 60))
+"""
+    with started(["sleep", "600"], start_new_session=True) as stranger:
+        assert python(code, str(stranger.pid), timeout=20).stdout == "False\n"
+        assert stranger.poll() is None
 
 
 @contextmanager
