@@ -8,10 +8,11 @@ ways, each of which sees what the others cannot:
 - by descent: the children of whatever was found, so also what has cleared its environment, as long
   as its parent lives;
 - by mark: each process whose environment has this worker's random AQUE_JOB, so also what called
-  setsid and lost its parents (a daemon), and a job so young that nobody was told of it.
+  setsid and lost its parents (a daemon), and a job so young that nobody was told of it. Where such
+  a one leads a session, all of that is found.
 
-A process that cleared its environment and its session and lost its parent while the worker lived is
-beyond this; only a control group holds it. What we may not signal (a setuid program, another user's
+A process that cleared its environment, and whose parent has ended, and the leader of its session too
+(its job, which may end by itself before we look), is beyond this; only a control group holds it. What we may not signal (a setuid program, another user's
 job) cannot be ended either, but it is known to be left: its task is not run again beside it.
 
 A family that is being killed may go on forking, and a child without a mark whose parent has just
@@ -91,9 +92,10 @@ def find(leaders: Iterable[Leader], token: str) -> list[Process]:
             roots.append(process)
             if leader.leads_session:
                 sessions.add(leader.pid)
-    for process in table.values():
-        if process.session in sessions or processes.is_marked(process, MARK, token):
-            roots.append(process)
+    marked = [p for p in table.values() if processes.is_marked(p, MARK, token)]
+    sessions.update(process.pid for process in marked if process.session == process.pid)
+    roots += marked
+    roots += [process for process in table.values() if process.session in sessions]
     family = processes.with_descendants(roots, table.values())
     return [process for process in family if process.pid != os.getpid()]
 

@@ -42,6 +42,7 @@ HIDING = {
     "in a session of its own": 'setsid sh -c "$STAY" sh "$1" & wait',
     "as a daemon": '(setsid sh -c "$STAY" sh "$1" &) ; exec sleep 600',
     "without an environment": 'exec env -i sh -c "$STAY" sh "$1"',
+    "without an environment or a parent": '(env -i sh -c "$STAY" sh "$1" &) ; exec sleep 600',
     "without an environment, as a child": 'env -i sh -c "$STAY" sh "$1" & wait',
     "ignoring what it can": 'trap "" HUP INT TERM QUIT; exec sh -c "$STAY" sh "$1"',
 }
@@ -76,15 +77,21 @@ def test_what_ran_is_gone_within_a_second(broker: Broker, tmp_path: Path, how: s
         gone(guard)
 
 
-def test_what_was_started_a_moment_before_is_gone_too(broker: Broker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["as a daemon", "without an environment or a parent"])
+def test_what_was_started_a_moment_before_is_gone_too(
+    broker: Broker, tmp_path: Path, how: str
+) -> None:
     """Nobody was told of it yet."""
     with started_worker(broker) as worker:
         guard_of(worker.pid)
         for n in range(5):
-            hide(broker, "as a daemon", tmp_path / f"pid{n}")
+            hide(broker, how, tmp_path / f"pid{n}")
         eventually(lambda: any(tmp_path.glob("pid*")))
         kill(worker)
         eventually(lambda: not marked_processes(broker), SOON)
+        for path in tmp_path.glob("pid*"):
+            if path.read_text():
+                gone(int(path.read_text()))
 
 
 def marked_processes(broker: Broker) -> list[int]:
