@@ -11,9 +11,10 @@ ways, each of which sees what the others cannot:
   setsid and lost its parents (a daemon), and a job so young that nobody was told of it. Where such
   a one leads a session, all of that is found.
 
-A process that cleared its environment, and whose parent has ended, and the leader of its session too
-(its job, which may end by itself before we look), is beyond this; only a control group holds it. What we may not signal (a setuid program, another user's
-job) cannot be ended either, but it is known to be left: its task is not run again beside it.
+A process that cleared its environment, whose parent has ended, and the leader of its session too
+(its job, which may end by itself before we look), is beyond this; only a control group holds it.
+What we may not signal (a setuid program, another user's job) cannot be ended either, but it is
+known to be left: its task is not run again beside it.
 
 A family that is being killed may go on forking, and a child without a mark whose parent has just
 been killed would be lost. So the family is stopped first, and looked at again until nobody new is
