@@ -376,19 +376,3 @@ def test_the_commands_of_a_killed_xargs_are_gone(tmp_path: Path, how: str) -> No
         kill(xargs)
         gone(pid)
         gone(guard)
-
-
-def test_a_short_run_of_xargs_has_no_guard(tmp_path: Path) -> None:
-    with started(
-        [*XARGS, "-n1", sys.executable, "-c", COUNT_GUARDS],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    ) as xargs:  # fmt: skip
-        assert xargs.communicate(b"1")[0] == b"0\n"
-
-
-COUNT_GUARDS = """
-import os
-from pathlib import Path
-children = Path(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read_text().split()
-print(sum("aque-guard" in Path(f"/proc/{pid}/comm").read_text() for pid in children))
-"""
