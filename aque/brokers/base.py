@@ -171,6 +171,10 @@ class Broker(ABC):
     def close(self) -> None:
         """Let go of what this thread has open."""
 
+    @abstractmethod
+    def is_outdated(self) -> bool:
+        """Whether a newer aque has upgraded the queue since this process opened it."""
+
     # Settings
 
     @abstractmethod

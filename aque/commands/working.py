@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from aque import brokers, proctitle, states
 from aque.brokers.base import Broker, Condition
 from aque.errors import BrokerError
 from aque.task import End, Task
-from aque.worker import host, membership, reload
+from aque.worker import host, membership, program, reload, terminal
 from aque.worker.loop import Worker
 from aque.worker.membership import WORKER, Membership, Share
+from aque.worker.renewal import Renewal
 from aque.worker.signals import Signals
 
 #: Tasks at a time for each cpu, where --slots does not say: bounds those that take no cpu.
@@ -78,21 +80,25 @@ class Plan:
 
 def work(signals: Signals, mode: str, options: Options) -> int:
     """Run as a worker until the plan is over; a reload execs and comes back here anew."""
-    program = reload.this_program()
-    state = reload.take_state()
+    this = program.this_program()
     proctitle.set_title("aque-worker")
     _log_to_stderr(options)
+    if program.is_check():
+        brokers.from_url(options.broker, durable=False).close()
+        return 0
+    state = reload.take_state()
     broker = brokers.from_url(options.broker, durable=False)
     worker = _worker(broker, signals, options, state)
     if mode == "one":
         worker.change_slots(1)
+    worker.renew_by(Renewal(this))
     plan = Plan(mode)
     plan.attach(worker)
     while True:
         worker.run(plan)
-        if not worker.wants_reload or (worker.is_draining and not worker.crew.jobs):
+        if not worker.is_renewing or (worker.is_draining and not worker.crew.jobs):
             break
-        _reload(worker, program)
+        _reload(worker)
     if mode == "to-end" and not worker.is_draining:
         _say_what_is_left(broker)
     worker.close()
@@ -128,15 +134,17 @@ def _worker(
     share = Share(cpus, memory, slots)
     member = membership.join(broker, here, WORKER, options.name, share)
     log.info("worker %d on %s: %g cpus", member.id, broker.to_url(), cpus)
-    return Worker(broker, member, signals, options.grace)
+    worker = Worker(broker, member, signals, options.grace)
+    worker.on_terminal = not signals.were_ignored(signal.SIGHUP) and terminal.is_there()
+    return worker
 
 
-def _reload(worker: Worker, program: reload.Program) -> None:
+def _reload(worker: Worker) -> None:
+    assert worker.renewal is not None
     try:
-        reload.execute(worker, program)
+        reload.execute(worker, worker.renewal.program)
     except (OSError, BrokerError) as error:
-        log.error("cannot reload, the old code goes on: %s", error)
-        worker.wants_reload = False
+        worker.renewal.refuse(str(error))
 
 
 def _log_to_stderr(options: Options) -> None:

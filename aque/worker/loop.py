@@ -23,10 +23,11 @@ from aque.schedule.choose import Line, chooser
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.task import End, Report, Task
-from aque.worker import host, leftovers, processes, recovery
+from aque.worker import host, leftovers, processes, recovery, terminal
 from aque.worker.crew import Crew
 from aque.worker.guarding import Guard
 from aque.worker.membership import XARGS, Membership, Share
+from aque.worker.renewal import Renewal
 from aque.worker.signals import Signals
 from aque.worker.starter import Foreground, Starter
 
@@ -95,7 +96,10 @@ class Worker:
         self.crew = Crew(starter, self.selector, self.guard)
         self.listener = broker.listen(bell.READY, bell.SIGNAL)
         self.is_draining = False
-        self.wants_reload = False
+        self.renewal: Renewal | None = None
+        #: Whether it was started on a terminal: when that closes, a HUP tells so.
+        self.on_terminal = False
+        self._is_outdated = False
         #: After a claim: whether it left nothing that is ready or will be due.
         self.is_dry = False
         self.drain_until: float | None = None
@@ -120,6 +124,8 @@ class Worker:
         while True:
             self.crew.note_ended()
             self.guard.attend()
+            if self.renewal is not None:
+                self.renewal.attend()
             self._note_ends(plan)
             self._heed_signals(plan)
             self._pass_requests(plan)
@@ -128,6 +134,16 @@ class Worker:
             if self._is_over(plan) or self._is_ready_to_reload():
                 return
             self._wait()
+
+    def renew_by(self, renewal: Renewal) -> None:
+        """Take over new code, by returning from `run`, as this says."""
+        self.renewal = renewal
+        self.crew.hear_ends(renewal.note_ended)
+
+    @property
+    def is_renewing(self) -> bool:
+        """Whether it is about to take over new code."""
+        return self.renewal is not None and self.renewal.is_ready
 
     def wake_for_work(self) -> None:
         """Look for work at once; from any thread of this process."""
@@ -151,6 +167,8 @@ class Worker:
 
     def close(self) -> None:
         """Leave the queue; nothing may be running."""
+        if self.renewal is not None:
+            self.renewal.abandon()
         self.crew.close()
         self.listener.close()
         self.membership.leave(self.broker)
@@ -173,7 +191,7 @@ class Worker:
 
     def _heed(self, number: int) -> None:
         if number == signal.SIGHUP:
-            self.wants_reload = True
+            self._heed_hangup()
         elif number in (signal.SIGTERM, signal.SIGINT) and not self.is_draining:
             log.info("stopping: %d tasks are running; again to requeue them", len(self.crew.jobs))
             self.drain()
@@ -185,6 +203,15 @@ class Worker:
             self.change_slots(self.share.slots + step)
         elif number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _heed_hangup(self) -> None:
+        """Take over new code; but where the terminal has gone, there will be nobody to say TERM."""
+        if self.on_terminal and not terminal.is_there():
+            if not self.is_draining:
+                log.warning("the terminal has gone; %d tasks are running", len(self.crew.jobs))
+                self.drain()
+        elif self.renewal is not None:
+            self.renewal.ask()
 
     def change_slots(self, slots: int) -> None:
         """Run at most so many tasks at a time, and at least one."""
@@ -230,7 +257,7 @@ class Worker:
         crew = self.crew
         report = Report(tuple(crew.ends), crew.starts(now - RECORD_DELAY), tuple(crew.output))
         try:
-            if wants_work:
+            if wants_work and not self._is_overtaken():
                 choose = chooser(self._claimant(), self._line)
                 claim = self.broker.claim(self.membership.id, choose, report)
             else:
@@ -280,9 +307,28 @@ class Worker:
         self._check_at = self._retry_at
 
     def _wants_work(self, now: float) -> bool:
-        if self.is_draining or self.wants_reload:
+        return now >= self._look_at and self._has_room
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether it may start one more."""
+        is_leaving = self.is_draining or self.is_renewing or self._is_outdated
+        return not is_leaving and len(self.crew.jobs) < self.share.slots
+
+    def _is_overtaken(self) -> bool:
+        """Whether a newer aque has upgraded the queue: then its rules are no longer ours.
+
+        aque-xargs, which runs only its own tasks, goes on: upgrades only add.
+        """
+        if self.membership.kind == XARGS or not self.broker.is_outdated():
             return False
-        return now >= self._look_at and len(self.crew.jobs) < self.share.slots
+        if not self._is_outdated:
+            log.error(
+                "a newer aque has upgraded the queue: nothing more is started here until a HUP "
+                "has this worker take over the new code"
+            )
+        self._is_outdated = self.is_dry = True
+        return True
 
     def _claimant(self) -> Claimant:
         free = Resources(self.share.cpus, self.share.memory, self.share.slots)
@@ -309,9 +355,11 @@ class Worker:
 
     def _next_deadline(self) -> float:
         times = [self._poll_at, self._check_at, self._record_at()]
-        if len(self.crew.jobs) < self.share.slots and not self.is_draining:
+        if self._has_room:
             times.append(self._look_at)
-        waits = (self.crew.next_deadline(), self.drain_until, self.guard.next_deadline())
+        waits = [self.crew.next_deadline(), self.drain_until, self.guard.next_deadline()]
+        if self.renewal is not None:
+            waits.append(self.renewal.next_deadline())
         for deadline in waits:
             if deadline is not None:
                 times.append(deadline)
@@ -323,7 +371,7 @@ class Worker:
 
     def _is_ready_to_reload(self) -> bool:
         is_recorded = not self.crew.ends and not self.crew.output
-        return self.wants_reload and is_recorded and not self.crew.is_draining
+        return self.is_renewing and is_recorded and not self.crew.is_draining
 
     def _listen(self) -> None:
         self.selector.register(self.signals.fileno(), selectors.EVENT_READ, lambda: None)

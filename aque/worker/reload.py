@@ -12,44 +12,16 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aque.worker.crew import Crew
 from aque.worker.job import Job
 from aque.worker.loop import Worker
+from aque.worker.program import STATE, Program
 from aque.worker.runners import Runner
-
-#: Names the descriptor of the state in the environment of the program that is exec'd.
-STATE = "AQUE_RELOAD"
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """How this process was started, to be started so again."""
-
-    directory: str
-    arguments: tuple[str, ...]
-
-    def execute(self, environ: dict[str, str]) -> None:
-        """Become this program. Raises OSError, and goes on, where it cannot be executed."""
-        os.chdir(self.directory)
-        os.execve(self.arguments[0], self.arguments, environ)
-
-
-def this_program() -> Program:
-    """Find out how to start this process again; to be called before anything changes directory.
-
-    The script itself is executed where it can be, so that the kernel names the process after it.
-    """
-    script = os.path.abspath(sys.argv[0])
-    if os.access(script, os.X_OK):
-        return Program(os.getcwd(), (script, *sys.argv[1:]))
-    original = [script if argument == sys.argv[0] else argument for argument in sys.orig_argv[1:]]
-    return Program(os.getcwd(), (sys.executable, *original))
 
 
 def take_state() -> dict[str, Any] | None:
@@ -76,6 +48,7 @@ def execute(worker: Worker, program: Program) -> None:
         "guard": worker.guard.state(),
         "is_draining": worker.is_draining,
         "drain_until": worker.drain_until,
+        "on_terminal": worker.on_terminal,
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
     }
     worker.broker.close()
@@ -98,6 +71,7 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
     worker.guard.resume(state["guard"])
     worker.is_draining = state["is_draining"]
     worker.drain_until = state["drain_until"]
+    worker.on_terminal = state["on_terminal"]
     jobs = state["jobs"]
     tasks = worker.broker.fetch([job["task"] for job in jobs])
     for task, saved in zip(tasks, jobs):
@@ -130,8 +104,8 @@ def _descriptors(crew: Crew) -> Iterable[int]:
 
 def _job_state(crew: Crew, job: Job) -> dict[str, Any]:
     kept = (
-        "pid slot own_session is_python is_start_recorded started cancel_signal is_stopping verdict"
-        " stopped_since stopped_for peak kill_at"
+        "pid slot own_session is_python is_start_recorded started cancel_signal is_stopping"
+        " is_signalled verdict stopped_since stopped_for peak kill_at"
     )
     state: dict[str, Any] = {name: getattr(job, name) for name in kept.split()}
     state["task"] = job.task.id

@@ -29,6 +29,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._noted: list[int] = []
+        self._ignored: frozenset[int] = frozenset()
         self._readable, self._writable = map(_above_standard, os.pipe())
         for descriptor in (self._readable, self._writable):
             os.set_blocking(descriptor, False)
@@ -39,13 +40,18 @@ class Signals:
         With `keep_ignored` signals that whoever started us had ignored stay so, and are returned.
         """
         signal.set_wakeup_fd(self._writable, warn_on_full_buffer=False)
-        ignored = _ignored() if keep_ignored else frozenset()
+        self._ignored = _ignored()
+        ignored = self._ignored if keep_ignored else frozenset()
         for number in NOTED:
             if number not in ignored:
                 signal.signal(number, self._note)
                 signal.siginterrupt(number, False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, NOTED)
         return ignored
+
+    def were_ignored(self, number: int) -> bool:
+        """Whether whoever started us had this signal ignored, as nohup has HUP."""
+        return number in self._ignored
 
     def fileno(self) -> int:
         return self._readable

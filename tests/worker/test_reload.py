@@ -177,7 +177,7 @@ def test_a_worker_told_to_end_still_ends_after_a_reload(broker: Broker, tmp_path
 
 
 def test_the_grace_of_a_worker_told_to_end_goes_on_over_a_reload(broker: Broker) -> None:
-    with started_worker(broker, "-v", "--grace", "0.6", stderr=subprocess.PIPE) as worker:
+    with started_worker(broker, "-v", "--grace", "4", stderr=subprocess.PIPE) as worker:
         id = submit(broker, "sleep", "600")
         running(broker, id)
         worker.terminate()

@@ -23,7 +23,7 @@ from aque.brokers.base import (
     Request,
     Selection,
 )
-from aque.brokers.sqlite import beside, claim, create, finish, hold, look, steer
+from aque.brokers.sqlite import beside, claim, create, finish, hold, look, migrations, steer
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
 from aque.brokers.sqlite.lock import TIMEOUT
 from aque.errors import TaskNotFoundError
@@ -77,6 +77,9 @@ class SQLiteBroker(Broker):
 
     def close(self) -> None:
         self._database.close()
+
+    def is_outdated(self) -> bool:
+        return migrations.is_outdated(self._database.read)
 
     @contextmanager
     def _write(self) -> Iterator[Transaction]:

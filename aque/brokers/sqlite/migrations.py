@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 from aque.errors import BrokerError
 
@@ -56,8 +59,17 @@ def migrate(connection: sqlite3.Connection) -> None:
                     connection.execute("ROLLBACK")
 
 
+def is_outdated(rows: Callable[[str], list[tuple[Any, ...]]]) -> bool:
+    """Whether another process has brought the schema past what this one knows."""
+    return int(rows("PRAGMA user_version")[0][0]) > versions()[-1][0]
+
+
+@lru_cache
 def versions() -> list[tuple[int, str]]:
-    """Return the schema's numbers and files, in order."""
+    """Return the schema's numbers and files, in order, as they were when this process began.
+
+    A file that an upgrade adds later is for the code that comes with it.
+    """
     names = sorted(name for name in os.listdir(_DIRECTORY) if name.endswith(".sql"))
     return [(int(name.split("_")[0]), os.path.join(_DIRECTORY, name)) for name in names]
 
