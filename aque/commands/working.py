@@ -85,6 +85,7 @@ def work(signals: Signals, mode: str, options: Options) -> int:
     _log_to_stderr(options)
     if program.is_check():
         brokers.from_url(options.broker, durable=False).close()
+        signals.block()  # Python lets go of the handlers at its end
         return 0
     state = reload.take_state()
     broker = brokers.from_url(options.broker, durable=False)

@@ -4,16 +4,11 @@ Ends come by waitid(WNOWAIT): it tells who has ended but leaves the zombie, and 
 the number of its session, so that what is left of the session can be killed while that number is
 still surely ours. Only then wait4 reaps, and gives the rusage. Children that are nobody's job
 (orphans that the subreaper inherited, idle runners) are reaped as they come.
-
-Until its own exec a spawned child has the worker's name and takes signals as if nobody handled
-them, so a `killall -HUP aque-worker` can end a job that never ran (48 of 3,653 in 300 killalls).
-The zombie tells: such a task is started again, as the same attempt.
 """
 
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import selectors
 import signal
@@ -40,8 +35,6 @@ DRAIN = 2.0
 _REST_POLL = 0.03
 #: Seconds until output that found no room on the disk is tried again.
 _STALL = 1.0
-
-log = logging.getLogger("aque.worker")
 
 
 class Crew:
@@ -120,12 +113,9 @@ class Crew:
 
     def note_ended(self) -> None:
         """Note which processes have ended since the last look."""
-        unbegun: list[Job] = []
-        for pid, is_signalled in _ended_children():
+        for pid in _ended_children():
             job = self.jobs.get(pid)
-            if job is not None and is_signalled and job.may_start_again():
-                unbegun.append(job)
-            elif job is not None:
+            if job is not None:
                 self._end_session(job)
             elif self.starter.runners.forget(pid):
                 _kill_group(pid)
@@ -140,19 +130,10 @@ class Crew:
                 job.usage = usage.of_child(rusage)
                 job.drain_until = time.monotonic() + DRAIN
                 self._read(job)
-        for job in unbegun:
-            self._start_again(job)
         self._read_stalled()
         for job in list(self.jobs.values()):
             if job.wait_status is not None:
                 self._finish_if_drained(job)
-
-    def _start_again(self, job: Job) -> None:
-        log.info("task %d was hit before it began; it is started again", job.task.id)
-        self._release(job)
-        self._let_go(job)
-        self.starter.runners.forget(job.pid)
-        self.start(job.task)
 
     def _end_session(self, job: Job) -> None:
         """Kill what the job leaves behind; if it was told to end, the rest has its grace too."""
@@ -223,10 +204,6 @@ class Crew:
             return
         self._release(job)
         self._end(job.task, job.end(time.time()))
-        self._let_go(job)
-
-    def _let_go(self, job: Job) -> None:
-        """Close the pipes of a process that has ended."""
         runner = self._busy.pop(job.pid, None)
         if runner is not None:
             self._unregister(runner.answers)
@@ -337,11 +314,8 @@ class Crew:
         self.guard.leave()
 
 
-def _ended_children() -> Iterator[tuple[int, bool]]:
-    """Yield the children that have ended, and whether by a signal.
-
-    Each must be reaped before the next is asked for.
-    """
+def _ended_children() -> Iterator[int]:
+    """Yield the children that have ended; each must be reaped before the next is asked for."""
     while True:
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -349,7 +323,7 @@ def _ended_children() -> Iterator[tuple[int, bool]]:
             return
         if ended is None:
             return
-        yield ended.si_pid, ended.si_code != os.CLD_EXITED
+        yield ended.si_pid
 
 
 def _kill_group(pid: int) -> None:

@@ -32,8 +32,6 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     cancel_signal: int | None = None
     is_stopping: bool = False
-    #: Whether we have sent it any signal.
-    is_signalled: bool = False
     #: Why its own limits end it, and with which exit status.
     verdict: tuple[str, int | None] | None = None
     #: Since when it is stopped, and for how long it was before; monotonic, seconds.
@@ -66,14 +64,6 @@ class Job:
     def is_stalled(self) -> bool:
         """Whether output of it waits for room on the disk."""
         return any(stream.is_stalled for stream in self.streams)
-
-    def may_start_again(self) -> bool:
-        """Whether it is a zombie that never ran and that nobody told to end.
-
-        A foreground job is in our process group, and may have been meant with us.
-        """
-        is_wanted = self.own_session and not (self.is_ending or self.is_signalled)
-        return is_wanted and processes.never_began(self.pid)
 
     def handle(self, request: Request, now: float) -> None:
         """Pass on a signal; with a grace, begin to end the job. `now` is monotonic."""
@@ -125,7 +115,6 @@ class Job:
         With a signal that no process can handle, also those that they start meanwhile. What they
         start because of another may be how they end in good order, and is left alone.
         """
-        self.is_signalled = True
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             processes.send(self._processes(), number)
             return

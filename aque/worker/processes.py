@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
-_PF_FORKNOEXEC = 0x40  # linux/sched.h
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
@@ -51,21 +50,6 @@ def find(pid: int) -> Process | None:
     # The name, in parentheses, may hold anything, so count from its end (proc(5)).
     fields = text[text.rindex(b")") + 2 :].split()
     return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0].decode())
-
-
-def never_began(pid: int) -> bool:
-    """Whether a child that is a zombie now ended before it executed anything.
-
-    The kernel still knows (proc(5): the flags in stat); elsewhere than on Linux nobody can tell.
-    """
-    if sys.platform != "linux":
-        return False
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
-    except OSError:
-        return False
-    return bool(int(text[text.rindex(b")") + 2 :].split()[6]) & _PF_FORKNOEXEC)
 
 
 def resident(pid: int) -> int:

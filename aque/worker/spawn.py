@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 #: Reset in the child: the worker handles or ignores them.
 _DEFAULTS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -20,7 +20,12 @@ _FOUND_MOST = 1000
 class Spawner:
     """Starts commands; remembers the umask it left, and the programs it found."""
 
-    def __init__(self, ignored: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        ignored: frozenset[int] = frozenset(),
+        posix_spawn: Callable[..., int] = os.posix_spawn,
+    ) -> None:
+        self._posix_spawn = posix_spawn
         self._defaults = [number for number in _DEFAULTS if number not in ignored]
         self._umask: int | None = None
         self._found: dict[tuple[str, str], str] = {}
@@ -49,7 +54,7 @@ class Spawner:
         program = self._find(command[0], environ.get("PATH", os.defpath))
 
         def start(path: str, arguments: list[str]) -> int:
-            return os.posix_spawn(
+            return self._posix_spawn(
                 path, arguments, environ, file_actions=actions,
                 setsid=own_session, setsigmask=(), setsigdef=self._defaults,
             )  # fmt: skip

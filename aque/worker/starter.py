@@ -53,7 +53,12 @@ class Starter:
         self._foreground = foreground
         if foreground is not None and foreground.private:
             del self._marks["AQUE_BROKER"]
-        self._spawner = Spawner(foreground.ignored if foreground else frozenset())
+        if foreground is None:
+            from aque.worker.namesake import SpawningThread
+
+            self._spawner = Spawner(posix_spawn=SpawningThread())
+        else:
+            self._spawner = Spawner(foreground.ignored)
         self.runners = Runners(self._spawner, cpus)
         self._settings = broker.settings()
         self._environs: dict[int | None, dict[str, str]] = {}
