@@ -28,6 +28,7 @@ from aque.commands import entry, options  # noqa: E402
     "--grace", type=options.Duration(), metavar="SECONDS",
     help="How long tasks may run on after TERM.  [default: to their end]",
 )  # fmt: skip
+@click.option("--reload", is_flag=True, help="As by HUP, when aque's or a task's code changes.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what starts and ends.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option(

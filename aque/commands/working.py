@@ -19,6 +19,7 @@ from aque.worker.loop import Worker
 from aque.worker.membership import WORKER, Membership, Share
 from aque.worker.renewal import Renewal
 from aque.worker.signals import Signals
+from aque.worker.watching import Watch
 
 #: Tasks at a time for each cpu, where --slots does not say: bounds those that take no cpu.
 SLOTS_PER_CPU = 16
@@ -36,6 +37,7 @@ class Options:
     slots: int | None
     name: str | None
     grace: float | None
+    reload: bool
     verbose: bool
     quiet: bool
     log_format: str
@@ -92,7 +94,7 @@ def work(signals: Signals, mode: str, options: Options) -> int:
     worker = _worker(broker, signals, options, state)
     if mode == "one":
         worker.change_slots(1)
-    worker.renew_by(Renewal(this))
+    worker.renew_by(Renewal(this, Watch() if options.reload else None))
     plan = Plan(mode)
     plan.attach(worker)
     while True:

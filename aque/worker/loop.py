@@ -227,12 +227,15 @@ class Worker:
         if is_poll:
             self._poll_at = now + self.listener.interval
             self._mounted = mounts.visible(mounts.table())
+            if self.renewal is not None:
+                self.renewal.look()
         if not is_poll and now < self._check_at:
             return
         self._check_at = float("inf")
         try:
             if is_poll:
                 recovery.recover(self.broker, self.here)
+                self._is_overtaken()
                 self._look_if_changed()
             if self.crew.jobs:
                 self.crew.handle(self.broker.requests(self.membership.id))

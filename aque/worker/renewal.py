@@ -17,10 +17,12 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Iterable
 from typing import IO
 
 from aque.worker import program
 from aque.worker.program import Program
+from aque.worker.watching import Watch
 
 #: Seconds after which a program that neither starts nor fails is given up.
 _PATIENCE = 60.0
@@ -30,10 +32,14 @@ log = logging.getLogger("aque.worker")
 
 
 class Renewal:
-    """The way of one worker to the code that is installed now, its `program`."""
+    """The way of one worker to the code that is installed now, its `program`.
 
-    def __init__(self, program: Program) -> None:
+    With a watch it asks itself, when that says so.
+    """
+
+    def __init__(self, program: Program, watch: Watch | None = None) -> None:
         self.program = program
+        self._watch = watch
         self.is_ready = False
         self._is_asked = False
         self._pid: int | None = None
@@ -43,6 +49,17 @@ class Renewal:
     def ask(self) -> None:
         """Take over new code, if it starts."""
         self._is_asked = True
+
+    def look(self) -> None:
+        """Look whether the code has changed; to be called at each poll."""
+        if self._watch is not None and self._watch.has_changed():
+            log.info("the code has changed")
+            self.ask()
+
+    def note_imported(self, paths: Iterable[str]) -> None:
+        """Hear which files a task has imported."""
+        if self._watch is not None:
+            self._watch.add(paths)
 
     def attend(self) -> None:
         """Start the child that is to show it, or end one that takes too long."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +38,7 @@ class Copy:
     def worker(self, *arguments: str) -> Iterator[Popen]:
         """Start a worker of this copy that says what it does."""
         words = [sys.executable, "-m", "aque.commands.worker", "-v", *arguments]
-        with started(words, stderr=subprocess.PIPE, **self.options) as worker:
+        with started(words, stderr=subprocess.PIPE, bufsize=0, **self.options) as worker:
             yield worker
 
     @contextmanager
@@ -56,10 +58,13 @@ def copy(tmp_path: Path) -> Copy:
 def heard(worker: Popen, *parts: str) -> str:
     """Return the next line that a worker says with one of these parts in it."""
     assert worker.stderr is not None
-    while line := worker.stderr.readline().decode():
+    deadline = time.monotonic() + 30
+    while select.select([worker.stderr], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        line = worker.stderr.readline().decode()
+        assert line, f"the worker has ended and never said {parts}"
         if any(part in line for part in parts):
             return line
-    raise AssertionError(f"the worker has ended and never said {parts}")
+    raise AssertionError(f"the worker has never said {parts}")
 
 
 def held(broker: Broker, gate: Path) -> int:
@@ -101,7 +106,7 @@ def test_a_program_that_is_gone_is_not_taken_over(
     program = tmp_path / "aque-worker"
     program.write_text(f"#!{sys.executable}\nfrom aque.commands.worker import main\nmain()\n")
     program.chmod(0o755)
-    with started([str(program)], stderr=subprocess.PIPE, **copy.options) as worker:
+    with started([str(program)], stderr=subprocess.PIPE, bufsize=0, **copy.options) as worker:
         eventually(broker.workers)
         program.unlink()
         worker.send_signal(signal.SIGHUP)
@@ -135,7 +140,7 @@ def test_a_reload_upgrades_the_queue_and_workers_of_the_old_code_start_nothing_m
 ) -> None:
     gate = tmp_path / "gate"
     with (
-        started_worker(broker, "-c", "0.5", stderr=subprocess.PIPE) as old,
+        started_worker(broker, "--slots", "1", stderr=subprocess.PIPE, bufsize=0) as old,
         copy.worker("--slots", "1") as new,
     ):
         eventually(lambda: len(broker.workers()) == 2)
@@ -190,7 +195,7 @@ def on_a_terminal(how: str) -> Iterator[tuple[Popen, int]]:
     """Start a worker on a terminal of its own, and yield both."""
     ours, theirs = os.openpty()
     words = [sys.executable, "-c", ON_A_TERMINAL, how]
-    with started(words, stdin=theirs, stderr=subprocess.PIPE, cwd=CHECKOUT) as worker:
+    with started(words, stdin=theirs, stderr=subprocess.PIPE, bufsize=0, cwd=CHECKOUT) as worker:
         os.close(theirs)
         try:
             yield worker, ours
@@ -278,3 +283,33 @@ def test_under_hundreds_of_hups_every_short_job_runs_once(
         assert (task.status, task.attempt) == (states.SUCCESS, 1), task
         assert output(broker, task.id) == f"{task.id}\n".encode()
     assert {path.name for path in ran.iterdir()} == {f"{task.id}-1" for task in tasks}
+
+
+def test_with_reload_a_change_of_the_code_is_as_good_as_a_hup(
+    broker: Broker, copy: Copy, tmp_path: Path
+) -> None:
+    aque("init", "--set", "poll=0.05")
+    with copy.worker("--reload") as worker:
+        id = held(broker, tmp_path / "gate")
+        running(broker, id)
+        with copy.broken("worker/loop.py", "import nonesuch"):
+            assert "the code has changed" in heard(worker, "code")
+            assert "No module named 'nonesuch'" in heard(worker, "code")
+        heard(worker, "has changed")
+        assert "reloaded, with 1 tasks" in heard(worker, "reload")
+        (copy.package / "worker/more.py").write_text("")
+        heard(worker, "has changed")
+        heard(worker, "reloaded")
+        (tmp_path / "gate").touch()
+        assert ended(broker, id).attempt == 1
+        assert output(broker, id) == b"on\noff\n"
+
+
+def test_without_reload_a_change_of_the_code_waits_for_a_hup(broker: Broker, copy: Copy) -> None:
+    aque("init", "--set", "poll=0.02")
+    with copy.worker() as worker:
+        eventually(broker.workers)
+        (copy.package / "worker/more.py").write_text("")
+        assert ended(broker, script(broker, "sleep 0.3")).status == states.SUCCESS
+        worker.send_signal(signal.SIGHUP)
+        assert "reloaded" in heard(worker, "changed", "reloaded,")
