@@ -94,7 +94,8 @@ def work(signals: Signals, mode: str, options: Options) -> int:
     worker = _worker(broker, signals, options, state)
     if mode == "one":
         worker.change_slots(1)
-    worker.renew_by(Renewal(this, Watch() if options.reload else None))
+    watched = None if state is None else state["watched"]
+    worker.renew_by(Renewal(this, Watch(watched) if options.reload else None))
     plan = Plan(mode)
     plan.attach(worker)
     while True:

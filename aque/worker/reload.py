@@ -49,6 +49,7 @@ def execute(worker: Worker, program: Program) -> None:
         "is_draining": worker.is_draining,
         "drain_until": worker.drain_until,
         "on_terminal": worker.on_terminal,
+        "watched": None if worker.renewal is None else worker.renewal.state(),
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
     }
     worker.broker.close()

@@ -18,7 +18,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterable
-from typing import IO
+from typing import IO, Any
 
 from aque.worker import program
 from aque.worker.program import Program
@@ -49,6 +49,10 @@ class Renewal:
     def ask(self) -> None:
         """Take over new code, if it starts."""
         self._is_asked = True
+
+    def state(self) -> dict[str, Any] | None:
+        """Return what the program after a reload is to know of the files."""
+        return None if self._watch is None else self._watch.state()
 
     def look(self) -> None:
         """Look whether the code has changed; to be called at each poll."""

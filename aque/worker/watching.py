@@ -10,7 +10,7 @@ watched anew.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import aque
 
@@ -18,13 +18,17 @@ _Stamp = tuple[int, int, int]
 
 
 class Watch:
-    """The files of a worker's code, as they were when it began to run it."""
+    """The files of a worker's code, as they were when it began to run it.
 
-    def __init__(self) -> None:
+    `known` are the stamps that the program before a reload had seen when it asked for that: what
+    has changed since may not be what this program has loaded.
+    """
+
+    def __init__(self, known: Mapping[str, Sequence[int] | None] | None = None) -> None:
         self._package = os.path.dirname(os.path.abspath(aque.__file__))
         self._imported: dict[str, _Stamp | None] = {}
-        self._begun = self._look()
-        self._last = self._begun
+        self._last = self._look()
+        self._begun = self._last if known is None else _stamps(known)
 
     def add(self, paths: Iterable[str]) -> None:
         """Watch these files too, of modules that have just been imported."""
@@ -44,8 +48,16 @@ class Watch:
         self._begun = now
         return True
 
+    def state(self) -> dict[str, _Stamp | None]:
+        """Return what the program after a reload is to know: the stamps of aque's own files."""
+        return {path: s for path, s in self._begun.items() if path not in self._imported}
+
     def _look(self) -> dict[str, _Stamp | None]:
         return {path: _stamp(path) for path in (*_sources(self._package), *self._imported)}
+
+
+def _stamps(known: Mapping[str, Sequence[int] | None]) -> dict[str, _Stamp | None]:
+    return {path: stamp and tuple(stamp) for path, stamp in known.items()}  # type: ignore[misc]
 
 
 def _sources(directory: str) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,13 @@ def test_what_a_task_imports_is_watched_from_then_on(module: Path, tmp_path: Pat
     imported.write_text("two and more")
     watch.add([str(imported)])
     assert [watch.has_changed() for _ in range(3)] == [False, True, False]
+
+
+def test_what_changed_before_a_reload_was_over_is_not_missed(module: Path) -> None:
+    watch = Watch()
+    module.write_text("two and more")
+    assert [watch.has_changed() for _ in range(2)] == [False, True]
+    module.write_text("three and more")
+    renewed = Watch(json.loads(json.dumps(watch.state())))
+    assert [renewed.has_changed() for _ in range(2)] == [True, False]
+    assert not Watch(json.loads(json.dumps(renewed.state()))).has_changed()
