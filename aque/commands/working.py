@@ -67,7 +67,8 @@ class Plan:
         pass
 
     def note_end(self, task: Task, end: End) -> None:
-        self.ends += 1
+        if end.status != states.PENDING or end.due_at is not None:  # else it was put back
+            self.ends += 1
 
     def is_over(self) -> bool:
         assert self._worker is not None

@@ -8,7 +8,7 @@ still surely ours. Only then wait4 reaps, and gives the rusage. Children that ar
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
 import selectors
 import signal
@@ -24,6 +24,7 @@ from aque.schedule import retries
 from aque.task import Chunk, End, Start, Task
 from aque.worker import limits, processes, runners, usage
 from aque.worker.job import Job, failed_start
+from aque.worker.room import Room, is_shortage
 from aque.worker.runners import Runner
 from aque.worker.spawn import exit_status_of
 from aque.worker.starter import Starter
@@ -34,6 +35,8 @@ DRAIN = 2.0
 _REST_POLL = 0.03
 #: Seconds until output that found no room on the disk is tried again.
 _STALL = 1.0
+
+log = logging.getLogger("aque.worker")
 
 
 class Crew:
@@ -46,6 +49,7 @@ class Crew:
         self.jobs: dict[int, Job] = {}  # by pid
         self.ends: list[End] = []
         self.output: list[Chunk] = []
+        self.room = Room()
         self._ended: dict[int, Task] = {}  # those whose ends nobody has asked for
         self._retry_at = 0.0
 
@@ -53,11 +57,15 @@ class Crew:
 
     def start(self, task: Task) -> None:
         """Start a task; one that cannot be started is among `ends`."""
+        if len(self.jobs) >= self.room.most(time.monotonic()):
+            self._put_back(task, "no room for another process")
+            return
         try:
             job, runner = self.starter.start(task, self._free_slot())
         except OSError as error:
-            if error.errno == errno.EAGAIN and self.starter.is_foreground and self.jobs:
-                self._put_back(task, "no process is to be had")
+            if is_shortage(error):
+                self._put_back(task, f"no room for another process: {error.strerror}")
+                self._note_shortage(error)
                 return
             name = error.filename if isinstance(error.filename, str) else None
             reason = str(error.strerror or error) if name is None else f"{name}: {error.strerror}"
@@ -68,6 +76,7 @@ class Crew:
             self._fail(task, 126, str(error))
         else:
             self.adopt(job, runner)
+            self.room.note_started(len(self.jobs))
 
     def adopt(self, job: Job, runner: Runner | None) -> None:
         """Take in a job that has been started, now or by the program before a reload."""
@@ -88,6 +97,11 @@ class Crew:
 
     def _put_back(self, task: Task, reason: str) -> None:
         self._end(task, End(task.id, task.attempt, states.PENDING, time.time(), error=reason))
+
+    def _note_shortage(self, error: OSError) -> None:
+        running = len(self.jobs)
+        if self.room.note_shortage(running, time.monotonic()):
+            log.warning("no room for more than %d processes (%s); waiting", running, error.strerror)
 
     def _end(self, task: Task, end: End) -> None:
         if end.status == states.ERROR and retries.may_retry(task.retried, task.retries):

@@ -191,18 +191,18 @@ class Worker:
         is_poll = now >= self._poll_at
         if is_poll:
             self._poll_at = now + self.listener.interval
-            self._mounted = mounts.visible(mounts.table())
         if not is_poll and now < self._check_at:
             return
         self._check_at = float("inf")
         try:
             if is_poll:
+                self._mounted = mounts.visible(mounts.table())
                 recovery.recover(self.broker, self.here)
                 self._look_if_changed()
             if self.crew.jobs:
                 self.crew.handle(self.broker.requests(self.membership.id))
             plan.check()
-        except BrokerError as error:
+        except (BrokerError, OSError) as error:  # even to look, the system may lack something
             self._postpone(error)
 
     def _look_if_changed(self) -> None:
@@ -266,7 +266,7 @@ class Worker:
             log.info("task %d: %s%s", end.id, end.status, f" ({end.error})" if end.error else "")
         self._noted_ends -= len(report.ends)
 
-    def _postpone(self, error: BrokerError) -> None:
+    def _postpone(self, error: Exception) -> None:
         log.error("%s; trying again", error)
         self._retry_at = time.monotonic() + _RETRY_DELAY
         self._check_at = self._retry_at
@@ -274,10 +274,15 @@ class Worker:
     def _wants_work(self, now: float) -> bool:
         if self.is_draining or self.wants_reload:
             return False
-        return now >= self._look_at and len(self.crew.jobs) < self.share.slots
+        return now >= self._look_at and len(self.crew.jobs) < self._slots(now)
+
+    def _slots(self, now: float) -> int:
+        """Return how many tasks may run at a time as things are."""
+        return min(self.share.slots, self.crew.room.most(now))
 
     def _claimant(self) -> Claimant:
-        free = Resources(self.share.cpus, self.share.memory, self.share.slots)
+        slots = self._slots(time.monotonic())
+        free = Resources(self.share.cpus, self.share.memory, slots)
         for job in self.crew.jobs.values():
             free = Resources(
                 free.cpus - job.task.cpus, free.memory - job.task.memory, free.slots - 1
@@ -301,8 +306,9 @@ class Worker:
 
     def _next_deadline(self) -> float:
         times = [self._poll_at, self._check_at, self._record_at()]
-        if len(self.crew.jobs) < self.share.slots and not self.is_draining:
-            times.append(self._look_at)
+        running, now = len(self.crew.jobs), time.monotonic()
+        if running < self.share.slots and not self.is_draining:
+            times.append(self._look_at if running < self._slots(now) else self.crew.room.look_at)
         for deadline in (self.crew.next_deadline(), self.drain_until):
             if deadline is not None:
                 times.append(deadline)

@@ -16,6 +16,7 @@ from aque.task import Task
 from aque.worker import files, runners
 from aque.worker.job import Job
 from aque.worker.output import Stream
+from aque.worker.room import is_shortage
 from aque.worker.runners import Runner, Runners
 from aque.worker.spawn import Spawner
 
@@ -100,7 +101,7 @@ class Starter:
 
     def _stdin(self, task: Task, opened: files.Descriptors) -> dict[int, int]:
         if task.stdin == files.STORED:
-            return {0: opened.temporary(self._broker.stdin_value(task.id) or b"")}
+            return {0: opened.holding(self._broker.stdin_value(task.id) or b"")}
         if task.stdin is not None and not files.is_fifo(task.stdin):
             return {0: opened.open(task.stdin, os.O_RDONLY)}
         return {} if self._foreground and self._foreground.stdin_kept else {0: self._null}
@@ -153,5 +154,7 @@ def _place_named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if is_shortage(error):
+            raise
         place = "" if error.filename is None else f"{error.filename}: "
         raise PlaceError(f"{place}{error.strerror or error}") from error
