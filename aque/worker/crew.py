@@ -161,7 +161,7 @@ class Crew:
         job, answer = self.jobs[runner.pid], runner.answer
         assert answer is not None
         self._read(job)
-        if job.is_stalled:
+        if not self._has_kept_output(job):
             return
         self._release(job)
         del self._busy[runner.pid]
@@ -203,6 +203,8 @@ class Crew:
             return
         if not job.is_drained and time.monotonic() < job.drain_until:
             return
+        if not self._has_kept_output(job):
+            return
         self._release(job)
         self._end(job.task, job.end(time.time()))
         runner = self._busy.pop(job.pid, None)
@@ -212,6 +214,15 @@ class Crew:
         else:
             for stream in job.streams:
                 os.close(stream.descriptor)
+
+    def _has_kept_output(self, job: Job) -> bool:
+        """Keep the last of a job's output; False where that is to be tried again."""
+        for stream in job.streams:
+            if not stream.is_stalled:
+                self.output += stream.finish(time.time())
+        if job.is_stalled:
+            self._retry_at = time.monotonic() + _STALL
+        return not job.is_stalled
 
     def _release(self, job: Job) -> None:
         del self.jobs[job.pid]

@@ -103,9 +103,9 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
         streams = saved.pop("streams")
         saved["task"] = task
         job = Job(**saved)
-        for name, descriptor, offset, is_open in streams:
+        for name, descriptor, stream_state in streams:
             stream = worker.crew.starter.stream(task, name, descriptor)
-            stream.resume(offset, is_open)
+            stream.resume(stream_state)
             job.streams.append(stream)
         worker.crew.adopt(job, None if runner is None else _runner(runner))
     # The lock above all: a job that inherited it would keep a dead worker alive.
@@ -128,7 +128,7 @@ def _job_state(crew: Crew, job: Job) -> dict[str, Any]:
     )
     state: dict[str, Any] = {name: getattr(job, name) for name in kept.split()}
     state["task"] = job.task.id
-    state["streams"] = [(s.name, s.descriptor, s.offset, s.is_open) for s in job.streams]
+    state["streams"] = [(s.name, s.descriptor, s.state()) for s in job.streams]
     runner = crew.runner_of(job)
     state["runner"] = None
     if runner is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -88,12 +89,45 @@ def test_both_streams_may_be_large_at_once(broker: Broker) -> None:
     assert digest(err) == digest(bulk(65536) * 4)
 
 
-def test_past_the_limit_bytes_are_counted_and_dropped(broker: Broker) -> None:
+def test_past_the_limit_head_and_tail_are_kept_and_the_rest_is_counted(broker: Broker) -> None:
     aque("init", "--set", "output-inline=1K", "--set", "output-limit=10K")
     id = submit(broker, sys.executable, "-c", BULK, "100000")
     work(broker)
     out, _ = read(str(id))
-    assert out == bulk(10240) + b"\n[aque: 89760 more bytes were not kept]\n"
+    missing = b"\n[aque: 89760 bytes are missing here]\n"
+    assert out == bulk(5120) + missing + bulk(100_000)[-5120:]
+    assert read("-w", str(id))[0] == out
+
+
+def test_what_is_as_large_as_the_limit_is_kept_whole(broker: Broker) -> None:
+    aque("init", "--set", "output-inline=1K", "--set", "output-limit=10K")
+    whole, cut = (submit(broker, sys.executable, "-c", BULK, size) for size in ("10240", "10241"))
+    work(broker)
+    assert read(str(whole))[0] == bulk(10240)
+    assert b"\n[aque: 1 bytes are missing here]\n" in read(str(cut))[0]
+
+
+def test_the_tail_of_a_large_output_outlives_a_reload(broker: Broker, tmp_path: Path) -> None:
+    aque("init", "--set", "output-inline=1K", "--set", "output-limit=10K")
+    gate = tmp_path / "gate"
+    code = BULK + (
+        "import os, time\n"
+        "open(sys.argv[2] + '.written', 'w')\n"
+        "while not os.path.exists(sys.argv[2]): time.sleep(0.01)\n"
+        "print('the last words')"
+    )
+    id = submit(broker, sys.executable, "-c", code, "60000", str(gate))
+    with started_worker(broker, "-v", stderr=subprocess.PIPE) as worker:
+        eventually((tmp_path / "gate.written").exists)
+        worker.send_signal(signal.SIGHUP)
+        assert worker.stderr is not None
+        while b"reloaded" not in worker.stderr.readline():
+            pass
+        gate.touch()
+        ended(broker, id)
+    everything = bulk(60_000) + b"the last words\n"
+    missing = b"\n[aque: %d bytes are missing here]\n" % (len(everything) - 10240)
+    assert read(str(id))[0] == everything[:5120] + missing + everything[-5120:]
 
 
 def test_large_output_that_was_deleted_is_said_to_be_gone(broker: Broker) -> None:
