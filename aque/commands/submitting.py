@@ -24,7 +24,7 @@ _STORED = "-"
 #: Options that are a prototype's keys as they are.
 _AS_GIVEN = (
     "name priority cpus memory stdout stderr parent host platform hold timeout retries retry_delay"
-    " duration io_paths"
+    " keep_background duration io_paths"
 ).split()
 #: A name, and tokens that are more than none.
 _LIMIT = re.compile(r"([^:]+)(?::(0*[1-9][0-9]{0,17}))?")

@@ -50,6 +50,7 @@ class Crew:
         self.ends: list[End] = []
         self.output: list[Chunk] = []
         self.room = Room()
+        self._kept: set[int] = set()  # runners whose last task leaves what it started
         self._ended: dict[int, Task] = {}  # those whose ends nobody has asked for
         self._retry_at = 0.0
 
@@ -123,8 +124,9 @@ class Crew:
             job = self.jobs.get(pid)
             if job is not None:
                 self._end_session(job)
-            elif self.starter.runners.forget(pid):
+            elif self.starter.runners.forget(pid) and pid not in self._kept:
                 _kill_group(pid)
+            self._kept.discard(pid)
             _, wait_status, rusage = os.wait4(pid, 0)
             if job is not None:
                 job.wait_status = wait_status
@@ -142,6 +144,8 @@ class Crew:
             return
         if job.kill_at is not None:
             job.note_rest()
+            return
+        if job.task.keep_background and not job.is_ending:
             return
         _kill_group(job.pid)
         self._read(job)
@@ -167,6 +171,8 @@ class Crew:
         del self._busy[runner.pid]
         runner.answer = None
         runner.is_retired |= not answer["is_clean"] or job.is_ending
+        if job.task.keep_background and not job.is_ending:
+            self._kept.add(runner.pid)
         self._end(job.task, job.end_told(runners.end_of(job.task, answer, time.time())))
         self.starter.runners.give_back(runner)
 

@@ -13,7 +13,7 @@ from aque.brokers.base import Broker
 from aque.errors import AqueError
 from aque.patterns import shell
 from aque.task import Task
-from aque.worker import files, runners
+from aque.worker import files, recovery, runners
 from aque.worker.job import Job
 from aque.worker.output import Stream
 from aque.worker.room import is_shortage
@@ -76,6 +76,8 @@ class Starter:
             "AQUE_SLOT": str(slot),
             "AQUE_CPUS": f"{task.cpus:g}",
         }
+        if task.keep_background:
+            own[recovery.MARK] = ""  # by which what our jobs left is found, and killed
         if self._foreground is not None and self._foreground.slot_variable:
             own[self._foreground.slot_variable] = str(slot - 1)
         if task.pattern == "shell":

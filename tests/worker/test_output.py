@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from jobs import ended, fetch, is_alive, output, read_pid, running, script, submit, work
-from support import aque, eventually, started, started_worker
+from support import aque, eventually, python, started, started_worker
 
 from aque import states
 from aque.brokers.base import Broker
@@ -198,6 +198,61 @@ def test_a_job_that_leaves_a_process_holding_its_pipe_ends_soon(
         assert is_alive(pid)
         os.kill(pid, 9)
     eventually(lambda: not is_alive(pid))
+
+
+@pytest.mark.parametrize("way", ["", "setsid "], ids=["in its session", "in its own session"])
+def test_what_a_job_leaves_is_left_alone_if_it_said_so(
+    broker: Broker, tmp_path: Path, way: str
+) -> None:
+    """Also when the worker is killed later, and another one clears up after it."""
+    pid_file = tmp_path / "pid"
+    text = f"{way}sh -c 'echo $$ > {pid_file}; exec sleep 600' >&- 2>&- & sleep 0.1"
+    with started_worker(broker) as worker:
+        id = script(broker, text, keep_background=True)
+        assert ended(broker, id).status == states.SUCCESS
+        running(broker, submit(broker, "sleep", "60"))
+        worker.kill()
+        worker.wait()
+        with started_worker(broker):
+            eventually(lambda: len(broker.workers()) == 1)
+            aque("kill", "all")
+    pid = read_pid(pid_file)
+    assert is_alive(pid)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(pid))
+
+
+def test_what_was_to_be_left_alone_ends_with_a_task_that_is_killed(
+    broker: Broker, tmp_path: Path
+) -> None:
+    pid_file = tmp_path / "pid"
+    text = f"sh -c 'echo $$ > {pid_file}; exec sleep 600' & wait"
+    with started_worker(broker):
+        id = script(broker, text, keep_background=True)
+        running(broker, id)
+        pid = read_pid(pid_file)
+        aque("kill", str(id))
+        eventually(lambda: not is_alive(pid))
+
+
+def test_a_call_may_leave_what_it_started_too(broker: Broker, tmp_path: Path) -> None:
+    code = """if True:
+        import sys
+        import leaving
+        from aque.queue import Queue
+        for keep in (True, False):
+            Queue(sys.argv[1]).submit_ex(func=leaving.leave, keep_background=keep)
+    """
+    (tmp_path / "leaving.py").write_text(
+        "import subprocess\n\ndef leave():\n"
+        "    return subprocess.Popen(['sleep', '600'], stdout=-3, stderr=-3).pid\n"
+    )
+    python(code, broker.to_url(), cwd=tmp_path)
+    work(broker)
+    kept, other = (int(task.result or 0) for task in broker.search())
+    assert is_alive(kept)
+    eventually(lambda: not is_alive(other))
+    os.kill(kept, signal.SIGKILL)
 
 
 def test_what_is_left_in_the_session_ends_with_the_job_whatever_its_group(
