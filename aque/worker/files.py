@@ -54,7 +54,7 @@ class Descriptors:
 
     def holding(self, content: bytes) -> int:
         """Open a nameless file with this content."""
-        descriptor = self._add(_nameless())
+        descriptor = self._add(nameless())
         with open(descriptor, "r+b", closefd=False) as file:
             file.write(content)
             file.seek(0)
@@ -69,7 +69,7 @@ class Descriptors:
         return descriptor
 
 
-def _nameless() -> int:
+def nameless() -> int:
     """Open a file that has no name: in memory where that can be, since no disk is full there."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("aque")

@@ -1,6 +1,7 @@
 """Own what becomes of a dead worker's tasks: whoever finds it ends what it left, then requeues.
 
-Dead is who holds no lock on its file any more (host.py). What its tasks left running is ended
+Dead is who holds no lock on its file any more (host.py), unless the file was deleted and its very
+process is there. What its tasks left running is ended
 first, or two attempts would run at once: their sessions, where the leader is still the process that
 was started (pid and start time), and every process that carries the worker's token in its
 environment, which also finds a job started so late that it was never recorded. Only then the tasks
@@ -26,7 +27,7 @@ def recover(broker: Broker, here: Host) -> list[int]:
     """Bury every dead worker of this machine; return the ids of the tasks that wait again."""
     requeued: list[int] = []
     for worker in broker.workers():
-        if _is_of_this_machine(worker, here) and not host.is_alive(broker, worker.token):
+        if _is_of_this_machine(worker, here) and not _is_alive(broker, worker, here):
             requeued += bury(broker, worker, here)
     return requeued
 
@@ -52,6 +53,13 @@ def bury(broker: Broker, worker: WorkerRecord, here: Host) -> list[int]:
 
 def _is_of_this_machine(worker: WorkerRecord, here: Host) -> bool:
     return worker.boot == here.boot or (worker.machine == here.machine != "")
+
+
+def _is_alive(broker: Broker, worker: WorkerRecord, here: Host) -> bool:
+    if host.is_alive(broker, worker.token):
+        return True
+    process = processes.find(worker.pid) if here.is_home_of(worker) else None
+    return process is not None and process.started == worker.pid_started and not process.is_zombie
 
 
 def _leftovers(tasks: list[Task], worker: WorkerRecord) -> list[processes.Process]:

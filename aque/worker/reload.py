@@ -1,7 +1,7 @@
 """Own the hot reload: the worker execs its own program, same pid, and its jobs never notice.
 
 The ids of what runs are in the queue; what only the process knows (descriptors, how far a stream
-was read, whom it was about to kill) is a small JSON in an unlinked temporary file, whose descriptor
+was read, whom it was about to kill) is a small JSON in a file without a name, whose descriptor
 the new program finds in its environment. Pipes, the lock that says the worker lives and that file
 are inherited. Signals are blocked before the exec and unblocked once the new handlers stand, so
 each is noted by the old program or by the new. Idle runners are let go, since they hold old code;
@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aque.worker import files
 from aque.worker.crew import Crew
 from aque.worker.job import Job
 from aque.worker.loop import Worker
@@ -77,9 +77,9 @@ def execute(worker: Worker, program: Program) -> None:
         "drain_until": worker.drain_until,
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
     }
-    worker.broker.close()
-    worker.signals.block()
-    with tempfile.TemporaryFile() as file:
+    with open(files.nameless(), "w+b") as file:
+        worker.broker.close()
+        worker.signals.block()
         file.write(json.dumps(state).encode())
         file.flush()
         inherited.append(file.fileno())
