@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs import ended, fetch, output, running, script, submit, work
+from jobs import ended, fetch, in_namespace, one_line, output, running, script, submit, work
 from support import aque, eventually, started_worker
 
 from aque import states
@@ -173,3 +173,49 @@ def test_a_clock_that_was_set_back_is_no_error(broker: Broker) -> None:
     assert aque("status", "--all", str(id)).stderr == ""
     assert aque("status", "--json", str(id)).stderr == ""
     assert aque("wait", str(id)).returncode == 0
+
+
+# A full disk
+
+FULL = """
+set -e
+mount -t tmpfs -o size=16M tmpfs "$1"
+export AQUE_BROKER=$1/queue.db
+aque() { name=$1; shift; "$python" -m aque.commands.$name "$@"; }
+python=$2; out=$3
+aque init > "$out/init"
+mkfifo "$out/items"
+aque xargs -n1 -P2 echo ran < "$out/items" > "$out/ran" 2> "$out/said" &
+exec 3> "$out/items"
+echo 1 2 3 >&3
+until [ $(wc -l < "$out/ran") = 3 ]; do sleep 0.02; done
+dd if=/dev/zero of="$1/filler" bs=4k 2> /dev/null || true
+echo 4 5 6 >&3
+until grep -q "trying again" "$out/said"; do sleep 0.02; done
+status=0; aque submit true 2> "$out/submit" || status=$?; echo "submit $status"
+status=0; aque kill 1 2> "$out/kill" || status=$?; echo "kill $status"
+status=0; echo 7 | aque xargs echo private 2> "$out/private" || status=$?; echo "xargs $status"
+rm "$1/filler"
+exec 3>&-
+status=0; wait $! || status=$?; echo "first $status"
+aque status --format "{status}" 1
+"$python" -c "if True:
+    import sqlite3, sys
+    print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchall())
+" "$AQUE_BROKER"
+"""
+
+
+def test_xargs_and_submit_on_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
+    place, out = tmp_path / "place", tmp_path / "out"
+    place.mkdir()
+    out.mkdir()
+    words = [*in_namespace("--mount"), "bash", "-c", FULL, "bash", str(place), sys.executable]
+    done = subprocess.run(
+        [*words, str(out)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert done.stdout == "submit 3\nkill 3\nprivate 7\nxargs 0\nfirst 0\nsuccess\n[('ok',)]\n"
+    assert sorted((out / "ran").read_text().split()) == ["1", "2", "3", "4", "5", "6", *["ran"] * 6]
+    for said in ("said", "submit", "kill", "private"):
+        one_line((out / said).read_text(), "no room left to write to", str(place))
