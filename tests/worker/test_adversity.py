@@ -219,3 +219,19 @@ def test_xargs_and_submit_on_a_disk_that_is_full_for_a_while(tmp_path: Path) -> 
     assert sorted((out / "ran").read_text().split()) == ["1", "2", "3", "4", "5", "6", *["ran"] * 6]
     for said in ("said", "submit", "kill", "private"):
         one_line((out / said).read_text(), "no room left to write to", str(place))
+
+
+SHM_FULL = """
+set -e
+mount -t tmpfs -o size=64k tmpfs /dev/shm
+dd if=/dev/zero of=/dev/shm/filler bs=1k 2> /dev/null || true
+echo a b | AQUE_BROKER=/proc/none/queue.db TMPDIR=$2 "$1" -m aque.commands.xargs -n1 echo
+ls -A "$2" | wc -l; ls /dev/shm
+"""
+
+
+def test_xargs_finds_a_private_place_where_there_is_no_memory_for_it(tmp_path: Path) -> None:
+    words = [*in_namespace("--mount"), "bash", "-c", SHM_FULL, "bash", sys.executable]
+    done = subprocess.run([*words, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "a\nb\n0\nfiller\n"), done.stderr
+    one_line(done.stderr, "aque-xargs: warning: ", "nothing of this run will be kept")
