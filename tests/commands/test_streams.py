@@ -80,7 +80,7 @@ def test_talk_that_nobody_hears_changes_no_exit_status(broker: Broker, target: s
     work(broker, "-v")
     for words, status in (
         ("status no-such", 2), ("status 99", 1), ("retry -s 1", 0), ("worker -v --to-end", 0),
-        ("submit -w sh -c 'exit 3' & aque worker -v --to-end; wait $!", 3),
+        ("worker -v & aque submit -w sh -c 'exit 3'; s=$?; kill $!; wait; exit $s", 3),
         ("init --reset", 0), ("status", 0),
     ):  # fmt: skip
         done = shell(f"exec 2>{target}; aque {words}")
@@ -92,7 +92,7 @@ def test_no_closed_stream_becomes_a_place_in_the_queue(broker: Broker, own_queue
     """The first file opened would get its number, and what is printed would go into it."""
     for _ in range(3):
         shell("aque submit --no-such-option <&- >&- 2>&-")
-        shell("aque submit -w false <&- >&- 2>&- & aque worker --one -v <&- >&- 2>&-; wait")
+        shell("aque submit false <&- >&- 2>&-; aque worker --one -v <&- >&- 2>&-")
         shell("aque status <&- >&- 2>&-")
     assert [fetch(broker, id).status for id in (1, 2, 3)] == ["error"] * 3
     assert aque("status", "--json", "--all").stdout.count('"id"') == 3

@@ -248,11 +248,15 @@ def test_a_call_may_leave_what_it_started_too(broker: Broker, tmp_path: Path) ->
         "    return subprocess.Popen(['sleep', '600'], stdout=-3, stderr=-3).pid\n"
     )
     python(code, broker.to_url(), cwd=tmp_path)
-    work(broker)
-    kept, other = (int(task.result or 0) for task in broker.search())
-    assert is_alive(kept)
-    eventually(lambda: not is_alive(other))
-    os.kill(kept, signal.SIGKILL)
+    with started_worker(broker):
+        for id in (1, 2):
+            assert ended(broker, id).status == states.SUCCESS
+        kept, other = (int(task.result or 0) for task in broker.search())
+        try:
+            eventually(lambda: not is_alive(other), 30)
+            assert is_alive(kept)
+        finally:
+            os.kill(kept, signal.SIGKILL)
 
 
 def test_what_is_left_in_the_session_ends_with_the_job_whatever_its_group(
