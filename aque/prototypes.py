@@ -27,7 +27,7 @@ _EDGES = ("dependencies", "after", "after_any", "children", "parent")
 _VALUES = ("pattern", "func", "args", "kwargs", "extra")
 _PLAIN = frozenset(
     "name priority duration due_at cwd environ umask import_path interpreter stdin stdin_value"
-    " stdout stderr timeout retries retry_delay".split()
+    " stdout stderr timeout retries retry_delay keep_background".split()
 )
 _REQUIREMENTS = frozenset(("cpus", "memory", "host", "platform", "limits", "mounts"))
 _KEYS = {*_EDGES, *_VALUES, *_PLAIN, *_REQUIREMENTS, "hold", "io_paths"} - {"mounts"}
@@ -227,6 +227,8 @@ def _check(submitted: Mapping[str, Any]) -> None:
         is_storable = not isinstance(value, int) or -_MOST <= value <= _MOST
         if not isinstance(value, kind) or not least <= value < _INFINITY or not is_storable:
             raise UsageError(f"{key} cannot be {value!r}")
+    if not isinstance(submitted.get("keep_background", False), bool):
+        raise UsageError(f"keep_background cannot be {submitted['keep_background']!r}")
     if not isinstance(submitted.get("environ") or {}, Mapping):
         raise UsageError(f"environ must be a mapping, not {submitted['environ']!r}")
 

@@ -103,6 +103,7 @@ class Prototype:
     timeout: float | None = None
     retries: int = 0
     retry_delay: float = 0.0
+    keep_background: bool = False
     owner: int | None = None
 
 
@@ -143,6 +144,7 @@ class Task:
     timeout: float | None = None
     retries: int = 0
     retry_delay: float = 0.0
+    keep_background: int = 0
     retried: int = 0
     created_at: float = 0.0
     started_at: float | None = None

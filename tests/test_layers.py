@@ -42,7 +42,7 @@ HOMES = {
     "pickle": (),
     "asyncio": (),
     "multiprocessing": (),
-    "threading": ("brokers.sqlite.", "worker.runner"),
+    "threading": ("brokers.sqlite.", "worker.namesake", "worker.runner"),
 }
 
 

@@ -15,7 +15,7 @@ SETTINGS = {
     "keep-success": (7 * 86400.0, "seconds to keep a success"),
     "keep-other": (30 * 86400.0, "seconds to keep what ended otherwise"),
     "output-inline": (65536, "bytes of a stream and attempt kept in the queue; the rest in a file"),
-    "output-limit": (1 << 30, "bytes of a stream and attempt that are kept"),
+    "output-limit": (1 << 30, "bytes of a stream and attempt that are kept: its head and its tail"),
 }
 #: Those that are bytes.
 SIZES = frozenset({"output-inline", "output-limit"})

@@ -40,6 +40,7 @@ class Request:
     timeout: float | None
     retries: int | None
     retry_delay: float | None
+    keep_background: bool
     duration: float | None
     io_paths: Sequence[str]
 
@@ -147,6 +148,7 @@ _CHECKS = {
     "memory": _size, "cwd": _text, "env": _settings, "clean_env": _flag, "stdin": _text,
     "stdout": _text, "stderr": _text, "after": _selectors, "after_any": _selectors,
     "parent": _integer, "host": _pattern, "platform": _pattern, "limits": _texts, "hold": _flag,
+    "keep_background": _flag,
     "delay": _duration, "timeout": _duration, "retries": _count, "retry_delay": _duration,
     "duration": _duration, "at": _instant,
     "io_paths": _texts,

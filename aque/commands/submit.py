@@ -55,6 +55,7 @@ _WORDS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
     "--retry-delay", type=options.Duration(), metavar="DURATION",
     help="Before the first retry; doubled for each further one.",
 )  # fmt: skip
+@click.option("--keep-background", is_flag=True, help="When it ends, leave what it started alone.")
 @click.option(
     "--duration", type=options.Duration(), metavar="SECONDS",
     help="How long it may take: of equal priority the longest go first.",

@@ -24,7 +24,7 @@ _STORED = "-"
 #: Options that are a prototype's keys as they are.
 _AS_GIVEN = (
     "name priority cpus memory stdout stderr parent host platform hold timeout retries retry_delay"
-    " duration io_paths"
+    " keep_background duration io_paths"
 ).split()
 #: A name, and tokens that are more than none.
 _LIMIT = re.compile(r"([^:]+)(?::(0*[1-9][0-9]{0,17}))?")
@@ -194,10 +194,19 @@ def _open(source: str) -> Iterator[IO[bytes]]:
 
 
 def _print(queue: Queue, ids: Sequence[int], as_json: bool) -> None:
-    if not as_json:
-        print("\n".join(map(str, ids)))
-        return
-    from aque.commands import rendering
+    """Print ids, or tasks. Raises OSError that says they are stored, where nobody is told so."""
+    try:
+        if not as_json:
+            print("\n".join(map(str, ids)))
+        else:
+            from aque.commands import rendering
 
-    for task in queue.broker.fetch(ids):
-        print(rendering.to_json(task))
+            for task in queue.broker.fetch(ids):
+                print(rendering.to_json(task))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        stored = f"task {ids[0]} is" if len(ids) == 1 else f"tasks {ids[0]} to {ids[-1]} are"
+        reason = f"{stored} stored, but standard output takes no more: {error.strerror}"
+        raise OSError(error.errno, reason) from None

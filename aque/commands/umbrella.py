@@ -33,6 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _load(invoked)(words)
     if words and words[0] in COMMANDS:
         return _load(words[0])(words[1:])
+    from aque.commands import entry
+
+    return entry.guard("aque", lambda: _tell(words))
+
+
+def _tell(words: Sequence[str]) -> int:
     if words[:1] == ["--version"]:
         import aque
 

@@ -23,6 +23,8 @@ from aque.worker.watching import Watch
 
 #: Tasks at a time for each cpu, where --slots does not say: bounds those that take no cpu.
 SLOTS_PER_CPU = 16
+#: Seconds until the queue is opened again that could not be after a reload.
+_RETRY_DELAY = 1.0
 #: Tasks looked at to say how many are left.
 _LEFT_MOST = 1000
 
@@ -71,7 +73,8 @@ class Plan:
         pass
 
     def note_end(self, task: Task, end: End) -> None:
-        self.ends += 1
+        if end.status != states.PENDING or end.due_at is not None:  # else it was put back
+            self.ends += 1
 
     def is_over(self) -> bool:
         assert self._worker is not None
@@ -90,7 +93,7 @@ def work(signals: Signals, mode: str, options: Options) -> int:
         signals.block()  # Python lets go of the handlers at its end
         return 0
     state = reload.take_state()
-    broker = brokers.from_url(options.broker, durable=False)
+    broker = _open(options, has_jobs=state is not None)
     worker = _worker(broker, signals, options, state)
     if mode == "one":
         worker.change_slots(1)
@@ -108,6 +111,18 @@ def work(signals: Signals, mode: str, options: Options) -> int:
     worker.close()
     broker.close()
     return 0
+
+
+def _open(options: Options, has_jobs: bool) -> Broker:
+    """Open the queue; after a reload jobs are running, so then one that fails is waited for."""
+    while True:
+        try:
+            return brokers.from_url(options.broker, durable=False, create=not has_jobs)
+        except BrokerError as error:
+            if not has_jobs:
+                raise
+            log.error("%s; trying again", error)
+            time.sleep(_RETRY_DELAY)
 
 
 def _say_what_is_left(broker: Broker) -> None:

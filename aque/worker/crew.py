@@ -8,7 +8,7 @@ still surely ours. Only then wait4 reaps, and gives the rusage. Children that ar
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
 import selectors
 import signal
@@ -25,6 +25,7 @@ from aque.task import Chunk, End, Start, Task
 from aque.worker import limits, processes, runners, usage
 from aque.worker.guarding import Guard
 from aque.worker.job import Job, failed_start
+from aque.worker.room import Room, is_shortage
 from aque.worker.runners import Runner
 from aque.worker.spawn import exit_status_of
 from aque.worker.starter import Starter
@@ -35,6 +36,8 @@ DRAIN = 2.0
 _REST_POLL = 0.03
 #: Seconds until output that found no room on the disk is tried again.
 _STALL = 1.0
+
+log = logging.getLogger("aque.worker")
 
 
 class Crew:
@@ -48,6 +51,8 @@ class Crew:
         self.jobs: dict[int, Job] = {}  # by pid
         self.ends: list[End] = []
         self.output: list[Chunk] = []
+        self.room = Room()
+        self._kept: set[int] = set()  # runners whose last task leaves what it started
         self._ended: dict[int, Task] = {}  # those whose ends nobody has asked for
         self._retry_at = 0.0
         self._hearers: list[Callable[[int, int], object]] = []
@@ -56,11 +61,15 @@ class Crew:
 
     def start(self, task: Task) -> None:
         """Start a task; one that cannot be started is among `ends`."""
+        if len(self.jobs) >= self.room.most(time.monotonic()):
+            self._put_back(task, "no room for another process")
+            return
         try:
             job, runner = self.starter.start(task, self._free_slot())
         except OSError as error:
-            if error.errno == errno.EAGAIN and self.starter.is_foreground and self.jobs:
-                self._put_back(task, "no process is to be had")
+            if is_shortage(error):
+                self._put_back(task, f"no room for another process: {error.strerror}")
+                self._note_shortage(error)
                 return
             name = error.filename if isinstance(error.filename, str) else None
             reason = str(error.strerror or error) if name is None else f"{name}: {error.strerror}"
@@ -71,6 +80,7 @@ class Crew:
             self._fail(task, 126, str(error))
         else:
             self.adopt(job, runner)
+            self.room.note_started(len(self.jobs))
 
     def adopt(self, job: Job, runner: Runner | None) -> None:
         """Take in a job that has been started, now or by the program before a reload."""
@@ -92,6 +102,11 @@ class Crew:
 
     def _put_back(self, task: Task, reason: str) -> None:
         self._end(task, End(task.id, task.attempt, states.PENDING, time.time(), error=reason))
+
+    def _note_shortage(self, error: OSError) -> None:
+        running = len(self.jobs)
+        if self.room.note_shortage(running, time.monotonic()):
+            log.warning("no room for more than %d processes (%s); waiting", running, error.strerror)
 
     def _end(self, task: Task, end: End) -> None:
         if end.status == states.ERROR and retries.may_retry(task.retried, task.retries):
@@ -117,10 +132,11 @@ class Crew:
             job = self.jobs.get(pid)
             if job is not None:
                 self._end_session(job)
-            elif self.starter.runners.forget(pid):
+            elif self.starter.runners.forget(pid) and pid not in self._kept:
                 _kill_group(pid)
             elif self.guard.note_ended(pid):
                 pass
+            self._kept.discard(pid)
             _, wait_status, rusage = os.wait4(pid, 0)
             self.guard.drop(pid)
             for hear in self._hearers:
@@ -142,6 +158,8 @@ class Crew:
         if job.kill_at is not None:
             job.note_rest()
             return
+        if job.task.keep_background and not job.is_ending:
+            return
         _kill_group(job.pid)
         self._read(job)
         if not job.is_drained or job.is_ending:  # somebody of another group may be left
@@ -160,12 +178,14 @@ class Crew:
         job, answer = self.jobs[runner.pid], runner.answer
         assert answer is not None
         self._read(job)
-        if job.is_stalled:
+        if not self._has_kept_output(job):
             return
         self._release(job)
         del self._busy[runner.pid]
         runner.answer = None
         runner.is_retired |= not answer["is_clean"] or job.is_ending
+        if job.task.keep_background and not job.is_ending:
+            self._kept.add(runner.pid)
         self._end(job.task, job.end_told(runners.end_of(job.task, answer, time.time())))
         self.starter.runners.give_back(runner)
 
@@ -202,6 +222,8 @@ class Crew:
             return
         if not job.is_drained and time.monotonic() < job.drain_until:
             return
+        if not self._has_kept_output(job):
+            return
         self._release(job)
         self._end(job.task, job.end(time.time()))
         runner = self._busy.pop(job.pid, None)
@@ -211,6 +233,15 @@ class Crew:
         else:
             for stream in job.streams:
                 os.close(stream.descriptor)
+
+    def _has_kept_output(self, job: Job) -> bool:
+        """Keep the last of a job's output; False where that is to be tried again."""
+        for stream in job.streams:
+            if not stream.is_stalled:
+                self.output += stream.finish(time.time())
+        if job.is_stalled:
+            self._retry_at = time.monotonic() + _STALL
+        return not job.is_stalled
 
     def _release(self, job: Job) -> None:
         del self.jobs[job.pid]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import resource
 import stat
 from collections.abc import Iterable
 
@@ -10,6 +13,8 @@ from aque.task import Task
 
 #: What `task.stdin` says when the input is stored with the task itself.
 STORED = "-"
+#: Descriptors that jobs leave to the worker itself: for /proc, files, a connection.
+_RESERVED = 16
 
 
 class Descriptors:
@@ -28,20 +33,32 @@ class Descriptors:
     def open(self, path: str, flags: int) -> int:
         return self._add(os.open(path, flags | os.O_CLOEXEC | os.O_NOCTTY, 0o666))
 
-    def pipe(self) -> tuple[int, int]:
-        """Make a pipe; its reading end does not wait."""
-        read, write = os.pipe()
-        os.set_blocking(read, False)
-        return self._add(read), self._add(write)
+    def pipe(self, lowest: int = 0) -> tuple[int, int]:
+        """Make a pipe; both ends lie above `lowest`, so that they are in nobody's way.
 
-    def temporary(self, content: bytes) -> int:
-        """Open an unlinked file with this content."""
-        import tempfile
+        Raises OSError, EMFILE, while there still are some descriptors for the worker itself.
+        """
+        ends = [self._add(end) for end in os.pipe()]
+        if lowest:
+            ends = [self._add(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, lowest)) for end in ends]
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if most != resource.RLIM_INFINITY and max(ends) >= most - _RESERVED:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return ends[0], ends[1]
 
-        with tempfile.TemporaryFile() as file:
+    def incoming(self) -> tuple[int, int]:
+        """Make a pipe whose reading end does not wait."""
+        ends = self.pipe()
+        os.set_blocking(ends[0], False)
+        return ends
+
+    def holding(self, content: bytes) -> int:
+        """Open a nameless file with this content."""
+        descriptor = self._add(nameless())
+        with open(descriptor, "r+b", closefd=False) as file:
             file.write(content)
             file.seek(0)
-            return self._add(os.dup(file.fileno()))
+        return descriptor
 
     def keep(self, descriptors: Iterable[int]) -> None:
         kept = set(descriptors)
@@ -52,6 +69,16 @@ class Descriptors:
         return descriptor
 
 
+def nameless() -> int:
+    """Open a file that has no name: in memory where that can be, since no disk is full there."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("aque")
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
 def outputs(task: Task, opened: Descriptors) -> tuple[int, int, dict[str, int]]:
     """Open a command's stdout and stderr; return them, and by name the pipes to read them from."""
     incoming: dict[str, int] = {}
@@ -59,7 +86,7 @@ def outputs(task: Task, opened: Descriptors) -> tuple[int, int, dict[str, int]]:
     by_path: dict[str, int] = {}
     for name, path in (("stdout", task.stdout), ("stderr", task.stderr)):
         if path is None:
-            incoming[name], theirs[name] = opened.pipe()
+            incoming[name], theirs[name] = opened.incoming()
             continue
         if path not in by_path:
             file = os.devnull if is_fifo(path) else path

@@ -226,7 +226,6 @@ class Worker:
         is_poll = now >= self._poll_at
         if is_poll:
             self._poll_at = now + self.listener.interval
-            self._mounted = mounts.visible(mounts.table())
             if self.renewal is not None:
                 self.renewal.look()
         if not is_poll and now < self._check_at:
@@ -234,13 +233,14 @@ class Worker:
         self._check_at = float("inf")
         try:
             if is_poll:
+                self._mounted = mounts.visible(mounts.table())
                 recovery.recover(self.broker, self.here)
                 self._is_overtaken()
                 self._look_if_changed()
             if self.crew.jobs:
                 self.crew.handle(self.broker.requests(self.membership.id))
             plan.check()
-        except BrokerError as error:
+        except (BrokerError, OSError) as error:  # even to look, the system may lack something
             self._postpone(error)
 
     def _look_if_changed(self) -> None:
@@ -304,7 +304,7 @@ class Worker:
             log.info("task %d: %s%s", end.id, end.status, f" ({end.error})" if end.error else "")
         self._noted_ends -= len(report.ends)
 
-    def _postpone(self, error: BrokerError) -> None:
+    def _postpone(self, error: Exception) -> None:
         log.error("%s; trying again", error)
         self._retry_at = time.monotonic() + _RETRY_DELAY
         self._check_at = self._retry_at
@@ -315,8 +315,12 @@ class Worker:
     @property
     def _has_room(self) -> bool:
         """Whether it may start one more."""
-        is_leaving = self.is_draining or self.is_renewing or self._is_outdated
-        return not is_leaving and len(self.crew.jobs) < self.share.slots
+        return not self._is_leaving and len(self.crew.jobs) < self._slots(time.monotonic())
+
+    @property
+    def _is_leaving(self) -> bool:
+        """Whether it starts nothing more."""
+        return self.is_draining or self.is_renewing or self._is_outdated
 
     def _is_overtaken(self) -> bool:
         """Whether a newer aque has upgraded the queue: then its rules are no longer ours.
@@ -333,8 +337,13 @@ class Worker:
         self._is_outdated = self.is_dry = True
         return True
 
+    def _slots(self, now: float) -> int:
+        """Return how many tasks may run at a time as things are."""
+        return min(self.share.slots, self.crew.room.most(now))
+
     def _claimant(self) -> Claimant:
-        free = Resources(self.share.cpus, self.share.memory, self.share.slots)
+        slots = self._slots(time.monotonic())
+        free = Resources(self.share.cpus, self.share.memory, slots)
         for job in self.crew.jobs.values():
             free = Resources(
                 free.cpus - job.task.cpus, free.memory - job.task.memory, free.slots - 1
@@ -358,8 +367,8 @@ class Worker:
 
     def _next_deadline(self) -> float:
         times = [self._poll_at, self._check_at, self._record_at()]
-        if self._has_room:
-            times.append(self._look_at)
+        if not self._is_leaving and len(self.crew.jobs) < self.share.slots:
+            times.append(self._look_at if self._has_room else self.crew.room.look_at)
         waits = [self.crew.next_deadline(), self.drain_until, self.guard.next_deadline()]
         if self.renewal is not None:
             waits.append(self.renewal.next_deadline())

@@ -48,7 +48,7 @@ class SpawningThread:
             call = self._calls.get()
             try:
                 self._answers.put(call())
-            except Exception as error:  # it is the caller's
+            except (OSError, TypeError, ValueError) as error:  # it is the caller's
                 self._answers.put(error)
 
 

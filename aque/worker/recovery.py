@@ -1,10 +1,11 @@
 """Own what becomes of a dead worker's tasks: whoever finds it ends what it left, then requeues.
 
-Dead is who holds no lock on its file any more (host.py). What its tasks left running is ended
-first, or two attempts would run at once (leftovers.py); its guard does the same at the same time,
-and neither waits for the other. Only when all of it has gone do the tasks become pending: where
-something cannot die yet, in a call to a device that does not answer, the next look tries again.
-Whoever else found the same worker dead loses the race harmlessly: an attempt is requeued once.
+Dead is who holds no lock on its file any more (host.py), unless the file was deleted and its very
+process is there. What its tasks left running is ended first, or two attempts would run at once
+(leftovers.py); its guard does the same at the same time, and neither waits for the other. Only when
+all of it has gone do the tasks become pending: where something cannot die yet, in a call to a
+device that does not answer, the next look tries again. Whoever else found the same worker dead
+loses the race harmlessly: an attempt is requeued once.
 
 A task may be what kills its workers, by using up all memory, say. One that was running alone when
 its worker died has that counted, and ends as an error when it has happened `crashes` times (a
@@ -21,7 +22,7 @@ import time
 
 from aque.brokers.base import Broker
 from aque.task import Task, WorkerRecord
-from aque.worker import host, leftovers
+from aque.worker import host, leftovers, processes
 from aque.worker.host import Host
 from aque.worker.leftovers import Leader
 
@@ -34,7 +35,7 @@ log = logging.getLogger("aque.worker")
 def recover(broker: Broker, here: Host) -> None:
     """Bury every dead worker of this machine."""
     for worker in broker.workers():
-        if _is_of_this_machine(worker, here) and not host.is_alive(broker, worker.token):
+        if _is_of_this_machine(worker, here) and not _is_alive(broker, worker, here):
             bury(broker, worker, here)
 
 
@@ -73,3 +74,10 @@ def _end_leftovers(tasks: list[Task], worker: WorkerRecord) -> bool:
         return True
     log.info("worker %s died; what it left is still ending", worker.name)
     return False
+
+
+def _is_alive(broker: Broker, worker: WorkerRecord, here: Host) -> bool:
+    if host.is_alive(broker, worker.token):
+        return True
+    process = processes.find(worker.pid) if here.is_home_of(worker) else None
+    return process is not None and process.started == worker.pid_started and not process.is_zombie

@@ -1,7 +1,7 @@
 """Own the hot reload: the worker execs its own program, same pid, and its jobs never notice.
 
 The ids of what runs are in the queue; what only the process knows (descriptors, how far a stream
-was read, whom it was about to kill) is a small JSON in an unlinked temporary file, whose descriptor
+was read, whom it was about to kill) is a small JSON in a file without a name, whose descriptor
 the new program finds in its environment. Pipes, the lock that says the worker lives and that file
 are inherited. Signals are blocked before the exec and unblocked once the new handlers stand, so
 each is noted by the old program or by the new. Idle runners are let go, since they hold old code;
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from aque.worker import files
 from aque.worker.crew import Crew
 from aque.worker.job import Job
 from aque.worker.loop import Worker
@@ -52,9 +52,9 @@ def execute(worker: Worker, program: Program) -> None:
         "watched": None if worker.renewal is None else worker.renewal.state(),
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
     }
-    worker.broker.close()
-    worker.signals.block()
-    with tempfile.TemporaryFile() as file:
+    with open(files.nameless(), "w+b") as file:
+        worker.broker.close()
+        worker.signals.block()
         file.write(json.dumps(state).encode())
         file.flush()
         inherited.append(file.fileno())
@@ -80,9 +80,9 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
         streams = saved.pop("streams")
         saved["task"] = task
         job = Job(**saved)
-        for name, descriptor, offset, is_open in streams:
+        for name, descriptor, stream_state in streams:
             stream = worker.crew.starter.stream(task, name, descriptor)
-            stream.resume(offset, is_open)
+            stream.resume(stream_state)
             job.streams.append(stream)
         worker.crew.adopt(job, None if runner is None else _runner(runner))
     # The lock above all: a job that inherited it would keep a dead worker alive.
@@ -110,7 +110,7 @@ def _job_state(crew: Crew, job: Job) -> dict[str, Any]:
     )
     state: dict[str, Any] = {name: getattr(job, name) for name in kept.split()}
     state["task"] = job.task.id
-    state["streams"] = [(s.name, s.descriptor, s.offset, s.is_open) for s in job.streams]
+    state["streams"] = [(s.name, s.descriptor, s.state()) for s in job.streams]
     runner = crew.runner_of(job)
     state["runner"] = None
     if runner is not None:

@@ -15,12 +15,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Iterable
 from typing import IO, Any
 
-from aque.worker import program
+from aque.worker import files, program
 from aque.worker.program import Program
 from aque.worker.watching import Watch
 
@@ -104,7 +103,7 @@ class Renewal:
 
     def _start(self) -> None:
         try:
-            self._said = tempfile.TemporaryFile()  # noqa: SIM115
+            self._said = open(files.nameless(), "w+b")  # noqa: SIM115
             self._pid = program.spawn_check(self.program, self._said.fileno())
             self._deadline = time.monotonic() + _PATIENCE
         except OSError as error:

@@ -9,7 +9,6 @@ rate). A runner is not used again once its task left threads or children behind,
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sys
@@ -20,8 +19,11 @@ from typing import Any
 
 from aque import states
 from aque.task import End, Task
-from aque.worker import runner
+from aque.worker import files, runner
 from aque.worker.spawn import Spawner
+
+#: A runner's own descriptors are put below; its pipes are made above, in nobody's way.
+_ABOVE = 10
 
 Key = tuple[str, "int | None", "str | None"]
 
@@ -118,22 +120,16 @@ class Runners:
             self._idle.pop().close()
 
     def _start(self, key: Key, environ: Mapping[str, str]) -> Runner:
-        pipes = [_pipe() for _ in range(4)]
-        (requests, to_runner), *incoming = pipes
-        (from_runner, answers), (out, stdout), (err, stderr) = incoming
         package = os.path.dirname(os.path.dirname(os.path.abspath(runner.__file__)))
         command = [key[0], "-c", runner.BOOT, package]
-        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        theirs = {0: null, 1: stdout, 2: stderr, runner.REQUESTS: requests, runner.ANSWERS: answers}
-        try:
+        with files.Descriptors() as opened:
+            pipes = [opened.pipe(lowest=_ABOVE) for _ in range(4)]
+            (requests, to_runner), (from_runner, answers), (out, stdout), (err, stderr) = pipes
+            null = opened.open(os.devnull, os.O_RDONLY)
+            own = {runner.REQUESTS: requests, runner.ANSWERS: answers}
+            theirs = {0: null, 1: stdout, 2: stderr, **own}
             pid = self._spawner.spawn(command, environ, theirs, own_session=True)
-        except BaseException:
-            for descriptor in (to_runner, from_runner, out, err):
-                os.close(descriptor)
-            raise
-        finally:
-            for descriptor in theirs.values():
-                os.close(descriptor)
+            opened.keep((to_runner, from_runner, out, err))
         for descriptor in (from_runner, out, err):
             os.set_blocking(descriptor, False)
         self._pids.add(pid)
@@ -171,12 +167,3 @@ def end_of(task: Task, answer: Mapping[str, Any], now: float) -> End:
         user_time=answer.get("user_time"), system_time=answer.get("system_time"),
         max_rss=answer.get("max_rss"),
     )  # fmt: skip
-
-
-def _pipe() -> tuple[int, int]:
-    """Make a pipe whose ends lie above those that a runner's own are put on."""
-    ends = os.pipe()
-    high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
-    for end in ends:
-        os.close(end)
-    return high[0], high[1]

@@ -13,9 +13,10 @@ from aque.brokers.base import Broker
 from aque.errors import AqueError
 from aque.patterns import shell
 from aque.task import Task
-from aque.worker import files, runners
+from aque.worker import files, leftovers, runners
 from aque.worker.job import Job
 from aque.worker.output import Stream
+from aque.worker.room import is_shortage
 from aque.worker.runners import Runner, Runners
 from aque.worker.spawn import Spawner
 
@@ -80,6 +81,8 @@ class Starter:
             "AQUE_SLOT": str(slot),
             "AQUE_CPUS": f"{task.cpus:g}",
         }
+        if task.keep_background:
+            own[leftovers.MARK] = ""  # by which what our jobs left is found, and killed
         if self._foreground is not None and self._foreground.slot_variable:
             own[self._foreground.slot_variable] = str(slot - 1)
         if task.pattern == "shell":
@@ -105,7 +108,7 @@ class Starter:
 
     def _stdin(self, task: Task, opened: files.Descriptors) -> dict[int, int]:
         if task.stdin == files.STORED:
-            return {0: opened.temporary(self._broker.stdin_value(task.id) or b"")}
+            return {0: opened.holding(self._broker.stdin_value(task.id) or b"")}
         if task.stdin is not None and not files.is_fifo(task.stdin):
             return {0: opened.open(task.stdin, os.O_RDONLY)}
         return {} if self._foreground and self._foreground.stdin_kept else {0: self._null}
@@ -158,5 +161,7 @@ def _place_named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if is_shortage(error):
+            raise
         place = "" if error.filename is None else f"{error.filename}: "
         raise PlaceError(f"{place}{error.strerror or error}") from error

@@ -35,6 +35,7 @@ def test_a_task_is_stored_as_it_was_submitted(broker: Broker) -> None:
         "extra": "null", "priority": -5, "duration": 2.5, "due_at": 4e9, "cwd": "/tmp",
         "umask": 0o027, "import_path": "/lib", "interpreter": "/bin/python3", "stdin": "/dev/null",
         "stdout": "/tmp/o", "stderr": "/tmp/e", "timeout": 1.5, "retries": 3, "retry_delay": 0.5,
+        "keep_background": True,
     }  # fmt: skip
     needs = {"user": "u", "group": "g", "host": "h*", "platform": "p", "cpus": 0.25,
              "memory": 1 << 40, "limits": '{"nuke":2}', "mounts": "m"}  # fmt: skip

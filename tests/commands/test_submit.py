@@ -468,17 +468,19 @@ def test_all_that_is_asked_for_is_on_the_task(broker: Broker) -> None:
     broker.set_limits({"nuke": 9, "maya": 9})
     words = (
         "--timeout 1h --retries 3 --retry-delay 10s --memory 4G --limit nuke:2 --limit maya"
-        " --limit nuke --duration 2m --host a*,!ab --platform linux --hold true"
+        " --limit nuke --duration 2m --host a*,!ab --platform linux --hold"
+        " --keep-background true"
     )
     keys = {
         "timeout": "1h", "retries": 3, "retry_delay": "10s", "memory": "4G", "duration": 120,
         "limits": ["nuke:2", "maya", "nuke"], "host": "a*,!ab", "platform": "linux", "hold": True,
-        "command": ["true"],
+        "keep_background": True, "command": ["true"],
     }  # fmt: skip
     lines = aque("submit", "--from", "-", input=json.dumps(keys)).stdout
     for id in (submitted(*words.split()), int(lines)):
         task = fetch(broker, id)
         assert (task.timeout, task.retries, task.retry_delay) == (3600.0, 3, 10.0)
+        assert task.keep_background
         assert (task.memory, task.duration, task.limits) == (4 << 30, 120.0, '{"maya":1,"nuke":3}')
         assert (task.host, task.platform, task.status) == ("a*,!ab", "linux", states.PAUSED)
 

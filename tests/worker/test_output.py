@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from jobs import ended, fetch, is_alive, output, read_pid, running, script, submit, work
-from support import aque, eventually, started, started_worker
+from support import aque, eventually, python, started, started_worker
 
 from aque import states
 from aque.brokers.base import Broker
@@ -88,12 +89,45 @@ def test_both_streams_may_be_large_at_once(broker: Broker) -> None:
     assert digest(err) == digest(bulk(65536) * 4)
 
 
-def test_past_the_limit_bytes_are_counted_and_dropped(broker: Broker) -> None:
+def test_past_the_limit_head_and_tail_are_kept_and_the_rest_is_counted(broker: Broker) -> None:
     aque("init", "--set", "output-inline=1K", "--set", "output-limit=10K")
     id = submit(broker, sys.executable, "-c", BULK, "100000")
     work(broker)
     out, _ = read(str(id))
-    assert out == bulk(10240) + b"\n[aque: 89760 more bytes were not kept]\n"
+    missing = b"\n[aque: 89760 bytes are missing here]\n"
+    assert out == bulk(5120) + missing + bulk(100_000)[-5120:]
+    assert read("-w", str(id))[0] == out
+
+
+def test_what_is_as_large_as_the_limit_is_kept_whole(broker: Broker) -> None:
+    aque("init", "--set", "output-inline=1K", "--set", "output-limit=10K")
+    whole, cut = (submit(broker, sys.executable, "-c", BULK, size) for size in ("10240", "10241"))
+    work(broker)
+    assert read(str(whole))[0] == bulk(10240)
+    assert b"\n[aque: 1 bytes are missing here]\n" in read(str(cut))[0]
+
+
+def test_the_tail_of_a_large_output_outlives_a_reload(broker: Broker, tmp_path: Path) -> None:
+    aque("init", "--set", "output-inline=1K", "--set", "output-limit=10K")
+    gate = tmp_path / "gate"
+    code = BULK + (
+        "import os, time\n"
+        "open(sys.argv[2] + '.written', 'w')\n"
+        "while not os.path.exists(sys.argv[2]): time.sleep(0.01)\n"
+        "print('the last words')"
+    )
+    id = submit(broker, sys.executable, "-c", code, "60000", str(gate))
+    with started_worker(broker, "-v", stderr=subprocess.PIPE) as worker:
+        eventually((tmp_path / "gate.written").exists)
+        worker.send_signal(signal.SIGHUP)
+        assert worker.stderr is not None
+        while b"reloaded" not in worker.stderr.readline():
+            pass
+        gate.touch()
+        ended(broker, id)
+    everything = bulk(60_000) + b"the last words\n"
+    missing = b"\n[aque: %d bytes are missing here]\n" % (len(everything) - 10240)
+    assert read(str(id))[0] == everything[:5120] + missing + everything[-5120:]
 
 
 def test_large_output_that_was_deleted_is_said_to_be_gone(broker: Broker) -> None:
@@ -164,6 +198,65 @@ def test_a_job_that_leaves_a_process_holding_its_pipe_ends_soon(
         assert is_alive(pid)
         os.kill(pid, 9)
     eventually(lambda: not is_alive(pid))
+
+
+@pytest.mark.parametrize("way", ["", "setsid "], ids=["in its session", "in its own session"])
+def test_what_a_job_leaves_is_left_alone_if_it_said_so(
+    broker: Broker, tmp_path: Path, way: str
+) -> None:
+    """Also when the worker is killed later, and another one clears up after it."""
+    pid_file = tmp_path / "pid"
+    text = f"{way}sh -c 'echo $$ > {pid_file}; exec sleep 600' >&- 2>&- & sleep 0.1"
+    with started_worker(broker) as worker:
+        id = script(broker, text, keep_background=True)
+        assert ended(broker, id).status == states.SUCCESS
+        running(broker, submit(broker, "sleep", "60"))
+        worker.kill()
+        worker.wait()
+        with started_worker(broker):
+            eventually(lambda: len(broker.workers()) == 1)
+            aque("kill", "all")
+    pid = read_pid(pid_file)
+    assert is_alive(pid)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(pid))
+
+
+def test_what_was_to_be_left_alone_ends_with_a_task_that_is_killed(
+    broker: Broker, tmp_path: Path
+) -> None:
+    pid_file = tmp_path / "pid"
+    text = f"sh -c 'echo $$ > {pid_file}; exec sleep 600' & wait"
+    with started_worker(broker):
+        id = script(broker, text, keep_background=True)
+        running(broker, id)
+        pid = read_pid(pid_file)
+        aque("kill", str(id))
+        eventually(lambda: not is_alive(pid))
+
+
+def test_a_call_may_leave_what_it_started_too(broker: Broker, tmp_path: Path) -> None:
+    code = """if True:
+        import sys
+        import leaving
+        from aque.queue import Queue
+        for keep in (True, False):
+            Queue(sys.argv[1]).submit_ex(func=leaving.leave, keep_background=keep)
+    """
+    (tmp_path / "leaving.py").write_text(
+        "import subprocess\n\ndef leave():\n"
+        "    return subprocess.Popen(['sleep', '600'], stdout=-3, stderr=-3).pid\n"
+    )
+    python(code, broker.to_url(), cwd=tmp_path)
+    with started_worker(broker):
+        for id in (1, 2):
+            assert ended(broker, id).status == states.SUCCESS
+        kept, other = (int(task.result or 0) for task in broker.search())
+        try:
+            eventually(lambda: not is_alive(other), 30)
+            assert is_alive(kept)
+        finally:
+            os.kill(kept, signal.SIGKILL)
 
 
 def test_what_is_left_in_the_session_ends_with_the_job_whatever_its_group(

@@ -296,7 +296,8 @@ class SQLiteBroker(Broker):
     def open_output(self, id: int, attempt: int, stream: str) -> int:
         """Open the file of a stream too large for the queue, for appending."""
         path = self.output_path(id, attempt, stream)
-        beside.make_directory(os.path.dirname(path), self._place.path)
+        for directory in (self.directory, os.path.dirname(path)):  # somebody may have deleted it
+            beside.make_directory(directory, self._place.path)
         return beside.open_file(path, self._place.path, os.O_WRONLY | os.O_APPEND)
 
     # Workers

@@ -18,7 +18,7 @@ from aque.task import Earlier, Prototype, Reference, Requirements, parse_limits
 _COLUMNS = (
     "id status waiting priority duration due_at requirements parent changed name pattern func args"
     " kwargs extra cwd environment umask import_path interpreter stdin stdin_value stdout stderr"
-    " timeout retries retry_delay created_at owner cause"
+    " timeout retries retry_delay keep_background created_at owner cause"
 ).split()
 _PATTERN, _CAUSE = _COLUMNS.index("pattern"), _COLUMNS.index("cause")
 _INSERT = f"INSERT INTO task ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
@@ -162,7 +162,8 @@ def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:
         _first(storable(prototype.import_path), parent and parent.import_path),
         storable(prototype.interpreter), storable(prototype.stdin), prototype.stdin_value,
         storable(prototype.stdout), storable(prototype.stderr), prototype.timeout,
-        prototype.retries, prototype.retry_delay, creation.tx.now, prototype.owner, cause,
+        prototype.retries, prototype.retry_delay, prototype.keep_background,
+        creation.tx.now, prototype.owner, cause,
     )  # fmt: skip
 
 

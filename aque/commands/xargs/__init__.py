@@ -38,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for warning in parsed.warnings:
         say(warning)
     if parsed.help:
-        return write(1, options.usage() + "\n")
+        return _show(options.usage() + "\n")
     if parsed.version:
         import aque
 
-        return write(1, f"{NAME} (aque) {aque.__version__}\n")
+        return _show(f"{NAME} (aque) {aque.__version__}\n")
     return _run(parsed)
 
 
@@ -53,13 +53,26 @@ def say(text: str) -> None:
 
 def write(descriptor: int, text: str) -> int:
     """Write all of it, past the buffers of Python; return 1 where that fails."""
-    data = os.fsencode(text)
     try:
-        while data:
-            data = data[os.write(descriptor, data) :]
+        _write_all(descriptor, os.fsencode(text))
     except OSError:
         return 1
     return 0
+
+
+def _show(text: str) -> int:
+    """Write what was asked for to standard output; say, as GNU does, where that fails."""
+    try:
+        _write_all(1, os.fsencode(text))
+    except OSError as error:
+        say(f"write error: {error.strerror}")
+        return 1
+    return 0
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _run(parsed: Options) -> int:

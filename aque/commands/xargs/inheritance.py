@@ -1,8 +1,6 @@
 """Own what was handed to this process by whoever started it, where Python would not keep it so.
 
-- A closed descriptor 0, 1 or 2 would be given to the first file opened, the queue, and then written
-  to by whoever means to print. It is put on a placeholder that fails as a closed one does, and is
-  closed again in the children.
+- A closed descriptor 0, 1 or 2 keeps its place, and is closed again in the children.
 - In the C locale Python sets LC_CTYPE to C.UTF-8 for itself and all its children (PEP 538).
 - An interrupt would be shown as a traceback as long as nobody listens for it.
 """
@@ -12,24 +10,18 @@ from __future__ import annotations
 import os
 import signal
 
+from aque.commands import standard
+
 #: What Python may set LC_CTYPE to.
 _COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
 
 
 def restore() -> None:
     """Undo what Python did; call it first."""
-    _hold_places()
+    standard.hold_places()
     _uncoerce_locale()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _hold_places() -> None:
-    for descriptor, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, flags | os.O_CLOEXEC)  # gets the lowest number that is free
 
 
 def _uncoerce_locale() -> None:

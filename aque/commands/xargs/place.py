@@ -7,10 +7,9 @@ anything runs, and costs one warning.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from aque import brokers, prototypes, states, trust
@@ -25,7 +24,7 @@ from aque.worker.signals import NOTED
 
 UNLIMITED = 1 << 30
 _LONGEST_NAME = 200
-_MEMORY = "/dev/shm"
+_MEMORY, _PREFIX = "/dev/shm", "aque-xargs-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,8 @@ def open_place(options: Options) -> Iterator[Place]:
         yield place
         _close(place.broker)
         return
-    with _private_directory() as directory:
-        place = _settle(f"{directory}/queue.db", options, is_private=True)
+    with ExitStack() as stack:
+        place = _settle_privately(options, stack)
         yield place
         _close(place.broker)
 
@@ -105,16 +104,17 @@ def _close(broker: Broker) -> None:
         broker.close()
 
 
-@contextmanager
-def _private_directory() -> Iterator[str]:
+def _settle_privately(options: Options, stack: ExitStack) -> Place:
+    """Open a queue that goes with the stack: in memory, or if that is full where TMPDIR says."""
     import tempfile
 
     # From here on a signal must not end us without a trace; `Signals.install` lets them through.
     signal.pthread_sigmask(signal.SIG_BLOCK, NOTED)
-    in_memory = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None
+    with suppress(OSError, BrokerError):
+        made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_MEMORY)
+        return _settle(f"{stack.enter_context(made)}/queue.db", options, is_private=True)
     try:
-        directory = tempfile.TemporaryDirectory(prefix="aque-xargs-", dir=in_memory)
+        made = tempfile.TemporaryDirectory(prefix=_PREFIX)
     except OSError as error:
         raise BrokerError(f"no room for a private queue: {error.strerror}; set TMPDIR") from None
-    with directory as path:
-        yield path
+    return _settle(f"{stack.enter_context(made)}/queue.db", options, is_private=True)

@@ -128,9 +128,8 @@ class Plan:
             write(2, quoting.quote(words, self._ascii_only) + "\n")
 
     def note_end(self, task: Task, end: End) -> None:
-        if end.status == states.PENDING:  # there are no more processes: as many as now will do
+        if end.status == states.PENDING:  # there was no room for it
             self._waiting.add(task.id)
-            self._worker.change_slots(len(self._worker.crew.jobs))
         elif end.status == states.CANCELLED:
             self._tally.fail()
         elif end.exit_signal is not None:

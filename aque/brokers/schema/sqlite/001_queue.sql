@@ -96,6 +96,7 @@ CREATE TABLE task (
     timeout REAL CHECK (timeout > 0),
     retries INTEGER NOT NULL DEFAULT 0 CHECK (retries >= 0),
     retry_delay REAL NOT NULL DEFAULT 0 CHECK (retry_delay >= 0),
+    keep_background INTEGER NOT NULL DEFAULT 0 CHECK (keep_background IN (0, 1)),
     retried INTEGER NOT NULL DEFAULT 0 CHECK (retried >= 0),
     created_at REAL NOT NULL,
     started_at REAL,
