@@ -15,3 +15,16 @@ def from_url(url: str | None = None, *, durable: bool = True, create: bool = Tru
     from aque.brokers.sqlite.broker import SQLiteBroker
 
     return SQLiteBroker(location.find(url), durable=durable, create=create)
+
+
+def share(url: str | None, group: str) -> str | None:
+    """Share a queue with a group, making it where there is none.
+
+    Its members can run commands as each other then. Return the directory on the way to it that they
+    cannot enter, if there is one. Raises UsageError, BrokerError or TrustError.
+    """
+    from aque.brokers.sqlite import sharing
+
+    path = location.find(url).path
+    sharing.share(path, group)
+    return sharing.unreachable(path)

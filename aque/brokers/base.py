@@ -395,8 +395,22 @@ class Broker(ABC):
     # Workers
 
     @abstractmethod
+    def make_life(self, token: str) -> int:
+        """Make the file that a worker locks for as long as it lives; return its descriptor.
+
+        Raises BrokerError where it cannot be made.
+        """
+
+    @abstractmethod
+    def life_path(self, token: str) -> str:
+        """Return the file that the worker of this token locks."""
+
+    @abstractmethod
     def enlist(self, record: WorkerRecord) -> int:
-        """Store a worker and return its id, which replaces that of the record."""
+        """Store a worker and return its id, which replaces that of the record.
+
+        Raises TrustError where others could have this worker run what they like.
+        """
 
     @abstractmethod
     def dismiss(self, worker: int) -> None:

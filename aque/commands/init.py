@@ -14,8 +14,11 @@ from aque.commands import entry, options
 @options.broker_option
 @click.option("--reset", is_flag=True, help="Forget all tasks; refused while workers run.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
+@click.option("--group", metavar="NAME", help="Share it with a group.")
 @click.option("--settings", is_flag=True, help="List the settings.")
-def init(broker: str | None, reset: bool, changes: Sequence[str], settings: bool) -> int:
+def init(
+    broker: str | None, reset: bool, changes: Sequence[str], group: str | None, settings: bool
+) -> int:
     """Make a queue, or bring an old one up to date, and print its URL.
 
     Your own queue is made when it is first used; this is for others, and for settings.
@@ -28,6 +31,8 @@ def init(broker: str | None, reset: bool, changes: Sequence[str], settings: bool
     from aque.queue import Queue
 
     values = dict(_setting(change) for change in changes)
+    if group is not None:
+        _share(broker, group)
     queue = Queue(broker)
     if reset:
         options.recovery(queue)()  # the dead stand in nobody's way
@@ -42,6 +47,16 @@ def init(broker: str | None, reset: bool, changes: Sequence[str], settings: bool
     elif not values:
         print(queue.broker.to_url())
     return 0
+
+
+def _share(broker: str | None, group: str) -> None:
+    from aque import brokers
+
+    unreachable = brokers.share(broker, group)
+    said = f"members of {group} can run commands as each other by this queue"
+    if unreachable is not None:
+        said += f", once they may enter {unreachable}"
+    print(f"aque-init: {said}", file=sys.stderr)
 
 
 def _setting(text: str) -> tuple[str, float]:

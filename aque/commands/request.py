@@ -42,6 +42,7 @@ class Request:
     retry_delay: float | None
     duration: float | None
     io_paths: Sequence[str]
+    user: str | None
 
 
 def merge(request: Request, line: bytes) -> Request:
@@ -149,5 +150,5 @@ _CHECKS = {
     "parent": _integer, "host": _pattern, "platform": _pattern, "limits": _texts, "hold": _flag,
     "delay": _duration, "timeout": _duration, "retries": _count, "retry_delay": _duration,
     "duration": _duration, "at": _instant,
-    "io_paths": _texts,
+    "io_paths": _texts, "user": _text,
 }  # fmt: skip

@@ -8,9 +8,13 @@ here, once for each PATH and name, since posix_spawnp would search the worker's 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from aque.worker import shim
 
 #: Reset in the child: the worker handles or ignores them.
 _DEFAULTS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -61,6 +65,17 @@ class Spawner:
                 raise OSError(error.errno, error.strerror, command[0]) from None
         return start("/bin/sh", ["sh", program, *command[1:]])  # no #!: as execvp does
 
+    def spawn_as(self, request: Mapping[str, object], descriptors: Mapping[int, int]) -> int:
+        """Start what a request to the shim says, as its user, in a session of its own."""
+        import tempfile
+
+        number = max(descriptors) + 1
+        with tempfile.TemporaryFile() as file:
+            file.write(json.dumps(request).encode())
+            file.flush()
+            theirs = {**descriptors, number: file.fileno()}
+            return self.spawn(shim.command(number), {}, theirs, own_session=True)
+
     def _find(self, name: str, path: str) -> str:
         if "/" in name:
             return name
@@ -72,6 +87,18 @@ class Spawner:
                     self._found.clear()
                 self._found[path, name] = found
         return found
+
+
+def become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
+    """Become a command, as it would have been started. Raises OSError where that cannot be."""
+    name = command[0]
+    program = name if "/" in name else find_program(name, environ.get("PATH", os.defpath))
+    try:
+        os.execve(program, list(command), dict(environ))
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise OSError(error.errno, error.strerror, command[0]) from None
+    os.execve("/bin/sh", ["sh", program, *command[1:]], dict(environ))
 
 
 def find_program(name: str, path: str) -> str:

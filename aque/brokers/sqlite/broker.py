@@ -23,10 +23,10 @@ from aque.brokers.base import (
     Request,
     Selection,
 )
-from aque.brokers.sqlite import beside, claim, create, finish, hold, look, steer
+from aque.brokers.sqlite import beside, claim, create, finish, hold, look, place, steer
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
 from aque.brokers.sqlite.lock import TIMEOUT
-from aque.errors import TaskNotFoundError
+from aque.errors import BrokerError, TaskNotFoundError
 from aque.location import Location
 from aque.task import (
     NOTHING,
@@ -53,15 +53,15 @@ class SQLiteBroker(Broker):
 
     def __init__(
         self,
-        place: Location,
+        where: Location,
         *,
         durable: bool = True,
         create: bool = True,
         lock_timeout: float = TIMEOUT,
     ) -> None:
         super().__init__()
-        self._database = Database(place, durable, create, lock_timeout)
-        self._place = place
+        self._database = Database(where, durable, create, lock_timeout)
+        self._place = where
         self._known: dict[int, Requirements] = {}
 
     def to_url(self) -> str:
@@ -293,7 +293,22 @@ class SQLiteBroker(Broker):
 
     # Workers
 
+    def make_life(self, token: str) -> int:
+        path = self.life_path(token)
+        try:
+            beside.make_directory(os.path.dirname(path), self._place.path)
+            return beside.create_file(path, self._place.path)
+        except OSError as error:
+            raise BrokerError(
+                f"cannot make {path}: {error.strerror}; see to {self.directory}, then try again"
+            ) from error
+
+    def life_path(self, token: str) -> str:
+        return os.path.join(self.directory, "workers", os.path.basename(token))
+
     def enlist(self, record: WorkerRecord) -> int:
+        if os.geteuid() == 0:
+            place.refuse_root_worker(self._place.path)
         values = [getattr(record, key) for key in worker_keys()]
         with self._write() as tx:
             insert = f"INSERT INTO worker ({_WORKER_COLUMNS}) VALUES ({placeholders(values)})"
