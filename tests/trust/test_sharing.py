@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +15,6 @@ from users import ALICE, BOB, EVE, FILM, USERS, aque_as
 from aque import brokers
 from aque.brokers.sqlite import place
 from aque.errors import BrokerError, TrustError
-
-
-@pytest.fixture
-def open_place() -> Iterator[Path]:
-    """A directory that is alice's, and that all can reach."""
-    directory = Path(tempfile.mkdtemp(dir="/tmp", prefix="aque-tests-"))
-    directory.chmod(0o755)
-    os.chown(directory, USERS[ALICE], USERS[ALICE])
-    yield directory
-    shutil.rmtree(directory)
 
 
 @pytest.fixture
@@ -71,7 +59,7 @@ def test_all_that_is_made_carries_the_group_whoever_makes_it(shared: str) -> Non
 def test_a_member_looks_while_another_works(shared: str) -> None:
     """SQLite's own files, which are there only while it is open, are everybody's too."""
     env = {"AQUE_BROKER": shared}
-    aque_as(ALICE, "submit", "-s", "stat -c '%G %a' $0-wal $0-shm", shared, env=env, umask=0o077)
+    aque_as(ALICE, "submit", "-s", "stat -c '%G %a' $1-wal $1-shm", shared, env=env, umask=0o077)
     aque_as(ALICE, "worker", "--to-end", env=env, umask=0o077)
     assert aque_as(BOB, "output", "1", env=env).stdout == "film 660\nfilm 660\n"
 
