@@ -182,6 +182,13 @@ class Broker(ABC):
         """Change settings. Raises UsageError for a key that does not exist."""
 
     @abstractmethod
+    def backup(self, path: str) -> None:
+        """Copy the queue into a new file, as it is at one moment, while it is in use.
+
+        Raises UsageError where that file is there already, or cannot be made.
+        """
+
+    @abstractmethod
     def reset(self) -> None:
         """Forget all tasks and workers; the settings stay, and no id is used again."""
 
@@ -377,6 +384,17 @@ class Broker(ABC):
 
         Raises StateError for one that is running, or that an unfinished task waits for.
         """
+
+    @abstractmethod
+    def expire(self) -> bool:
+        """Forget a chunk of what ended longer ago than the settings keep it; whether there was any.
+
+        Families go as a whole, by their topmost task, and never one that is needed still.
+        """
+
+    @abstractmethod
+    def shrink(self) -> bool:
+        """Give some of the room that removed tasks took back; whether there is more."""
 
     # Output
 

@@ -15,9 +15,15 @@ from aque.commands import entry, options
 @click.option("--reset", is_flag=True, help="Forget all tasks; refused while workers run.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--group", metavar="NAME", help="Share it with a group.")
+@click.option("--backup", metavar="FILE", help="Copy it into a new file, while it is in use.")
 @click.option("--settings", is_flag=True, help="List the settings.")
 def init(
-    broker: str | None, reset: bool, changes: Sequence[str], group: str | None, settings: bool
+    broker: str | None,
+    reset: bool,
+    changes: Sequence[str],
+    group: str | None,
+    backup: str | None,
+    settings: bool,
 ) -> int:
     """Make a queue, or bring an old one up to date, and print its URL.
 
@@ -26,6 +32,7 @@ def init(
     \b
     aque-init --broker /projects/film/queue.db
     aque-init --set poll=0.2 --set grace=10
+    aque-init --backup /backups/queue-$(date +%F).db
     """
     from aque.errors import StateError
     from aque.queue import Queue
@@ -33,7 +40,11 @@ def init(
     values = dict(_setting(change) for change in changes)
     if group is not None:
         _share(broker, group)
-    queue = Queue(broker)
+    queue = Queue(broker) if backup is None else options.open_queue(broker)
+    if backup is not None:
+        from aque.commands.backup import back_up
+
+        back_up(queue.broker, backup)
     if reset:
         options.recovery(queue)()  # the dead stand in nobody's way
         if queue.broker.workers():
@@ -44,7 +55,7 @@ def init(
     if settings:
         for key, value in queue.broker.settings().items():
             print(f"{key}={value:.15g}")
-    elif not values:
+    elif not values and backup is None:
         print(queue.broker.to_url())
     return 0
 

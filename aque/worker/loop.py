@@ -28,6 +28,7 @@ from aque.worker.crew import Crew
 from aque.worker.membership import XARGS, Membership, Share
 from aque.worker.signals import Signals
 from aque.worker.starter import Foreground, Starter
+from aque.worker.upkeep import Upkeep
 
 #: Seconds until output and the start of a process are recorded when nothing else is.
 RECORD_DELAY = 0.1
@@ -87,6 +88,7 @@ class Worker:
         marks = {"AQUE_BROKER": broker.to_url(), recovery.MARK: membership.token}
         starter = Starter(broker, marks, int(self.share.cpus) or 1, foreground)
         self.crew = Crew(starter, self.selector)
+        self.upkeep = Upkeep(broker)
         self.listener = broker.listen(bell.READY, bell.SIGNAL)
         self.is_draining = False
         self.wants_reload = False
@@ -117,6 +119,8 @@ class Worker:
             self._pass_requests(plan)
             plan.advance()
             self._record_and_claim(plan)
+            if self._is_idle():
+                self.upkeep.do_piece()
             if self._is_over(plan) or self._is_ready_to_reload():
                 return
             self._wait()
@@ -146,6 +150,7 @@ class Worker:
         self.crew.close()
         self.listener.close()
         self.membership.leave(self.broker)
+        self.upkeep.do_last()
 
     # Its sentences
 
@@ -303,14 +308,18 @@ class Worker:
         times = [self._poll_at, self._check_at, self._record_at()]
         if len(self.crew.jobs) < self.share.slots and not self.is_draining:
             times.append(self._look_at)
+        if self._is_idle():
+            times.append(self.upkeep.at)
         for deadline in (self.crew.next_deadline(), self.drain_until):
             if deadline is not None:
                 times.append(deadline)
         return max(min(times), self._retry_at)
 
     def _is_over(self, plan: Plan) -> bool:
-        is_idle = not self.crew.jobs and not self.crew.ends and not self.crew.output
-        return is_idle and (self.is_draining or plan.is_over())
+        return self._is_idle() and (self.is_draining or plan.is_over())
+
+    def _is_idle(self) -> bool:
+        return not self.crew.jobs and not self.crew.ends and not self.crew.output
 
     def _is_ready_to_reload(self) -> bool:
         is_recorded = not self.crew.ends and not self.crew.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,10 +24,10 @@ from aque.brokers.base import (
     Request,
     Selection,
 )
-from aque.brokers.sqlite import beside, claim, create, finish, hold, look, place, steer
+from aque.brokers.sqlite import beside, claim, create, expire, finish, hold, look, place, steer
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
 from aque.brokers.sqlite.lock import TIMEOUT
-from aque.errors import BrokerError, TaskNotFoundError
+from aque.errors import BrokerError, TaskNotFoundError, UsageError
 from aque.location import Location
 from aque.task import (
     NOTHING,
@@ -41,6 +42,8 @@ from aque.task import (
 )
 
 _WORKER_COLUMNS = ", ".join(f'"{key}"' for key in worker_keys())
+#: Pages given back in one go, with the lock held; of 4 KiB each.
+_SHRINK_PAGES = 1000
 _CHANGES = "SELECT id, status FROM task WHERE changed > ?"
 _OUTPUT = """
 SELECT task, attempt, stream, offset, at, data, number FROM output
@@ -94,6 +97,13 @@ class SQLiteBroker(Broker):
         settings.check(values)
         with self._write() as tx:
             tx.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", list(values.items()))
+
+    def backup(self, path: str) -> None:
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise UsageError(f"cannot make {path}: {error.strerror}; name another file") from None
+        self._database.copy(path)
 
     def reset(self) -> None:
         with self._write() as tx:
@@ -268,6 +278,14 @@ class SQLiteBroker(Broker):
             _refuse_missing(tx, ids)
             files = steer.remove(tx, ids)
         self._unlink(files)
+
+    def expire(self) -> bool:
+        files = expire.expire(self._database, self.settings(), time.time())
+        self._unlink(files or ())
+        return files is not None
+
+    def shrink(self) -> bool:
+        return self._database.shrink(_SHRINK_PAGES)
 
     def _unlink(self, files: Sequence[tuple[int, int, str]]) -> None:
         for id, attempt, stream in files:

@@ -150,6 +150,28 @@ class Database:
         for name in sorted(transaction.rings):
             bell.ring(self.location.directory, name)
 
+    def shrink(self, pages: int) -> bool:
+        """Give up to so many free pages back to the file system; whether there are more."""
+        thread = self._thread()
+        writer = self._writer(thread)
+        with _translated(self.location.path), thread.lock.held():
+            # Through `execute` it would free a single page.
+            writer.executescript(f"PRAGMA incremental_vacuum({pages})")
+            ((left,),) = writer.execute("PRAGMA freelist_count").fetchall()
+            if not left:  # the file itself gets shorter by a checkpoint
+                writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return bool(left)
+
+    def copy(self, path: str) -> None:
+        """Copy the queue, as it is at one moment, into a database that is there, and empty."""
+        reader = self._reader(self._thread())
+        with _translated(self.location.path):
+            copy = sqlite3.connect(path)
+            try:
+                reader.backup(copy)  # in one step: in several, each commit would begin it anew
+            finally:
+                copy.close()
+
     def close(self) -> None:
         """Close this thread's connections. The last one to close checkpoints, hence the lock."""
         thread: _Thread | None = getattr(self._local, "thread", None)
