@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from support import eventually
+from users import ALICE, USERS
 
 from aque import brokers
 from aque.brokers.base import Broker
@@ -31,6 +34,17 @@ def broker(own_queue: str) -> Iterator[Broker]:
     opened = brokers.from_url(own_queue, durable=False)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that is alice's, where she can be, and that all can enter."""
+    directory = Path(tempfile.mkdtemp(dir="/tmp", prefix="aque-tests-"))
+    directory.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(directory, USERS[ALICE], USERS[ALICE])
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aque import location
-from aque.brokers.base import Broker
+from aque.brokers.base import Broker, Finding
 
 
 def from_url(url: str | None = None, *, durable: bool = True, create: bool = True) -> Broker:
@@ -28,3 +30,15 @@ def share(url: str | None, group: str) -> str | None:
     path = location.find(url).path
     sharing.share(path, group)
     return sharing.unreachable(path)
+
+
+def path_of(url: str | None = None) -> str:
+    """Return the file of a queue, whether it is there or not."""
+    return location.find(url).path
+
+
+def diagnose(url: str | None = None) -> Iterable[Finding]:
+    """Look at all around a queue, without opening it."""
+    from aque.brokers.sqlite import diagnosis
+
+    return diagnosis.examine(location.find(url))

@@ -140,6 +140,14 @@ class Request:
     grace: float | None = None
 
 
+class Finding(NamedTuple):
+    """What was found when a queue was examined. `remedy` says what to do where it is wrong."""
+
+    subject: str
+    text: str
+    remedy: str = ""
+
+
 class Wakeable(Protocol):
     """A worker of this process, told at once of new work."""
 
@@ -187,6 +195,14 @@ class Broker(ABC):
 
         Raises UsageError where that file is there already, or cannot be made.
         """
+
+    @abstractmethod
+    def examine(self) -> list[Finding]:
+        """Look through the whole queue for what does not agree with itself."""
+
+    @abstractmethod
+    def repair(self) -> None:
+        """Put right what `examine` finds, as far as it can be."""
 
     @abstractmethod
     def reset(self) -> None:

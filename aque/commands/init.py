@@ -1,4 +1,4 @@
-"""aque-init: make a queue, or change its settings."""
+"""aque-init: make a queue, change its settings, share it, copy it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def recover(broker: Broker, here: Host) -> list[int]:
     """Bury every dead worker of this machine; return the ids of the tasks that wait again."""
     requeued: list[int] = []
     for worker in broker.workers():
-        if _is_of_this_machine(worker, here) and not host.is_alive(broker, worker.token):
+        if is_of_this_machine(worker, here) and not host.is_alive(broker, worker.token):
             requeued += bury(broker, worker, here)
     return requeued
 
@@ -50,7 +50,8 @@ def bury(broker: Broker, worker: WorkerRecord, here: Host) -> list[int]:
     return [] if groups else [task.id for task, ours in zip(lost, answers) if ours]
 
 
-def _is_of_this_machine(worker: WorkerRecord, here: Host) -> bool:
+def is_of_this_machine(worker: WorkerRecord, here: Host) -> bool:
+    """Whether the lock on a worker's file tells here whether it lives."""
     return worker.boot == here.boot or (worker.machine == here.machine != "")
 
 

@@ -118,7 +118,7 @@ def test_what_cannot_be_run_ends_like_any_other(broker: Broker, open_place: Path
     missing, plain, large, private = (
         submit(ALICE, "no-such-command-here"),
         submit(ALICE, str(script), "x"),
-        0, submit(ALICE, "--cwd", "/root/.nowhere", "true"),
+        0, submit(ALICE, "--cwd", "/nowhere", "true"),
     )  # fmt: skip
     line = json.dumps({"command": ["true", "x" * (1 << 20)], "user": ALICE})
     large = int(aque_as("root", "submit", "--from", "-", input=line).stdout)

@@ -20,11 +20,23 @@ from aque.brokers.base import (
     Claim,
     Condition,
     Edge,
+    Finding,
     Limit,
     Request,
     Selection,
 )
-from aque.brokers.sqlite import beside, claim, create, expire, finish, hold, look, place, steer
+from aque.brokers.sqlite import (
+    beside,
+    claim,
+    contents,
+    create,
+    expire,
+    finish,
+    hold,
+    look,
+    place,
+    steer,
+)
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
 from aque.brokers.sqlite.lock import TIMEOUT
 from aque.errors import BrokerError, TaskNotFoundError, UsageError
@@ -104,6 +116,13 @@ class SQLiteBroker(Broker):
         except OSError as error:
             raise UsageError(f"cannot make {path}: {error.strerror}; name another file") from None
         self._database.copy(path)
+
+    def examine(self) -> list[Finding]:
+        return list(contents.examine(self._database))
+
+    def repair(self) -> None:
+        with self._write() as tx:
+            contents.repair(tx)
 
     def reset(self) -> None:
         with self._write() as tx:
