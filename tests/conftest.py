@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import users
 from support import eventually
 from users import ALICE, USERS
 
@@ -52,6 +53,7 @@ def no_process_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """See at the end that whatever the tests started has ended, orphans too."""
     base = str(tmp_path_factory.getbasetemp())
     yield
+    users.leave()
 
     def left() -> list[str]:
         found = psutil.Process().children(recursive=True)

@@ -1,14 +1,15 @@
 """Other users for the tests: alice, bob and eve, who exist in a mount namespace and nowhere else.
 
-Each command runs in a namespace of its own, in which /etc/passwd and /etc/group also name them, and
-in which they can reach the interpreter and this checkout wherever those are. The kernel knows no
-names, so files and processes are theirs outside too; and whatever becomes of a test, nothing of
-them is left on the machine.
+Their commands run in a namespace in which /etc/passwd and /etc/group also name them, and in which
+they can reach the interpreter and this checkout wherever those are. The kernel knows no names, so
+files and processes are theirs outside too; and whatever becomes of a test, nothing of them is left
+on the machine. One process holds the namespace for as long as the tests run.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,8 +30,13 @@ _CHECKOUT = str(Path(__file__).resolve().parent.parent)
 
 def words_as(user: str, *words: str) -> list[str]:
     """Return the words that run a command as a user; skip where that cannot be."""
-    _skip_unless_possible()
-    return ["unshare", "-m", sys.executable, "-I", __file__, user, *words]
+    holder = _holder()
+    if isinstance(holder, str):
+        pytest.skip(holder)
+    enter = ["nsenter", f"--mount=/proc/{holder.pid}/ns/mnt"]
+    identity = str(USERS[user])
+    become = ["setpriv", "--reuid", identity, "--regid", identity, "--init-groups"]
+    return [*enter, *become, *words]
 
 
 def aque_as(
@@ -48,21 +54,30 @@ def aque_as(
 
 
 @cache
-def _why_not() -> str | None:
+def _holder() -> subprocess.Popen[str] | str:
+    """Return the process that holds the namespace, or why there can be none."""
     if os.geteuid() != 0:
         return "only root can be another user"
-    words = ["unshare", "-m", sys.executable, "-I", __file__, ALICE, sys.executable, "-c", "1"]
-    try:
-        done = subprocess.run(words, check=False, capture_output=True, text=True, cwd="/")
-    except FileNotFoundError:
-        return "no unshare(1) here"
-    return done.stderr if done.returncode else None
+    missing = [name for name in ("unshare", "nsenter", "setpriv") if shutil.which(name) is None]
+    if missing:
+        return f"no {missing[0]}(1) here"
+    holder = subprocess.Popen(
+        ["unshare", "-m", sys.executable, "-I", __file__], cwd="/", text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    if holder.stdout.readline() != "ready\n":
+        return f"no namespace with other users here: {holder.communicate()[1]}"
+    return holder
 
 
-def _skip_unless_possible() -> None:
-    reason = _why_not()
-    if reason is not None:
-        pytest.skip(reason)
+def leave() -> None:
+    """End the namespace, if there is one."""
+    if _holder.cache_info().currsize:
+        holder = _holder()
+        if not isinstance(holder, str):
+            holder.communicate("")
+        _holder.cache_clear()
 
 
 # Inside the namespace
@@ -116,18 +131,8 @@ def _run(*words: str) -> None:
     subprocess.run(words, check=True)
 
 
-def _become(user: str) -> None:
-    import pwd
-
-    found = pwd.getpwnam(user)
-    os.initgroups(user, found.pw_gid)
-    os.setgid(found.pw_gid)
-    os.setuid(found.pw_uid)
-
-
 if __name__ == "__main__":
-    umask = os.umask(0o022)
+    os.umask(0o022)
     _prepare()
-    os.umask(umask)
-    _become(sys.argv[1])
-    os.execv(sys.argv[2], sys.argv[2:])
+    print("ready", flush=True)
+    sys.stdin.read()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import signal
 import time
 
+from aque import trust
 from aque.brokers.base import Broker
 from aque.states import CANCELLED
 from aque.task import End, Task, WorkerRecord
@@ -26,7 +27,8 @@ def recover(broker: Broker, here: Host) -> list[int]:
     """Bury every dead worker of this machine; return the ids of the tasks that wait again."""
     requeued: list[int] = []
     for worker in broker.workers():
-        if is_of_this_machine(worker, here) and not host.is_alive(broker, worker.token):
+        is_ours = is_of_this_machine(worker, here) and _may_end(worker, here)
+        if is_ours and not host.is_alive(broker, worker.token):
             requeued += bury(broker, worker, here)
     return requeued
 
@@ -48,6 +50,14 @@ def bury(broker: Broker, worker: WorkerRecord, here: Host) -> list[int]:
     broker.dismiss(worker.id)
     host.remove_life(broker, worker.token)
     return [] if groups else [task.id for task, ours in zip(lost, answers) if ours]
+
+
+def _may_end(worker: WorkerRecord, here: Host) -> bool:
+    """Whether we can end what a worker may have left, before its tasks run again.
+
+    In a shared queue it may be another member's; after another boot nothing is left of it.
+    """
+    return worker.boot != here.boot or trust.may_run_as(trust.user_name(), worker.user)
 
 
 def is_of_this_machine(worker: WorkerRecord, here: Host) -> bool:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 from pathlib import Path
 
 import pytest
-from jobs import one_line
-from support import prototype
-from users import ALICE, BOB, EVE, FILM, USERS, aque_as
+from jobs import CHECKOUT, fetch, is_alive, one_line, running
+from support import aque, claim, end, enlist, eventually, prototype, started
+from users import ALICE, BOB, EVE, FILM, USERS, aque_as, words_as
 
 from aque import brokers
 from aque.brokers.sqlite import place
 from aque.errors import BrokerError, TrustError
+from aque.task import Chunk, Report
 
 
 @pytest.fixture
@@ -218,3 +220,38 @@ def test_an_id_or_stream_never_leads_out_of_the_directory(path: str) -> None:
     for token in ("../../../etc/passwd", "/etc/passwd", "a/b"):
         assert os.path.realpath(broker.life_path(token)).startswith(inside)
     broker.close()
+
+
+def test_a_link_in_place_of_output_is_not_followed(tmp_path: Path, path: str) -> None:
+    """It could show a member's own secrets to whoever looks over their shoulder, or in a log."""
+    for one in tmp_path.glob("queue.db*"):
+        os.chown(one, os.geteuid(), -1)  # for a worker of ours
+    broker = brokers.from_url(path)
+    (task,) = claim(broker, enlist(broker))
+    os.close(broker.open_output(task.id, 1, "stderr"))
+    (tmp_path / "secret").write_text("secret")
+    Path(broker.output_path(task.id, 1, "stdout")).symlink_to(tmp_path / "secret")
+    broker.record(Report(output=[Chunk(task.id, 1, "stdout", 0, 1.0, None)], ends=[end(task)]))
+    done = aque("output", "--broker", path, str(task.id), status=None)
+    assert "secret" not in done.stdout
+    broker.close()
+
+
+def test_a_member_leaves_another_members_dead_worker_to_them(shared: str) -> None:
+    """What it left cannot be ended by others, and its tasks must not run twice."""
+    env = {"AQUE_BROKER": shared}
+    aque_as(ALICE, "submit", "sleep", "600", env=env)
+    words = words_as(ALICE, sys.executable, "-m", "aque.commands.worker")
+    environ = {**os.environ, **env, "PYTHONPATH": str(CHECKOUT)}
+    with started(words, env=environ, cwd="/", start_new_session=True) as worker:
+        broker = brokers.from_url(shared)
+        pid = running(broker, 1).pid
+        worker.kill()
+        worker.wait()
+        aque_as(BOB, "worker", "--to-end", env=env)
+        assert fetch(broker, 1).status == "running"
+        aque_as(ALICE, "kill", "-9", "1", env=env)
+        assert fetch(broker, 1).status == "cancelled"
+        assert pid is not None
+        eventually(lambda: not is_alive(pid))
+        broker.close()

@@ -24,7 +24,10 @@ _MISCOUNTED = f"""
 SELECT t.id, t.waiting, ({_COUNTED}) AS counted FROM task AS t
 WHERE t.status IN ('creating', 'pending', 'paused') AND t.waiting <> ({_COUNTED})
 """
-_STUCK = "SELECT id FROM task WHERE status = 'pending' AND waiting = 0 AND pattern IS NULL"
+_STUCK = """
+SELECT id FROM task
+WHERE status = 'pending' AND waiting = 0 AND due_at IS NULL AND pattern IS NULL
+"""
 _ABANDONED = """
 SELECT t.id, t.attempt, t.worker FROM task AS t LEFT JOIN worker AS w ON w.id = t.worker
 WHERE t.status = 'running' AND (w.id IS NULL OR w.ended_at IS NOT NULL)
