@@ -79,3 +79,13 @@ def test_the_old_are_forgotten_whatever_became_of_them_and_their_room_given_back
     assert aque("rm", "--older-than", "0s", "-v").stdout.split() == [str(id) for id in ids]
     assert broker.existing(0, 100) == [waiting]
     assert os.path.getsize(own_queue) < size - 1_000_000
+
+
+def test_a_parent_stays_while_a_child_of_it_waits_again(broker: Broker) -> None:
+    queue = Queue(broker)
+    child = {"pattern": "shell", "args": ["true"]}
+    parent = queue.submit_ex(name="group", children=[child]).id
+    work(broker)
+    aque("retry", "-s", str(parent + 1))
+    assert aque("rm", "-v", "-s").stdout == ""
+    assert broker.existing(0, 100) == [parent, parent + 1]
