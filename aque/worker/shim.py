@@ -1,10 +1,11 @@
 """The program through which root's worker starts a task of another user.
 
 Only root may become somebody else, and only a process that does nothing but that should: so the
-worker executes this program, with an empty environment (a task's own could have the interpreter
-load a library of its user's, while it is still root), and it drops, enters the task's directory,
-opens the task's files as the task's user may, and becomes the command. Session and process group
-are its own already. The request comes as JSON on the descriptor named by its argument.
+worker executes this program, with nothing of the task's environment (which could have the
+interpreter load a library of its user's, while it is still root), and it drops, enters the task's
+directory, opens the task's files as the task's user may, and becomes the command. Session and
+process group are its own already. The request comes as JSON on the descriptor named by its
+argument.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import pwd
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 #: Where the aque package is: no interpreter that is isolated (-I) looks there by itself.
@@ -29,8 +31,13 @@ def command(descriptor: int) -> list[str]:
     return [sys.executable, "-I", "-S", os.path.abspath(__file__), str(descriptor)]
 
 
+def marks(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return all that its own environment holds: by what a dead worker's jobs are found."""
+    return {key: environ[key] for key in environ if key == "AQUE_JOB"}
+
+
 def main() -> int:
-    sys.path.insert(0, PLACE)
+    sys.path.append(PLACE)
     from aque.worker import spawn  # as root still: the user may be unable to read it
 
     with open(int(sys.argv[1]), "rb") as file:

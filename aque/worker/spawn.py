@@ -12,7 +12,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from aque.worker import shim
 
@@ -65,7 +65,7 @@ class Spawner:
                 raise OSError(error.errno, error.strerror, command[0]) from None
         return start("/bin/sh", ["sh", program, *command[1:]])  # no #!: as execvp does
 
-    def spawn_as(self, request: Mapping[str, object], descriptors: Mapping[int, int]) -> int:
+    def spawn_as(self, request: Mapping[str, Any], descriptors: Mapping[int, int]) -> int:
         """Start what a request to the shim says, as its user, in a session of its own."""
         import tempfile
 
@@ -74,7 +74,8 @@ class Spawner:
             file.write(json.dumps(request).encode())
             file.flush()
             theirs = {**descriptors, number: file.fileno()}
-            return self.spawn(shim.command(number), {}, theirs, own_session=True)
+            marks = shim.marks(request["environ"])
+            return self.spawn(shim.command(number), marks, theirs, own_session=True)
 
     def _find(self, name: str, path: str) -> str:
         if "/" in name:

@@ -113,7 +113,8 @@ def _foreign(path: str, there: os.stat_result) -> Iterator[BrokerError]:
             )
     if there.st_mode & 0o002:
         yield TrustError(
-            f"everybody may write to {path}, and so run commands as you; chmod o-w it first"
+            f"everybody may write to {path}, and so run commands as you; "
+            "chmod o-w it, or keep it on a file system that keeps modes"
         )
     if there.st_mode & 0o020 and not hands_group_on(os.path.dirname(path), there.st_gid):
         yield TrustError(
