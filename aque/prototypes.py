@@ -16,36 +16,13 @@ from typing import Any
 
 from aque import codec, io_paths, states, trust
 from aque.errors import DependencyCycleError, UsageError
+from aque.fields import PLAIN, REQUIREMENTS, check
 from aque.mounts import Mount
 from aque.schedule import hosts, mounts
 from aque.task import Earlier, Prototype, Reference, Requirements, limits_text
 
 #: What a job is told by its worker, and what is not passed on to the tasks it submits.
 JOB_VARIABLES = ("AQUE_TID", "AQUE_ATTEMPT", "AQUE_SLOT", "AQUE_CPUS", "AQUE_JOB")
-
-_EDGES = ("dependencies", "after", "after_any", "children", "parent")
-_VALUES = ("pattern", "func", "args", "kwargs", "extra")
-_PLAIN = frozenset(
-    "name priority duration due_at cwd environ umask import_path interpreter stdin stdin_value"
-    " stdout stderr timeout retries retry_delay keep_background".split()
-)
-_REQUIREMENTS = frozenset(("cpus", "memory", "host", "platform", "limits", "mounts"))
-_KEYS = {*_EDGES, *_VALUES, *_PLAIN, *_REQUIREMENTS, "hold", "io_paths"} - {"mounts"}
-
-_INFINITY = float("inf")
-#: The largest whole number that a queue can store.
-_MOST = 2**63 - 1
-#: What are numbers, and how small they may be.
-_NUMBERS: Mapping[str, tuple[Any, float]] = {
-    "priority": ((int,), -_INFINITY),
-    "duration": ((int, float), 0.0),
-    "due_at": ((int, float), 0.0),
-    "cpus": ((int, float), 0.0),
-    "memory": ((int, float), 0),
-    "retries": ((int,), 0),
-    "retry_delay": ((int, float), 0),
-    "timeout": ((int, float), 1e-9),
-}
 
 #: Something to wait for: an id, a future, or the dict of another prototype.
 Dependency = Any
@@ -102,9 +79,11 @@ class _Flattening:
             return self._placed[key]
         self._open.add(key)
         self._kept.append(submitted)
-        _check(submitted)
+        check(submitted)
         is_child = parent is not None or submitted.get("parent") is not None
         fields = dict(submitted) if is_child else {**self._defaults, **submitted}
+        if fields.get("user") is not None and "environ" in fields and "environ" not in submitted:
+            fields["environ"] = {**fields["environ"], **trust.login_environ(fields["user"])}
         after: list[Reference] = []
         for dependency in (*_listed(fields, "dependencies"), *_listed(fields, "after")):
             after.append(_known(dependency) or Earlier((yield dependency, None)))
@@ -147,7 +126,7 @@ def make(
         raise UsageError(f"func is {func!r}, which cannot be called")
     if pattern is None and func is not None:
         pattern = "generic"
-    plain = {key: fields[key] for key in _PLAIN & fields.keys()}
+    plain = {key: fields[key] for key in PLAIN & fields.keys()}
     if pattern not in (None, "shell") and "import_path" not in plain:
         plain["import_path"] = os.path.abspath(sys.path[0]) if sys.path else None
     return Prototype(
@@ -185,7 +164,7 @@ def _requirements(fields: Mapping[str, Any]) -> Requirements:
 
 def _needs(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the requirements that are given, as the fields of a Requirements."""
-    given = {key: fields[key] for key in _REQUIREMENTS if fields.get(key) is not None}
+    given = {key: fields[key] for key in REQUIREMENTS if fields.get(key) is not None}
     if "cpus" in given:
         given["cpus"] = float(given["cpus"])
     if "memory" in given:
@@ -212,25 +191,6 @@ def _encode(fields: Mapping[str, Any], key: str, kind: Any) -> str | None:
     if value is None:
         return None
     return codec.encode(kind(value) if kind else value, key)
-
-
-def _check(submitted: Mapping[str, Any]) -> None:
-    if not isinstance(submitted, Mapping):
-        raise UsageError(f"{submitted!r} is neither a prototype, an id nor a future")
-    for key in submitted:
-        if key not in _KEYS:
-            raise UsageError(f"a prototype has no key {key!r}; it has {', '.join(sorted(_KEYS))}")
-    for key, (kind, least) in _NUMBERS.items():
-        value: Any = submitted.get(key)
-        if value is None:
-            continue
-        is_storable = not isinstance(value, int) or -_MOST <= value <= _MOST
-        if not isinstance(value, kind) or not least <= value < _INFINITY or not is_storable:
-            raise UsageError(f"{key} cannot be {value!r}")
-    if not isinstance(submitted.get("keep_background", False), bool):
-        raise UsageError(f"keep_background cannot be {submitted['keep_background']!r}")
-    if not isinstance(submitted.get("environ") or {}, Mapping):
-        raise UsageError(f"environ must be a mapping, not {submitted['environ']!r}")
 
 
 def _known(dependency: Dependency) -> int | None:

@@ -16,7 +16,7 @@ ROOT = Path(aque.__file__).parent
 LAYERS = (
     ("errors", "states"),
     ("mounts",),
-    ("task", "codec", "names", "location", "proctitle", "trust", "io_paths"),
+    ("task", "codec", "names", "location", "proctitle", "trust", "io_paths", "fields"),
     ("bell",),
     ("brokers.base", "brokers.settings"),  # the contract, all of a broker that is known below it
     ("schedule",),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aque import location
-from aque.brokers.base import Broker
+from aque.brokers.base import Broker, Finding
 
 
 def from_url(url: str | None = None, *, durable: bool = True, create: bool = True) -> Broker:
@@ -15,3 +17,28 @@ def from_url(url: str | None = None, *, durable: bool = True, create: bool = Tru
     from aque.brokers.sqlite.broker import SQLiteBroker
 
     return SQLiteBroker(location.find(url), durable=durable, create=create)
+
+
+def share(url: str | None, group: str) -> str | None:
+    """Share a queue with a group, making it where there is none.
+
+    Its members can run commands as each other then. Return the directory on the way to it that they
+    cannot enter, if there is one. Raises UsageError, BrokerError or TrustError.
+    """
+    from aque.brokers.sqlite import sharing
+
+    path = location.find(url).path
+    sharing.share(path, group)
+    return sharing.unreachable(path)
+
+
+def path_of(url: str | None = None) -> str:
+    """Return the file of a queue, whether it is there or not."""
+    return location.find(url).path
+
+
+def diagnose(url: str | None = None) -> Iterable[Finding]:
+    """Look at all around a queue, without opening it."""
+    from aque.brokers.sqlite import diagnosis
+
+    return diagnosis.examine(location.find(url))

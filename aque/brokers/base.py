@@ -140,6 +140,14 @@ class Request:
     grace: float | None = None
 
 
+class Finding(NamedTuple):
+    """What was found when a queue was examined. `remedy` says what to do where it is wrong."""
+
+    subject: str
+    text: str
+    remedy: str = ""
+
+
 class Wakeable(Protocol):
     """A worker of this process, told at once of new work."""
 
@@ -184,6 +192,21 @@ class Broker(ABC):
     @abstractmethod
     def set_settings(self, values: Mapping[str, float]) -> None:
         """Change settings. Raises UsageError for a key that does not exist."""
+
+    @abstractmethod
+    def backup(self, path: str) -> None:
+        """Copy the queue into a new file, as it is at one moment, while it is in use.
+
+        Raises UsageError where that file is there already, or cannot be made.
+        """
+
+    @abstractmethod
+    def examine(self) -> list[Finding]:
+        """Look through the whole queue for what does not agree with itself."""
+
+    @abstractmethod
+    def repair(self) -> None:
+        """Put right what `examine` finds, as far as it can be."""
 
     @abstractmethod
     def reset(self) -> None:
@@ -388,6 +411,17 @@ class Broker(ABC):
         Raises StateError for one that is running, or that an unfinished task waits for.
         """
 
+    @abstractmethod
+    def expire(self) -> bool:
+        """Forget a chunk of what ended longer ago than the settings keep it; whether there was any.
+
+        Families go as a whole, by their topmost task, and never one that is needed still.
+        """
+
+    @abstractmethod
+    def shrink(self) -> bool:
+        """Give some of the room that removed tasks took back; whether there is more."""
+
     # Output
 
     @abstractmethod
@@ -405,8 +439,22 @@ class Broker(ABC):
     # Workers
 
     @abstractmethod
+    def make_life(self, token: str) -> int:
+        """Make the file that a worker locks for as long as it lives; return its descriptor.
+
+        Raises BrokerError where it cannot be made.
+        """
+
+    @abstractmethod
+    def life_path(self, token: str) -> str:
+        """Return the file that the worker of this token locks."""
+
+    @abstractmethod
     def enlist(self, record: WorkerRecord) -> int:
-        """Store a worker and return its id, which replaces that of the record."""
+        """Store a worker and return its id, which replaces that of the record.
+
+        Raises TrustError where others could have this worker run what they like.
+        """
 
     @abstractmethod
     def dismiss(self, worker: int) -> None:

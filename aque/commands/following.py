@@ -63,7 +63,7 @@ class Reader:
     def _read_file(self, stream: str, write: Write) -> None:
         path = self._broker.output_path(self.id, self.attempt, stream)
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=_open_planted_by_nobody) as file:
                 file.seek(self._files[stream])
                 while data := file.read(_READ_SIZE):
                     self._files[stream] += len(data)
@@ -71,6 +71,11 @@ class Reader:
         except FileNotFoundError:
             print(f"aque: the large output of task {self.id} is gone ({path})", file=sys.stderr)
             self._files.pop(stream, None)
+
+
+def _open_planted_by_nobody(path: str, flags: int) -> int:
+    """Open no link, which could lead to any file of ours, and wait for no FIFO."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def show(broker: Broker, ids: Sequence[int], streams: Iterable[str], write: Write) -> None:

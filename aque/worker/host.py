@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from aque.brokers.base import Broker
-from aque.errors import BrokerError
 from aque.task import WorkerRecord
+
+#: How somebody else's file is opened: no link, and no waiting on a FIFO.
+_LOOKING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,7 @@ def hold_life(broker: Broker, token: str) -> int:
 
     Raises BrokerError where it cannot be made.
     """
-    path = _life_path(broker, token)
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
-    except OSError as error:
-        raise BrokerError(
-            f"cannot make {path}: {error.strerror}; see to {broker.directory}, then try again"
-        ) from error
+    descriptor = broker.make_life(token)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor
 
@@ -110,7 +105,7 @@ def remove_life(broker: Broker, token: str) -> None:
 def is_alive(broker: Broker, token: str) -> bool:
     """Whether a worker of this machine lives, asked of the kernel."""
     try:
-        descriptor = os.open(_life_path(broker, token), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(_life_path(broker, token), _LOOKING)
     except FileNotFoundError:
         return False
     try:
@@ -123,7 +118,7 @@ def is_alive(broker: Broker, token: str) -> bool:
 
 
 def _life_path(broker: Broker, token: str) -> str:
-    return os.path.join(broker.directory, "workers", os.path.basename(token))
+    return broker.life_path(token)
 
 
 def _read(path: str) -> str:

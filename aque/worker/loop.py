@@ -30,6 +30,7 @@ from aque.worker.membership import XARGS, Membership, Share
 from aque.worker.renewal import Renewal
 from aque.worker.signals import Signals
 from aque.worker.starter import Foreground, Starter
+from aque.worker.upkeep import Upkeep
 
 #: Seconds until output and the start of a process are recorded when nothing else is.
 RECORD_DELAY = 0.1
@@ -94,6 +95,7 @@ class Worker:
         guard_delay = 0.0 if foreground is None else FOREGROUND_GUARD_DELAY
         self.guard = Guard(membership.token, time.monotonic() + guard_delay)
         self.crew = Crew(starter, self.selector, self.guard)
+        self.upkeep = Upkeep(broker)
         self.listener = broker.listen(bell.READY, bell.SIGNAL)
         self.is_draining = False
         self.renewal: Renewal | None = None
@@ -131,6 +133,8 @@ class Worker:
             self._pass_requests(plan)
             plan.advance()
             self._record_and_claim(plan)
+            if self._is_idle():
+                self.upkeep.do_piece()
             if self._is_over(plan) or self._is_ready_to_reload():
                 return
             self._wait()
@@ -172,6 +176,7 @@ class Worker:
         self.crew.close()
         self.listener.close()
         self.membership.leave(self.broker)
+        self.upkeep.do_last()
 
     # Its sentences
 
@@ -369,6 +374,8 @@ class Worker:
         times = [self._poll_at, self._check_at, self._record_at()]
         if not self._is_leaving and len(self.crew.jobs) < self.share.slots:
             times.append(self._look_at if self._has_room else self.crew.room.look_at)
+        if self._is_idle():
+            times.append(self.upkeep.at)
         waits = [self.crew.next_deadline(), self.drain_until, self.guard.next_deadline()]
         if self.renewal is not None:
             waits.append(self.renewal.next_deadline())
@@ -378,8 +385,10 @@ class Worker:
         return max(min(times), self._retry_at)
 
     def _is_over(self, plan: Plan) -> bool:
-        is_idle = not self.crew.jobs and not self.crew.ends and not self.crew.output
-        return is_idle and (self.is_draining or plan.is_over())
+        return self._is_idle() and (self.is_draining or plan.is_over())
+
+    def _is_idle(self) -> bool:
+        return not self.crew.jobs and not self.crew.ends and not self.crew.output
 
     def _is_ready_to_reload(self) -> bool:
         is_recorded = not self.crew.ends and not self.crew.output

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aque import trust
 from aque.brokers.base import Broker
+from aque.errors import BrokerError
 from aque.task import WorkerRecord
 from aque.worker import host, processes
 from aque.worker.host import Host
@@ -57,4 +58,9 @@ def join(broker: Broker, here: Host, kind: str, name: str | None, share: Share) 
         slots=share.slots, started_at=time.time(), names=" ".join(sorted(names)),
         platform=here.platform, groups=" ".join(sorted(trust.group_names())),
     )  # fmt: skip
-    return Membership(broker.enlist(record), token, kind, user, life, here, share)
+    try:
+        id = broker.enlist(record)
+    except BrokerError:
+        host.release_life(broker, token, life)
+        raise
+    return Membership(id, token, kind, user, life, here, share)

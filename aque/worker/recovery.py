@@ -20,6 +20,7 @@ import os
 import signal
 import time
 
+from aque import trust
 from aque.brokers.base import Broker
 from aque.task import Task, WorkerRecord
 from aque.worker import host, leftovers, processes
@@ -35,7 +36,8 @@ log = logging.getLogger("aque.worker")
 def recover(broker: Broker, here: Host) -> None:
     """Bury every dead worker of this machine."""
     for worker in broker.workers():
-        if _is_of_this_machine(worker, here) and not _is_alive(broker, worker, here):
+        is_ours = is_of_this_machine(worker, here) and _may_end(worker, here)
+        if is_ours and not _is_alive(broker, worker, here):
             bury(broker, worker, here)
 
 
@@ -57,7 +59,16 @@ def bury(broker: Broker, worker: WorkerRecord, here: Host) -> None:
     host.remove_life(broker, worker.token)
 
 
-def _is_of_this_machine(worker: WorkerRecord, here: Host) -> bool:
+def _may_end(worker: WorkerRecord, here: Host) -> bool:
+    """Whether we can end what a worker may have left, before its tasks run again.
+
+    In a shared queue it may be another member's; after another boot nothing is left of it.
+    """
+    return worker.boot != here.boot or trust.may_run_as(trust.user_name(), worker.user)
+
+
+def is_of_this_machine(worker: WorkerRecord, here: Host) -> bool:
+    """Whether the lock on a worker's file tells here whether it lives."""
     return worker.boot == here.boot or (worker.machine == here.machine != "")
 
 

@@ -1,10 +1,11 @@
 """Own the aque-runner processes of a worker: warm, one task at a time each.
 
 A Python task in a process of its own would pay 20 ms and more for the interpreter and its imports,
-so runners stay. Tasks of one runner share its modules, hence one per (interpreter, environment,
-import path), and never two tasks at once. Its pipes stay too: the worker reads them until EAGAIN
-after each answer, by which all that the task wrote has arrived (fresh pipes for each task halve the
-rate). A runner is not used again once its task left threads or children behind, or was killed.
+so runners stay. Tasks of one runner share its modules, hence one per (interpreter, user,
+environment, import path), and never two tasks at once. Its pipes stay too: the worker reads them
+until EAGAIN after each answer, by which all that the task wrote has arrived (fresh pipes for each
+task halve the rate). A runner is not used again once its task left threads or children behind, or
+was killed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import json
 import os
 import sys
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aque import states
+from aque import states, trust
 from aque.task import End, Task
 from aque.worker import files, runner
 from aque.worker.spawn import Spawner
@@ -25,7 +26,8 @@ from aque.worker.spawn import Spawner
 #: A runner's own descriptors are put below; its pipes are made above, in nobody's way.
 _ABOVE = 10
 
-Key = tuple[str, "int | None", "str | None"]
+#: Interpreter, user, environment and import path.
+Key = tuple[str, str, "int | None", "str | None"]
 
 
 @dataclass(slots=True)
@@ -82,13 +84,15 @@ class Runners:
 
     def __init__(self, spawner: Spawner, most: int) -> None:
         self._spawner = spawner
+        self._user = trust.user_name()
         self._most = most
         self._idle: list[Runner] = []
         self._pids: set[int] = set()
 
     def take(self, task: Task, environ: Mapping[str, str]) -> Runner:
         """Return a runner for this task, a new one where none is idle. Raises OSError."""
-        key = (task.interpreter or sys.executable, task.environment, task.import_path)
+        interpreter = task.interpreter or sys.executable
+        key = (interpreter, task.user, task.environment, task.import_path)
         for runner_ in reversed(self._idle):
             if runner_.key == key:
                 self._idle.remove(runner_)
@@ -128,12 +132,21 @@ class Runners:
             null = opened.open(os.devnull, os.O_RDONLY)
             own = {runner.REQUESTS: requests, runner.ANSWERS: answers}
             theirs = {0: null, 1: stdout, 2: stderr, **own}
-            pid = self._spawner.spawn(command, environ, theirs, own_session=True)
+            pid = self._spawn(key[1], command, environ, theirs)
             opened.keep((to_runner, from_runner, out, err))
         for descriptor in (from_runner, out, err):
             os.set_blocking(descriptor, False)
         self._pids.add(pid)
         return Runner(key, pid, to_runner, from_runner, out, err)
+
+    def _spawn(
+        self, user: str, command: Sequence[str], environ: Mapping[str, str], theirs: dict[int, int]
+    ) -> int:
+        if user == self._user:
+            return self._spawner.spawn(command, environ, theirs, own_session=True)
+        nothing = dict.fromkeys(("cwd", "umask", "stdin", "stdout", "stderr"))
+        request = {"user": user, "command": command, "environ": dict(environ), **nothing}
+        return self._spawner.spawn_as(request, theirs)
 
 
 def request_for(

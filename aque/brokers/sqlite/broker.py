@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,14 +20,27 @@ from aque.brokers.base import (
     Claim,
     Condition,
     Edge,
+    Finding,
     Limit,
     Request,
     Selection,
 )
-from aque.brokers.sqlite import beside, claim, create, finish, hold, look, migrations, steer
+from aque.brokers.sqlite import (
+    beside,
+    claim,
+    contents,
+    create,
+    expire,
+    finish,
+    hold,
+    look,
+    migrations,
+    place,
+    steer,
+)
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
 from aque.brokers.sqlite.lock import TIMEOUT
-from aque.errors import TaskNotFoundError
+from aque.errors import BrokerError, TaskNotFoundError, UsageError
 from aque.location import Location
 from aque.task import (
     NOTHING,
@@ -41,6 +55,8 @@ from aque.task import (
 )
 
 _WORKER_COLUMNS = ", ".join(f'"{key}"' for key in worker_keys())
+#: Pages given back in one go, with the lock held; of 4 KiB each.
+_SHRINK_PAGES = 1000
 _CHANGES = "SELECT id, status FROM task WHERE changed > ?"
 _OUTPUT = """
 SELECT task, attempt, stream, offset, at, data, number FROM output
@@ -53,15 +69,15 @@ class SQLiteBroker(Broker):
 
     def __init__(
         self,
-        place: Location,
+        where: Location,
         *,
         durable: bool = True,
         create: bool = True,
         lock_timeout: float = TIMEOUT,
     ) -> None:
         super().__init__()
-        self._database = Database(place, durable, create, lock_timeout)
-        self._place = place
+        self._database = Database(where, durable, create, lock_timeout)
+        self._place = where
         self._known: dict[int, Requirements] = {}
 
     def to_url(self) -> str:
@@ -97,6 +113,20 @@ class SQLiteBroker(Broker):
         settings.check(values)
         with self._write() as tx:
             tx.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", list(values.items()))
+
+    def backup(self, path: str) -> None:
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise UsageError(f"cannot make {path}: {error.strerror}; name another file") from None
+        self._database.copy(path)
+
+    def examine(self) -> list[Finding]:
+        return list(contents.examine(self._database))
+
+    def repair(self) -> None:
+        with self._write() as tx:
+            contents.repair(tx)
 
     def reset(self) -> None:
         with self._write() as tx:
@@ -277,6 +307,14 @@ class SQLiteBroker(Broker):
             files = steer.remove(tx, ids)
         self._unlink(files)
 
+    def expire(self) -> bool:
+        files = expire.expire(self._database, self.settings(), time.time())
+        self._unlink(files or ())
+        return files is not None
+
+    def shrink(self) -> bool:
+        return self._database.shrink(_SHRINK_PAGES)
+
     def _unlink(self, files: Sequence[tuple[int, int, str]]) -> None:
         for id, attempt, stream in files:
             try:
@@ -302,7 +340,22 @@ class SQLiteBroker(Broker):
 
     # Workers
 
+    def make_life(self, token: str) -> int:
+        path = self.life_path(token)
+        try:
+            beside.make_directory(os.path.dirname(path), self._place.path)
+            return beside.create_file(path, self._place.path)
+        except OSError as error:
+            raise BrokerError(
+                f"cannot make {path}: {error.strerror}; see to {self.directory}, then try again"
+            ) from error
+
+    def life_path(self, token: str) -> str:
+        return os.path.join(self.directory, "workers", os.path.basename(token))
+
     def enlist(self, record: WorkerRecord) -> int:
+        if os.geteuid() == 0:
+            place.refuse_root_worker(self._place.path)
         values = [getattr(record, key) for key in worker_keys()]
         with self._write() as tx:
             insert = f"INSERT INTO worker ({_WORKER_COLUMNS}) VALUES ({placeholders(values)})"

@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import stat
 import threading
 import time
 import weakref
@@ -25,9 +24,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from aque import bell
-from aque.brokers.sqlite import beside, migrations
+from aque.brokers.sqlite import beside, migrations, place
 from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
-from aque.errors import BrokerError, FullError, TrustError, UsageError
+from aque.errors import BrokerError, FullError, UsageError
 from aque.location import Location
 
 Row = tuple[Any, ...]
@@ -110,10 +109,10 @@ class Database:
         self._lock_timeout = lock_timeout
         self._local = threading.local()
         self._inherited: list[_Thread] = []
-        _refuse_foreign(location.path)
-        _refuse_other_database(location.path)
+        place.refuse(location.path)
+        _refuse_other_database(location.path, create)
         if create:
-            _make_room(location.path)
+            place.make_room(location.path)
         self._writer(self._thread(), create)
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
@@ -151,6 +150,28 @@ class Database:
         for name in sorted(transaction.rings):
             bell.ring(self.location.directory, name)
 
+    def shrink(self, pages: int) -> bool:
+        """Give up to so many free pages back to the file system; whether there are more."""
+        thread = self._thread()
+        writer = self._writer(thread)
+        with _translated(self.location.path), thread.lock.held():
+            # Through `execute` it would free a single page.
+            writer.executescript(f"PRAGMA incremental_vacuum({pages})")
+            ((left,),) = writer.execute("PRAGMA freelist_count").fetchall()
+            if not left:  # the file itself gets shorter by a checkpoint
+                writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return bool(left)
+
+    def copy(self, path: str) -> None:
+        """Copy the queue, as it is at one moment, into a database that is there, and empty."""
+        reader = self._reader(self._thread())
+        with _translated(self.location.path):
+            copy = sqlite3.connect(path)
+            try:
+                reader.backup(copy)  # in one step: in several, each commit would begin it anew
+            finally:
+                copy.close()
+
     def close(self) -> None:
         """Close this thread's connections. The last one to close checkpoints, hence the lock."""
         thread: _Thread | None = getattr(self._local, "thread", None)
@@ -186,11 +207,12 @@ class Database:
             raise BrokerError(f"there is no queue at {path}; aque-init --broker {path} makes one")
         with _translated(path), lock.held():
             if create:
-                _create_empty(path)
-            beside.make_directory(self.location.directory, path)
+                place.create_empty(path)
             connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
             try:
                 migrations.check(connection, path)
+                _refuse_empty(connection, path, create)
+                beside.make_directory(self.location.directory, path)
                 migrations.prepare(connection, self.location.journal)
                 migrations.migrate(connection)
                 _configure(connection, self._durable or self.location.is_shared)
@@ -211,53 +233,22 @@ def _configure(connection: sqlite3.Connection, durable: bool) -> None:
         connection.execute("PRAGMA " + pragma).fetchall()
 
 
-def _refuse_foreign(path: str) -> None:
-    """Refuse what is not a file of our own: who may write it may run commands as its worker."""
-    try:
-        there = os.stat(path)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise BrokerError(
-            f"cannot reach {path}: {error.strerror}; name another queue with --broker"
-        ) from None
-    if stat.S_ISDIR(there.st_mode):
-        raise BrokerError(f"{path} is a directory, not a queue; name a file in it with --broker")
-    if not stat.S_ISREG(there.st_mode):
-        raise BrokerError(f"{path} is not a regular file; name another queue with --broker")
-    if os.geteuid() not in (0, there.st_uid):
-        raise TrustError(
-            f"{path} belongs to user {there.st_uid}, not to you; name your own with --broker"
-        )
-
-
-def _refuse_other_database(path: str) -> None:
+def _refuse_other_database(path: str, create: bool) -> None:
     """Look what a file is before anything is made beside it, where aque has not used it yet."""
     if os.path.exists(path) and not os.path.exists(path + "-lock"):
         with _translated(path):
             connection = sqlite3.connect(path)
             try:
                 migrations.check(connection, path)
+                _refuse_empty(connection, path, create)
             finally:
                 connection.close()
 
 
-def _make_room(path: str) -> None:
-    directory = os.path.dirname(path)
-    try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise BrokerError(
-            f"cannot make {directory}: {error.strerror}; name another queue with --broker"
-        ) from None
-
-
-def _create_empty(path: str) -> None:
-    """Make the file private before SQLite does, which would follow the umask."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        pass
+def _refuse_empty(connection: sqlite3.Connection, path: str, create: bool) -> None:
+    """Refuse an empty file to who only wants to look: a name that was mistyped is noticed."""
+    if not create and connection.execute("PRAGMA page_count").fetchall() == [(0,)]:
+        raise BrokerError(f"{path} is empty, not a queue; aque-init --broker {path} makes one")
 
 
 @contextmanager
