@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from aque import machine
 from aque.brokers.base import Broker
 from aque.errors import BrokerError
 from aque.task import WorkerRecord
@@ -39,8 +40,8 @@ def this_host() -> Host:
     return Host(
         name=socket.gethostname(),
         platform=sys.platform,
-        machine=_read("/etc/machine-id"),
-        boot=_read("/proc/sys/kernel/random/boot_id") or _boot_time(),
+        machine=machine.machine_id(),
+        boot=machine.boot_id(),
         pid_namespace=_pid_namespace(),
         cpus=float(count_cpus()),
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
@@ -139,9 +140,3 @@ def _pid_namespace() -> str:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
-
-
-def _boot_time() -> str:
-    import psutil
-
-    return f"booted {psutil.boot_time():.0f}"

@@ -61,19 +61,18 @@ class SQLiteBroker(Broker):
     ) -> None:
         super().__init__()
         self._database = Database(place, durable, create, lock_timeout)
-        self._place = place
         self._known: dict[int, Requirements] = {}
 
     def to_url(self) -> str:
-        return location.to_url(self._place)
+        return location.to_url(self._database.location)
 
     @property
     def directory(self) -> str:
-        return self._place.directory
+        return self._database.location.directory
 
     def listen(self, *names: str) -> bell.Listener:
         poll = self.settings()["poll"]
-        return bell.Listener(self.directory, names, self._place.is_shared, poll)
+        return bell.Listener(self.directory, names, self._database.location.is_shared, poll)
 
     def close(self) -> None:
         self._database.close()
@@ -288,8 +287,8 @@ class SQLiteBroker(Broker):
     def open_output(self, id: int, attempt: int, stream: str) -> int:
         """Open the file of a stream too large for the queue, for appending."""
         path = self.output_path(id, attempt, stream)
-        beside.make_directory(os.path.dirname(path), self._place.path)
-        return beside.open_file(path, self._place.path, os.O_WRONLY | os.O_APPEND)
+        beside.make_directory(os.path.dirname(path), self._database.location.path)
+        return beside.open_file(path, self._database.location.path, os.O_WRONLY | os.O_APPEND)
 
     # Workers
 

@@ -6,9 +6,14 @@ the commit is visible and the lock let go. All else reads by a connection of its
 `query_only` for good (switching that pragma to and fro has SQLite compile every statement anew:
 three quarters of a claim's time).
 
-A connection that a fork inherited must not even be closed: closing drops the parent's POSIX locks,
-and a COMMIT would commit the parent's transaction. The child puts it away unclosed, and opens its
-own. Nothing but SQLite ever opens the database file, for the same reason.
+A connection that a fork inherited must not even be closed: a COMMIT would commit the parent's
+transaction, and closing may checkpoint. The child puts it away unclosed, never to be freed, and
+opens its own. Nothing but SQLite ever opens the database file: closing any other descriptor of it
+drops the locks that SQLite holds.
+
+What journal a queue has, its file says, not its place: a queue that was made for a shared disk is
+one wherever it is opened. The other way round, one with a write-ahead log that nobody uses is given
+the journal of a shared disk when it is opened there.
 """
 
 from __future__ import annotations
@@ -22,10 +27,11 @@ import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from aque import bell
-from aque.brokers.sqlite import beside, migrations
+from aque.brokers.sqlite import beside, kernel, migrations
 from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
 from aque.errors import BrokerError, FullError, TrustError, UsageError
 from aque.location import Location
@@ -80,14 +86,26 @@ def _close(pid: int, lock: WriteLock, opened: list[sqlite3.Connection]) -> None:
 
     Where the lock cannot be had, whoever has it has the queue open, and ours is not the last.
     """
-    if pid != os.getpid() or not opened:
+    if pid != os.getpid():
+        _keep(opened)
+        return
+    if not opened:
         return
     try:
         with lock.held():
             _close_all(opened)
+            kernel.retire(lock)
     except (BrokerError, OSError):
         _close_all(opened)
     lock.close()
+
+
+def _keep(inherited: list[sqlite3.Connection]) -> None:
+    """Have what a fork inherited never be freed, which would close it."""
+    if inherited:
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
 
 
 def _close_all(opened: list[sqlite3.Connection]) -> None:
@@ -109,7 +127,6 @@ class Database:
         self._durable = durable
         self._lock_timeout = lock_timeout
         self._local = threading.local()
-        self._inherited: list[_Thread] = []
         _refuse_foreign(location.path)
         _refuse_other_database(location.path)
         if create:
@@ -161,8 +178,6 @@ class Database:
     def _thread(self) -> _Thread:
         thread: _Thread | None = getattr(self._local, "thread", None)
         if thread is None or thread.pid != os.getpid():
-            if thread is not None:
-                self._inherited.append(thread)  # kept, so that it is never closed
             thread = _Thread(WriteLock(self.location.path, self._lock_timeout))
             self._local.thread = thread
         return thread
@@ -185,13 +200,19 @@ class Database:
         if not create and not os.path.exists(path):
             raise BrokerError(f"there is no queue at {path}; aque-init --broker {path} makes one")
         with _translated(path), lock.held():
+            kernel.check(lock, self.location.journal)
             if create:
                 _create_empty(path)
             beside.make_directory(self.location.directory, path)
             connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
             try:
                 migrations.check(connection, path)
-                migrations.prepare(connection, self.location.journal)
+                journal = migrations.prepare(connection, path, self.location.journal)
+                self.location = replace(
+                    self.location, journal=journal, is_shared=journal == "delete"
+                )
+                if not self.location.is_shared:
+                    kernel.declare(lock)
                 migrations.migrate(connection)
                 _configure(connection, self._durable or self.location.is_shared)
             except BaseException:
@@ -232,14 +253,23 @@ def _refuse_foreign(path: str) -> None:
 
 
 def _refuse_other_database(path: str) -> None:
-    """Look what a file is before anything is made beside it, where aque has not used it yet."""
+    """Look what a file is before anything is made beside it, where aque has not used it yet.
+
+    There is no lock to hold yet, and whoever can only read does not checkpoint.
+    """
     if os.path.exists(path) and not os.path.exists(path + "-lock"):
         with _translated(path):
-            connection = sqlite3.connect(path)
+            connection = sqlite3.connect(_read_only(path), uri=True)
             try:
                 migrations.check(connection, path)
             finally:
                 connection.close()
+
+
+def _read_only(path: str) -> str:
+    for character in "%?#":
+        path = path.replace(character, f"%{ord(character):02X}")
+    return f"file://{path}?mode=ro"
 
 
 def _make_room(path: str) -> None:
