@@ -13,7 +13,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -245,6 +245,17 @@ class Crew:
             Request(job.task.id, job.task.attempt, number, grace) for job in self.jobs.values()
         ]
         self.handle(requests)
+
+    def keep_only(self, attempts: Collection[tuple[int, int]]) -> list[int]:
+        """Kill the jobs that are none of these (id, attempt); return their tasks' ids, once."""
+        lost = [
+            job
+            for job in self.jobs.values()
+            if not job.is_lost and (job.task.id, job.task.attempt) not in attempts
+        ]
+        for job in lost:
+            job.lose()
+        return [job.task.id for job in lost]
 
     def stop(self, grace: float) -> None:
         for job in self.jobs.values():

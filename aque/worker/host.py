@@ -2,7 +2,8 @@
 
 A host is (boot id, pid namespace): within one, a pid means one process. Each worker holds an flock
 on a file named by its random token for as long as it lives; the kernel lets go of it 1.4 ms after a
-kill -9, so who is dead is known at once, with no heartbeat and no false alarm after a suspend.
+kill -9, so who is dead on this machine is known at once, with no heartbeat and no false alarm after
+a suspend. Who is dead elsewhere, liveness.py tells.
 """
 
 from __future__ import annotations
@@ -99,6 +100,18 @@ def hold_life(broker: Broker, token: str) -> int:
 def release_life(broker: Broker, token: str, descriptor: int) -> None:
     os.close(descriptor)
     remove_life(broker, token)
+
+
+def has_life(broker: Broker, token: str, descriptor: int | None = None) -> bool:
+    """Whether a worker's file is there; with its `descriptor`, whether it is still that one."""
+    try:
+        there = os.stat(_life_path(broker, token))
+    except OSError:
+        return False
+    if descriptor is None:
+        return True
+    ours = os.fstat(descriptor)
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
 
 def remove_life(broker: Broker, token: str) -> None:

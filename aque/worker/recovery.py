@@ -1,6 +1,6 @@
 """Own what becomes of a dead worker's tasks: whoever finds it ends what it left, then requeues.
 
-Dead is who holds no lock on its file any more (host.py). What its tasks left running is ended
+Who is dead, liveness.py tells. What its tasks left running is ended
 first, or two attempts would run at once: their sessions, where the leader is still the process that
 was started (pid and start time), and every process that carries the worker's token in its
 environment, which also finds a job started so late that it was never recorded. Only then the tasks
@@ -18,16 +18,16 @@ from aque.states import CANCELLED
 from aque.task import End, Task, WorkerRecord
 from aque.worker import host, processes
 from aque.worker.host import Host
+from aque.worker.liveness import Observer
 
 MARK = "AQUE_JOB"
 
 
-def recover(broker: Broker, here: Host) -> list[int]:
-    """Bury every dead worker of this machine; return the ids of the tasks that wait again."""
+def recover(observer: Observer) -> list[int]:
+    """Bury every worker that is seen to be dead; return the ids of the tasks that wait again."""
     requeued: list[int] = []
-    for worker in broker.workers():
-        if _is_of_this_machine(worker, here) and not host.is_alive(broker, worker.token):
-            requeued += bury(broker, worker, here)
+    for worker in observer.dead():
+        requeued += bury(observer.broker, worker, observer.here)
     return requeued
 
 
@@ -48,10 +48,6 @@ def bury(broker: Broker, worker: WorkerRecord, here: Host) -> list[int]:
     broker.dismiss(worker.id)
     host.remove_life(broker, worker.token)
     return [] if groups else [task.id for task, ours in zip(lost, answers) if ours]
-
-
-def _is_of_this_machine(worker: WorkerRecord, here: Host) -> bool:
-    return worker.boot == here.boot or (worker.machine == here.machine != "")
 
 
 def _leftovers(tasks: list[Task], worker: WorkerRecord) -> list[processes.Process]:

@@ -26,7 +26,7 @@ from aque.brokers.base import (
 from aque.brokers.sqlite import beside, claim, create, finish, hold, look, steer
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
 from aque.brokers.sqlite.lock import TIMEOUT
-from aque.errors import TaskNotFoundError
+from aque.errors import BrokerError, TaskNotFoundError
 from aque.location import Location
 from aque.task import (
     NOTHING,
@@ -41,6 +41,11 @@ from aque.task import (
 )
 
 _WORKER_COLUMNS = ", ".join(f'"{key}"' for key in worker_keys())
+_BEAT = "UPDATE worker SET heartbeat = heartbeat + 1, ended_at = NULL WHERE id = ?"
+_DISMISS = """
+UPDATE worker SET ended_at = ? WHERE id = ?
+AND NOT EXISTS (SELECT 1 FROM task WHERE status = 'running' AND worker = ?)
+"""
 _CHANGES = "SELECT id, status FROM task WHERE changed > ?"
 _OUTPUT = """
 SELECT task, attempt, stream, offset, at, data, number FROM output
@@ -70,9 +75,13 @@ class SQLiteBroker(Broker):
     def directory(self) -> str:
         return self._database.location.directory
 
+    @property
+    def is_shared(self) -> bool:
+        return self._database.location.is_shared
+
     def listen(self, *names: str) -> bell.Listener:
         poll = self.settings()["poll"]
-        return bell.Listener(self.directory, names, self._database.location.is_shared, poll)
+        return bell.Listener(self.directory, names, self.is_shared, poll)
 
     def close(self) -> None:
         self._database.close()
@@ -298,9 +307,17 @@ class SQLiteBroker(Broker):
             insert = f"INSERT INTO worker ({_WORKER_COLUMNS}) VALUES ({placeholders(values)})"
             return int(tx.execute(insert, [None, *values[1:]]).lastrowid or 0)
 
-    def dismiss(self, worker: int) -> None:
+    def beat(self, worker: int) -> bool:
         with self._write() as tx:
-            tx.execute("UPDATE worker SET ended_at = ? WHERE id = ?", (tx.now, worker))
+            ended = tx.rows("SELECT ended_at FROM worker WHERE id = ?", (worker,))
+            tx.execute(_BEAT, (worker,))
+        if not ended:
+            raise BrokerError(f"the queue has forgotten worker {worker}; start it again")
+        return ended[0][0] is None
+
+    def dismiss(self, worker: int) -> bool:
+        with self._write() as tx:
+            return tx.execute(_DISMISS, (tx.now, worker, worker)).rowcount == 1
 
     def workers(self, ids: Iterable[int] | None = None) -> list[WorkerRecord]:
         values: list[Any] = []

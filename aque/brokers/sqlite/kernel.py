@@ -69,4 +69,4 @@ def _parse(note: bytes) -> dict[str, str] | None:
     except ValueError:
         return None
     keys = {"machine", "boot", "host"}
-    return noted if isinstance(noted, dict) and keys <= set(noted) else None
+    return noted if isinstance(noted, dict) and set(noted) >= keys else None

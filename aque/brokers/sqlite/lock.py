@@ -162,4 +162,4 @@ def _parse(text: bytes) -> dict[str, object] | None:
         holder = json.loads(text)
     except ValueError:
         return None
-    return holder if isinstance(holder, dict) and _HOLDER_KEYS <= set(holder) else None
+    return holder if isinstance(holder, dict) and set(holder) >= _HOLDER_KEYS else None
