@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jobs import in_namespace
@@ -31,17 +32,18 @@ class Host:
         """Return the words that run a command on this host."""
         return ["nsenter", "-t", str(self.init), "--pid", "--uts", "--mount", *words]
 
-    def start(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, command: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         """Start one of aque's commands on this host, until the host goes."""
         words = self.words(sys.executable, "-m", f"aque.commands.{command}", *arguments)
-        process = self._processes.enter_context(started(words))
+        process = self._processes.enter_context(started(words, **options))
         self._entered.append(process)
         return process
 
     def pids(self) -> list[int]:
         """Return the processes of this host, by the numbers they have outside."""
         there = os.readlink(f"/proc/{self.init}/ns/pid")
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _ns(pid, there)]
+        every = map(int, filter(str.isdigit, os.listdir("/proc")))
+        return [pid for pid in every if _namespace(pid) == there]
 
     def freeze(self) -> None:
         """Stop all its processes, as a machine that sleeps does."""
@@ -80,11 +82,11 @@ def host(name: str) -> Iterator[Host]:
                 made.vanish()
 
 
-def _ns(pid: int, there: str) -> bool:
+def _namespace(pid: int) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid") == there
+        return os.readlink(f"/proc/{pid}/ns/pid")
     except OSError:
-        return False
+        return ""
 
 
 def _send(pids: Sequence[int] | set[int], number: int) -> None:

@@ -300,7 +300,7 @@ class Worker:
         self._check_at = self._retry_at
 
     def _wants_work(self, now: float) -> bool:
-        if self.is_draining or self.wants_reload:
+        if self.is_draining or self.wants_reload or self.crew.has_lost:
             return False
         return now >= self._look_at and len(self.crew.jobs) < self.share.slots
 

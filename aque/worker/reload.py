@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aque.worker.crew import Crew
@@ -101,7 +101,8 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
     for task, saved in zip(tasks, jobs):
         runner = saved.pop("runner")
         streams = saved.pop("streams")
-        saved["task"] = task
+        # Another attempt of it may be running elsewhere by now: this job is of its own.
+        saved["task"] = replace(task, attempt=saved.pop("attempt"))
         job = Job(**saved)
         for name, descriptor, offset, is_open in streams:
             stream = worker.crew.starter.stream(task, name, descriptor)
@@ -128,6 +129,7 @@ def _job_state(crew: Crew, job: Job) -> dict[str, Any]:
     )
     state: dict[str, Any] = {name: getattr(job, name) for name in kept.split()}
     state["task"] = job.task.id
+    state["attempt"] = job.task.attempt
     state["streams"] = [(s.name, s.descriptor, s.offset, s.is_open) for s in job.streams]
     runner = crew.runner_of(job)
     state["runner"] = None

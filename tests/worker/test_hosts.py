@@ -5,14 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import time
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hosts import Host, host
 from jobs import attempts, ended, fetch, is_alive, output, running, submit
-from support import aque, eventually, started_worker
+from support import aque, eventually
 
 from aque import brokers, states
 from aque.brokers.base import Broker
@@ -21,7 +22,7 @@ from aque.brokers.base import Broker
 HEARTBEAT = 0.25
 
 #: Says which attempt it is and where; the first one goes on for ever.
-FIRST_STAYS = 'echo $AQUE_ATTEMPT $(hostname); [ $AQUE_ATTEMPT -gt 1 ] || exec sleep 1000'
+FIRST_STAYS = "echo $AQUE_ATTEMPT $(hostname); [ $AQUE_ATTEMPT -gt 1 ] || exec sleep 1000"
 
 
 @pytest.fixture
@@ -32,18 +33,24 @@ def broker(own_queue: str) -> Iterator[Broker]:
     opened.close()
 
 
-@pytest.fixture
-def ash(broker: Broker) -> Iterator[Host]:
-    with host("ash") as made:
+@contextmanager
+def working(broker: Broker, name: str) -> Iterator[Host]:
+    """Make a host with a worker on it."""
+    with host(name) as made:
         made.start("worker", "--broker", broker.to_url())
+        eventually(lambda: name in {worker.host for worker in broker.workers()})
         yield made
 
 
 @pytest.fixture
-def birch(broker: Broker, ash: Host) -> Iterator[Host]:
-    with host("birch") as made:
-        made.start("worker", "--broker", broker.to_url())
-        eventually(lambda: {w.host for w in broker.workers()} == {"ash", "birch"})
+def ash(broker: Broker) -> Iterator[Host]:
+    with working(broker, "ash") as made:
+        yield made
+
+
+@pytest.fixture
+def birch(broker: Broker) -> Iterator[Host]:
+    with working(broker, "birch") as made:
         yield made
 
 
@@ -106,26 +113,90 @@ def test_a_kill_reaches_a_task_on_another_host(
 
 
 def test_a_signal_reaches_a_task_on_another_host(broker: Broker, ash: Host) -> None:
-    id = on(broker, "ash", "sh", "-c", "trap 'echo heard; exit 0' USR1; while :; do sleep 0.02; done")
+    id = on(
+        broker, "ash", "sh", "-c", "trap 'echo heard; exit 0' USR1; while :; do sleep 0.02; done"
+    )
     running(broker, id)
     aque("kill", "--signal-only", "-USR1", str(id))
     assert ended(broker, id).status == states.SUCCESS
     assert output(broker, id) == b"heard\n"
 
 
-def test_what_ran_on_a_host_that_vanished_runs_elsewhere(
+def test_what_ran_on_a_host_that_vanished_runs_elsewhere(broker: Broker, ash: Host) -> None:
+    lost = [submit(broker, "sh", "-c", FIRST_STAYS, cpus=0) for _ in range(3)]
+    eventually(lambda: all(output(broker, id, attempt=1) == b"1 ash\n" for id in lost))
+    with working(broker, "birch"):
+        stays = on(broker, "birch", "sleep", "1000")
+        running(broker, stays)
+        ash.vanish()
+        for id in lost:
+            task = ended(broker, id)
+            assert (task.status, task.attempt) == (states.SUCCESS, 2)
+            assert output(broker, id) == b"2 birch\n"
+            assert [(a["attempt"], a["status"]) for a in attempts(broker, id)] == [(1, "requeued")]
+        assert (fetch(broker, stays).status, fetch(broker, stays).attempt) == (states.RUNNING, 1)
+        assert {worker.host for worker in broker.workers()} == {"birch"}
+
+
+def test_a_host_that_was_stopped_gives_up_what_runs_elsewhere_now(
+    broker: Broker, ash: Host
+) -> None:
+    alone = set(ash.pids())
+    ids = [submit(broker, "sh", "-c", FIRST_STAYS, cpus=0) for _ in range(3)]
+    eventually(lambda: all(output(broker, id, attempt=1) == b"1 ash\n" for id in ids))
+    freeze_out_of_the_lock(ash, broker)
+    with working(broker, "birch"):
+        for id in ids:
+            assert (ended(broker, id).status, output(broker, id)) == (states.SUCCESS, b"2 birch\n")
+        ash.thaw()
+        eventually(lambda: set(ash.pids()) == alone)  # what ran here has been killed
+        again = on(broker, "ash", "hostname")
+        assert ended(broker, again).status == states.SUCCESS, "it goes on as a worker"
+    assert [fetch(broker, id).attempt for id in ids] == [2] * 3
+    assert [len(attempts(broker, id)) for id in ids] == [1] * 3
+
+
+def test_an_end_that_was_told_too_late_counts_for_nothing(
+    broker: Broker, ash: Host, birch: Host, tmp_path: Path
+) -> None:
+    """The job ends while its worker is stopped, and waits again before that can say so."""
+    script = 'echo "$AQUE_ATTEMPT" >> "$1/begun"; while [ ! -e "$1/go" ]; do sleep 0.01; done'
+    id = on(broker, "ash", "sh", "-c", script, "sh", str(tmp_path))
+    job = running(broker, id)
+    before = set(ash.pids())
+    freeze_out_of_the_lock(ash, broker)
+    (tmp_path / "go").touch()
+    (leader,) = (pid for pid in before if comm(pid) == "sh")
+    for pid in set(ash.pids()) - {ash.init}:
+        if comm(pid) in ("sh", "sleep"):
+            os.kill(pid, signal.SIGCONT)
+    eventually(lambda: not is_alive(leader))
+    eventually(lambda: fetch(broker, id).status == states.PENDING)
+    ash.thaw()
+    task = ended(broker, id)
+    assert (task.status, task.attempt, job.attempt) == (states.SUCCESS, 2, 1)
+    assert [(a["attempt"], a["status"]) for a in attempts(broker, id)] == [(1, "requeued")]
+    assert (tmp_path / "begun").read_text() == "1\n2\n"
+
+
+def comm(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def test_an_xargs_that_was_stopped_for_too_long_ends_as_one_that_was_killed(
     broker: Broker, ash: Host, birch: Host
 ) -> None:
-    lost = [on(broker, "ash,birch", "sh", "-c", FIRST_STAYS) for _ in range(3)]
-    eventually(lambda: all(output(broker, id, attempt=1) for id in lost))
-    there = [id for id in lost if workers_host(broker, id) == "ash"]
-    stays = [id for id in lost if workers_host(broker, id) == "birch"]
-    ash.vanish()
-    for id in there:
-        task = ended(broker, id, 30)
-        assert (task.status, task.attempt) == (states.SUCCESS, 2)
-        assert output(broker, id) == b"2 birch\n"
-        (first,) = attempts(broker, id)
-        assert (first["status"], first["attempt"]) == ("requeued", 1)
-    assert [fetch(broker, id).attempt for id in stays] == [1] * len(stays)
-    assert {worker.host for worker in broker.workers()} == {"birch"}
+    words = ("--broker", broker.to_url(), "-n1", "-P2", "sleep")
+    run = ash.start("xargs", *words, stdin=subprocess.PIPE)
+    assert run.stdin is not None
+    run.stdin.write(b"1000\n1000\n1000\n")
+    run.stdin.flush()
+    before = set(ash.pids())
+    eventually(lambda: len([pid for pid in ash.pids() if comm(pid) == "sleep"]) == 3)
+    freeze_out_of_the_lock(ash, broker)
+    group = broker.search()[0].id
+    assert ended(broker, group).status == states.CANCELLED
+    ash.thaw()
+    assert run.wait(20) not in (0, None)
+    eventually(lambda: set(ash.pids()) <= before)
+    assert {task.status for task in broker.search()} == {states.CANCELLED}
