@@ -90,6 +90,7 @@ def _close(pid: int, lock: WriteLock, opened: list[sqlite3.Connection]) -> None:
         _keep(opened)
         return
     if not opened:
+        lock.close()
         return
     try:
         with lock.held():
@@ -131,7 +132,11 @@ class Database:
         _refuse_other_database(location.path)
         if create:
             _make_room(location.path)
-        self._writer(self._thread(), create)
+        try:
+            self._writer(self._thread(), create)
+        except BaseException:
+            self.close()
+            raise
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Run one query to its end; a half-read one would pin the write-ahead log."""
