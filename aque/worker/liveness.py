@@ -26,6 +26,7 @@ import logging
 import time
 
 from aque.brokers.base import Broker
+from aque.errors import BrokerError
 from aque.task import NOTHING, WorkerRecord
 from aque.worker import host, processes
 from aque.worker.host import Host
@@ -58,8 +59,7 @@ class Observer:
 
     def dead(self) -> list[WorkerRecord]:
         """Look once more; return the workers that are dead. To be called again and again."""
-        if time.monotonic() >= self._beat_at:
-            self._beat()
+        if time.monotonic() >= self._beat_at and self._beat():
             self._count(self.broker.workers())
         return [worker for worker in self.broker.workers() if self._is_dead(worker)]
 
@@ -67,13 +67,21 @@ class Observer:
         """Beat at the next look: we were taken for dead."""
         self._beat_at = 0.0
 
-    def _beat(self) -> None:
-        """Show that we live, and that the queue can be written."""
+    def _beat(self) -> bool:
+        """Show that we live, and that the queue can be written.
+
+        Who is no worker, and only waits for something, has no use for an error.
+        """
         self._beat_at = time.monotonic() + self._interval
-        if self._worker is None:
+        if self._worker is not None:
+            if not self.broker.beat(self._worker):
+                log.warning("was taken for dead, and goes on")
+            return True
+        try:
             self.broker.record(NOTHING)
-        elif not self.broker.beat(self._worker):
-            log.warning("was taken for dead, and goes on")
+        except BrokerError:
+            return False
+        return True
 
     def _count(self, workers: list[WorkerRecord]) -> None:
         before, self._seen = self._seen, {}
