@@ -202,10 +202,10 @@ class Worker:
         self._check_at = float("inf")
         try:
             if is_poll:
+                self._poll_at = now + self.listener.interval
                 if now >= self._round_at:
                     self._make_round(now)
                 self._poll()
-                self._poll_at = now + self.listener.interval
             if self.crew.jobs:
                 self.crew.handle(self.broker.requests(self.membership.id))
             plan.check()
@@ -235,6 +235,7 @@ class Worker:
         if number != self._polled:
             self._polled = number
             self.listener.heard_something()
+            self._poll_at = min(self._poll_at, time.monotonic() + self.listener.interval)
         if number != self._seen or time.time() >= self._next_due_at:
             self._look_at = 0.0
 

@@ -1,11 +1,10 @@
 """Own what becomes of a dead worker's tasks: whoever finds it ends what it left, then requeues.
 
-Who is dead, liveness.py tells. What its tasks left running is ended
-first, or two attempts would run at once: their sessions, where the leader is still the process that
-was started (pid and start time), and every process that carries the worker's token in its
-environment, which also finds a job started so late that it was never recorded. Only then the tasks
-become pending. Whoever else found the same worker dead loses the race harmlessly: an attempt is
-requeued once.
+Who is dead, liveness.py tells. What its tasks left running is ended first, or two attempts would
+run at once: their sessions, where the leader is still the process that was started (pid and start
+time), and every process that carries the worker's token in its environment, which also finds a job
+started so late that it was never recorded. Only then the tasks become pending. Whoever else found
+the same worker dead loses the race harmlessly: an attempt is requeued once.
 """
 
 from __future__ import annotations
