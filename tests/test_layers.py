@@ -15,7 +15,7 @@ ROOT = Path(aque.__file__).parent
 #: Low to high, as in docs/architecture.md. A module may import lower ones and its own package.
 LAYERS = (
     ("errors", "states"),
-    ("mounts",),
+    ("mounts", "machine"),
     ("task", "codec", "names", "location", "proctitle", "trust", "io_paths", "fields"),
     ("bell",),
     ("brokers.base", "brokers.settings"),  # the contract, all of a broker that is known below it

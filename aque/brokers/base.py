@@ -78,12 +78,14 @@ class Claim:
     """What a claim brought: tasks that are now running, and when the next one falls due.
 
     `number` is that of the latest event the claim knew of: until there is another, and nothing
-    falls due, a claim would bring nothing more.
+    falls due, a claim would bring nothing more. With `is_dismissed` it brought nothing since the
+    worker was taken for dead; a beat makes it one again.
     """
 
     tasks: Sequence[Task]
     next_due_at: float | None
     number: int
+    is_dismissed: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,11 @@ class Broker(ABC):
     @abstractmethod
     def directory(self) -> str:
         """Where what lives beside the queue is kept while processes run."""
+
+    @property
+    @abstractmethod
+    def is_shared(self) -> bool:
+        """Whether hosts of several machines may use it: bells are polled, and workers beat."""
 
     @abstractmethod
     def listen(self, *names: str) -> Listener:
@@ -457,8 +464,15 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    def dismiss(self, worker: int) -> None:
-        """Say that a worker has ended. What it ran must be finished or requeued before."""
+    def beat(self, worker: int) -> bool:
+        """Count up a worker's heartbeat; False where it was taken for dead, which this undoes.
+
+        Raises BrokerError for one that the queue has forgotten.
+        """
+
+    @abstractmethod
+    def dismiss(self, worker: int) -> bool:
+        """Say that a worker has ended; False, and nothing is changed, while a task runs by it."""
 
     @abstractmethod
     def workers(self, ids: Iterable[int] | None = None) -> list[WorkerRecord]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from aque import bell, brokers
 from aque.brokers.base import Broker, Finding
 from aque.errors import BrokerError
-from aque.worker import host, recovery
+from aque.worker import host, liveness, recovery
+from aque.worker.liveness import Observer
 
 
 def examine(url: str | None, repair: bool) -> Iterator[Finding]:
@@ -36,7 +37,7 @@ def examine(url: str | None, repair: bool) -> Iterator[Finding]:
 def _inside(broker: Broker, repair: bool) -> Iterator[Finding]:
     try:
         if repair:
-            recovery.recover(broker, host.this_host())
+            recovery.recover(Observer(broker, host.this_host()))
             broker.repair()
             for path in _strays(broker):
                 os.unlink(path)
@@ -66,11 +67,7 @@ def _bells(broker: Broker) -> Finding:
 def _workers(broker: Broker) -> Finding:
     here = host.this_host()
     workers = broker.workers()
-    dead = [
-        worker
-        for worker in workers
-        if recovery.is_of_this_machine(worker, here) and not host.is_alive(broker, worker.token)
-    ]
+    dead = [worker for worker in workers if liveness.is_gone(broker, worker, here)]
     if dead:
         names = ", ".join(worker.name for worker in dead)
         return Finding(

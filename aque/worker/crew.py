@@ -13,7 +13,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -53,7 +53,8 @@ class Crew:
         self.output: list[Chunk] = []
         self.room = Room()
         self._kept: set[int] = set()  # runners whose last task leaves what it started
-        self._ended: dict[int, Task] = {}  # those whose ends nobody has asked for
+        # By (id, attempt), as two attempts of a task may be here: one lost, one claimed again.
+        self._ended: dict[tuple[int, int], Task] = {}  # those whose ends nobody has asked for
         self._retry_at = 0.0
         self._hearers: list[Callable[[int, int], object]] = []
 
@@ -113,7 +114,7 @@ class Crew:
             delay = retries.delay(task.retried, task.retry_delay)
             end = replace(end, status=states.PENDING, due_at=end.ended_at + delay)
         self.ends.append(end)
-        self._ended[task.id] = task
+        self._ended[task.id, task.attempt] = task
 
     # Hearing
 
@@ -261,10 +262,10 @@ class Crew:
 
     def handle(self, requests: list[Request]) -> None:
         """Pass on signals and cancels to the jobs they are for."""
-        by_task = {job.task.id: job for job in self.jobs.values()}
+        by_attempt = {(job.task.id, job.task.attempt): job for job in self.jobs.values()}
         now = time.monotonic()
         for request in requests:
-            job = by_task.get(request.id)
+            job = by_attempt.get((request.id, request.attempt))
             if job is not None:
                 job.handle(request, now)
 
@@ -289,6 +290,22 @@ class Crew:
             Request(job.task.id, job.task.attempt, number, grace) for job in self.jobs.values()
         ]
         self.handle(requests)
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether what ran of an attempt that was taken over has not ended yet."""
+        return any(job.is_lost for job in self.jobs.values())
+
+    def keep_only(self, attempts: Collection[tuple[int, int]]) -> list[int]:
+        """Kill the jobs that are none of these (id, attempt); return their tasks' ids, once."""
+        lost = [
+            job
+            for job in self.jobs.values()
+            if not job.is_lost and (job.task.id, job.task.attempt) not in attempts
+        ]
+        for job in lost:
+            job.lose()
+        return [job.task.id for job in lost]
 
     def stop(self, grace: float) -> None:
         for job in self.jobs.values():
@@ -335,7 +352,7 @@ class Crew:
 
     def take_ended(self, end: End) -> Task:
         """Return, once, the task of an end that was recorded."""
-        return self._ended.pop(end.id)
+        return self._ended.pop((end.id, end.attempt))
 
     def runner_of(self, job: Job) -> Runner | None:
         return self._busy.get(job.pid)

@@ -2,7 +2,8 @@
 
 A host is (boot id, pid namespace): within one, a pid means one process. Each worker holds an flock
 on a file named by its random token for as long as it lives; the kernel lets go of it 1.4 ms after a
-kill -9, so who is dead is known at once, with no heartbeat and no false alarm after a suspend.
+kill -9, so who is dead on this machine is known at once, with no heartbeat and no false alarm after
+a suspend. Who is dead elsewhere, liveness.py tells.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from aque import machine
 from aque.brokers.base import Broker
 from aque.task import WorkerRecord
 
@@ -41,8 +43,8 @@ def this_host() -> Host:
     return Host(
         name=socket.gethostname(),
         platform=sys.platform,
-        machine=_read("/etc/machine-id"),
-        boot=_read("/proc/sys/kernel/random/boot_id") or _boot_time(),
+        machine=machine.machine_id(),
+        boot=machine.boot_id(),
         pid_namespace=_pid_namespace(),
         cpus=float(count_cpus()),
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
@@ -95,6 +97,18 @@ def release_life(broker: Broker, token: str, descriptor: int) -> None:
     remove_life(broker, token)
 
 
+def has_life(broker: Broker, token: str, descriptor: int | None = None) -> bool:
+    """Whether a worker's file is there; with its `descriptor`, whether it is still that one."""
+    try:
+        there = os.stat(_life_path(broker, token))
+    except OSError:
+        return False
+    if descriptor is None:
+        return True
+    ours = os.fstat(descriptor)
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+
 def remove_life(broker: Broker, token: str) -> None:
     try:
         os.unlink(_life_path(broker, token))
@@ -134,9 +148,3 @@ def _pid_namespace() -> str:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
-
-
-def _boot_time() -> str:
-    import psutil
-
-    return f"booted {psutil.boot_time():.0f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aque import trust
 from aque.brokers.base import Broker
@@ -37,6 +37,13 @@ class Membership:
     life: int
     here: Host
     share: Share
+
+    def renewed(self, broker: Broker) -> Membership:
+        """Return it with a lock that others can find: somebody may have removed the file."""
+        if host.has_life(broker, self.token, self.life):
+            return self
+        os.close(self.life)
+        return replace(self, life=host.hold_life(broker, self.token))
 
     def leave(self, broker: Broker) -> None:
         """Say that this worker has ended, all it ran being finished or requeued."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from aque.worker import files
@@ -78,7 +78,8 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
     for task, saved in zip(tasks, jobs):
         runner = saved.pop("runner")
         streams = saved.pop("streams")
-        saved["task"] = task
+        # Another attempt of it may be running elsewhere by now: this job is of its own.
+        saved["task"] = replace(task, attempt=saved.pop("attempt"))
         job = Job(**saved)
         for name, descriptor, stream_state in streams:
             stream = worker.crew.starter.stream(task, name, descriptor)
@@ -110,6 +111,7 @@ def _job_state(crew: Crew, job: Job) -> dict[str, Any]:
     )
     state: dict[str, Any] = {name: getattr(job, name) for name in kept.split()}
     state["task"] = job.task.id
+    state["attempt"] = job.task.attempt
     state["streams"] = [(s.name, s.descriptor, s.state()) for s in job.streams]
     runner = crew.runner_of(job)
     state["runner"] = None
