@@ -143,6 +143,7 @@ class Worker:
             self._begin_own(plan)
             self._pass_requests(plan)
             plan.advance()
+            self._begin_own(plan)  # what the plan has made just now
             self._record_and_claim(plan)
             if self._is_idle():
                 self.upkeep.do_piece()
@@ -288,7 +289,10 @@ class Worker:
     def _record_and_claim(self, plan: Plan) -> None:
         now = time.monotonic()
         crew = self.crew
-        wants_work = self._wants_work(now) and plan.may_claim() and not crew.begun
+        wants_work = self._wants_work(now) and not crew.begun
+        if wants_work and not plan.may_claim():
+            wants_work = False
+            self._look_at = float("inf")  # until the plan says so, or something has ended
         if now < self._retry_at or not (wants_work or self._record_at() <= now):
             return
         starts = crew.starts(now - RECORD_DELAY)

@@ -79,10 +79,14 @@ class Backlog:
             return None
         return len(self._entries) + len(self.waiting)
 
-    def advance(self) -> None:
-        """Read what has come and put it into the queue, as far as there is room."""
-        if len(self.waiting) > _STEP // 2:
-            return
+    def advance(self) -> bool:
+        """Read what has come and put it into the queue, as far as there is room; say if any was."""
+        before = len(self.waiting)
+        if before <= _STEP // 2:
+            self._fill()
+        return len(self.waiting) > before
+
+    def _fill(self) -> None:
         if self._earlier is not None:
             self._take_up()
             return

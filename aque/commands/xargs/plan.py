@@ -88,7 +88,8 @@ class Plan:
             self._backlog.drop()
             self._leave_if_unheard()
             return
-        self._backlog.advance()
+        if self._backlog.advance():
+            self._worker.look_again()
         self._tell_notices()
         if self._audience.is_gone:
             self._tally.stop(SIGNALLED, is_last=True)
