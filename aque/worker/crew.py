@@ -14,19 +14,23 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
+from typing import Any
 
 from aque import states
 from aque.brokers.base import Request
 from aque.errors import AqueError, BrokerError
 from aque.schedule import retries
-from aque.task import Chunk, End, Start, Task
+from aque.task import Begin, Chunk, End, Start, Task
 from aque.worker import limits, processes, runners, usage
 from aque.worker.guarding import Guard
 from aque.worker.job import Job, failed_start
 from aque.worker.room import Room, is_shortage
 from aque.worker.runners import Runner
+from aque.worker.slots import Slots
 from aque.worker.spawn import exit_status_of
 from aque.worker.starter import Starter
 
@@ -41,7 +45,7 @@ log = logging.getLogger("aque.worker")
 
 
 class Crew:
-    """The jobs of one worker. `ends` and `output` are yet to be recorded."""
+    """The jobs of one worker. `begun`, `ends` and `output` are yet to be recorded."""
 
     def __init__(self, starter: Starter, selector: selectors.BaseSelector, guard: Guard) -> None:
         self.starter = starter
@@ -49,25 +53,46 @@ class Crew:
         self._selector = selector
         self._busy: dict[int, Runner] = {}  # by pid
         self.jobs: dict[int, Job] = {}  # by pid
+        self._timed: dict[int, Job] = {}  # by pid: those to be looked at each turn
+        self._unrecorded: dict[int, Job] = {}  # by pid, the first started first
+        self._slots = Slots()
+        self.begun: list[Begin] = []
         self.ends: list[End] = []
         self.output: list[Chunk] = []
         self.room = Room()
         self._kept: set[int] = set()  # runners whose last task leaves what it started
         # By (id, attempt), as two attempts of a task may be here: one lost, one claimed again.
         self._ended: dict[tuple[int, int], Task] = {}  # those whose ends nobody has asked for
+        self.changed_at = 0.0  # monotonic: the last begin or end
         self._retry_at = 0.0
         self._hearers: list[Callable[[int, int], object]] = []
 
     # Starting
+
+    def begin(self, task: Task, worker: int) -> None:
+        """Start a task that is reserved for this worker, and is yet to be recorded as running."""
+        self.begun.append(Begin(task.id, task.attempt, worker, time.time()))
+        self.changed_at = time.monotonic()
+        self.start(task)
 
     def start(self, task: Task) -> None:
         """Start a task; one that cannot be started is among `ends`."""
         if len(self.jobs) >= self.room.most(time.monotonic()):
             self._put_back(task, "no room for another process")
             return
+        slot = self._slots.take()
         try:
-            job, runner = self.starter.start(task, self._free_slot())
-        except OSError as error:
+            job, runner = self.starter.start(task, slot)
+        except (OSError, AqueError, ValueError) as error:
+            self._slots.give(slot)
+            self._note_failure(task, error)
+        else:
+            self.adopt(job, runner)
+            self.room.note_started(len(self.jobs))
+
+    def _note_failure(self, task: Task, error: OSError | AqueError | ValueError) -> None:
+        """Say how a task ends that could not be started."""
+        if isinstance(error, OSError):
             if is_shortage(error):
                 self._put_back(task, f"no room for another process: {error.strerror}")
                 self._note_shortage(error)
@@ -75,28 +100,26 @@ class Crew:
             name = error.filename if isinstance(error.filename, str) else None
             reason = str(error.strerror or error) if name is None else f"{name}: {error.strerror}"
             self._fail(task, exit_status_of(error), reason)
-        except BrokerError as error:  # not the task's fault: it is to be claimed again
+        elif isinstance(error, BrokerError):  # not the task's fault: it is to be claimed again
             self._put_back(task, str(error))
-        except (AqueError, ValueError) as error:
-            self._fail(task, 126, str(error))
         else:
-            self.adopt(job, runner)
-            self.room.note_started(len(self.jobs))
+            self._fail(task, 126, str(error))
 
     def adopt(self, job: Job, runner: Runner | None) -> None:
         """Take in a job that has been started, now or by the program before a reload."""
         self.jobs[job.pid] = job
         job.token = self.guard.token
+        self._slots.hold(job.slot)
+        if not job.is_start_recorded:
+            self._unrecorded[job.pid] = job
+        if job.has_limits or job.kill_at is not None:
+            self._timed[job.pid] = job
         for stream in job.streams:
             if stream.is_open:
                 self._watch(stream.descriptor, partial(self._read, job))
         if runner is not None:
             self._busy[runner.pid] = runner
             self._watch(runner.answers, partial(self._hear, runner))
-
-    def _free_slot(self) -> int:
-        taken = {job.slot for job in self.jobs.values()}
-        return next(slot for slot in range(1, len(taken) + 2) if slot not in taken)
 
     def _fail(self, task: Task, status: int, reason: str) -> None:
         self._end(task, failed_start(task, status, reason, time.time()))
@@ -114,6 +137,7 @@ class Crew:
             delay = retries.delay(task.retried, task.retry_delay)
             end = replace(end, status=states.PENDING, due_at=end.ended_at + delay)
         self.ends.append(end)
+        self.changed_at = time.monotonic()
         self._ended[task.id, task.attempt] = task
 
     # Hearing
@@ -121,7 +145,8 @@ class Crew:
     @property
     def is_draining(self) -> bool:
         """Whether a job has ended whose output may not all be there, or output waits for room."""
-        return any(job.wait_status is not None or job.is_stalled for job in self.jobs.values())
+        timed = self._timed.values()
+        return any(job.wait_status is not None or job.is_stalled for job in timed)
 
     def hear_ends(self, hear: Callable[[int, int], object]) -> None:
         """Have `hear` told the pid and the wait status of each child that ends."""
@@ -129,28 +154,43 @@ class Crew:
 
     def note_ended(self) -> None:
         """Note which processes have ended since the last look."""
-        for pid in _ended_children():
-            job = self.jobs.get(pid)
-            if job is not None:
-                self._end_session(job)
-            elif self.starter.runners.forget(pid) and pid not in self._kept:
-                _kill_group(pid)
-            elif self.guard.note_ended(pid):
-                pass
-            self._kept.discard(pid)
-            _, wait_status, rusage = os.wait4(pid, 0)
+        for pid, wait_status, rusage in self._reap():
             self.guard.drop(pid)
             for hear in self._hearers:
                 hear(pid, wait_status)
-            if job is not None:
+            job = self.jobs.get(pid)
+            if job is None:
+                self.guard.note_ended(pid)
+            else:
                 job.wait_status = wait_status
                 job.usage = usage.of_child(rusage)
                 job.drain_until = time.monotonic() + DRAIN
+                self._timed[pid] = job
                 self._read(job)
-        self._read_stalled()
-        for job in list(self.jobs.values()):
-            if job.wait_status is not None:
-                self._finish_if_drained(job)
+        if self._timed:
+            self._read_stalled()
+            for job in list(self._timed.values()):
+                if job.wait_status is not None:
+                    self._finish_if_drained(job)
+
+    def _reap(self) -> Iterator[tuple[int, int, Any]]:
+        if not self.starter.is_foreground:
+            for pid in _ended_children():
+                self._see_off(pid)
+                yield os.wait4(pid, 0)
+            return
+        with suppress(ChildProcessError):
+            while (ended := os.wait4(-1, os.WNOHANG))[0]:  # they lead no session to be cleared up
+                yield ended
+
+    def _see_off(self, pid: int) -> None:
+        """Do what must be done while the number of an ended process is still ours."""
+        job = self.jobs.get(pid)
+        if job is not None:
+            self._end_session(job)
+        elif self.starter.runners.forget(pid) and pid not in self._kept:
+            _kill_group(pid)
+        self._kept.discard(pid)
 
     def _end_session(self, job: Job) -> None:
         """Kill what the job leaves behind; if it was told to end, the rest has its grace too."""
@@ -196,6 +236,7 @@ class Crew:
             if stream.is_open or stream.is_stalled:
                 self.output += stream.read(now)
                 if stream.is_stalled:
+                    self._timed[job.pid] = job
                     self._retry_at = time.monotonic() + _STALL
                 if not stream.is_open or stream.is_stalled:
                     self._unregister(stream.descriptor)
@@ -204,7 +245,7 @@ class Crew:
         """Try again to keep output for which there was no room."""
         if time.monotonic() < self._retry_at:
             return
-        for job in [job for job in self.jobs.values() if job.is_stalled]:
+        for job in [job for job in self._timed.values() if job.is_stalled]:
             self._read(job)
             if job.is_stalled:
                 continue
@@ -246,6 +287,9 @@ class Crew:
 
     def _release(self, job: Job) -> None:
         del self.jobs[job.pid]
+        self._timed.pop(job.pid, None)
+        self._unrecorded.pop(job.pid, None)
+        self._slots.give(job.slot)
         for stream in job.streams:
             self._unregister(stream.descriptor)
             stream.close()
@@ -268,19 +312,28 @@ class Crew:
             job = by_attempt.get((request.id, request.attempt))
             if job is not None:
                 job.handle(request, now)
+                self._timed[job.pid] = job
+
+    def end_lost(self, begun: Sequence[Begin]) -> None:
+        """End what began when its task was cancelled already; they end as cancelled."""
+        self.handle([Request(one.id, one.attempt, signal.SIGKILL, 0.0) for one in begun])
 
     def enforce_limits(self, grace: float) -> None:
         """Begin to end the jobs that are past their own limits."""
+        if not self._timed:
+            return
         now = time.monotonic()
-        for job in self.jobs.values():
+        for job in self._timed.values():
             if job.has_limits and not job.is_ending and job.wait_status is None:
                 verdict = limits.verdict(job, now)
                 if verdict is not None:
                     job.condemn(verdict, now, grace)
 
     def kill_overdue(self) -> None:
+        if not self._timed:
+            return
         now = time.monotonic()
-        for job in self.jobs.values():
+        for job in self._timed.values():
             if job.kill_at is not None and job.kill_at <= now:
                 job.kill()
 
@@ -310,10 +363,13 @@ class Crew:
     def stop(self, grace: float) -> None:
         for job in self.jobs.values():
             job.stop(time.monotonic(), grace)
+            self._timed[job.pid] = job
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which something is to be done for a job."""
-        return min((t for job in self.jobs.values() for t in self._deadlines(job)), default=None)
+        if not self._timed:
+            return None
+        return min((t for job in self._timed.values() for t in self._deadlines(job)), default=None)
 
     def _deadlines(self, job: Job) -> Iterator[float]:
         if job.kill_at is not None:
@@ -333,19 +389,16 @@ class Crew:
 
     def starts(self, before: float) -> Sequence[Start]:
         """Return the processes started before then that the queue does not know yet."""
-        return [
-            job.start_record()
-            for job in self.jobs.values()
-            if not job.is_start_recorded and job.started <= before
-        ]
+        waiting = self._unrecorded.values()
+        return [job.start_record() for job in takewhile(lambda j: j.started <= before, waiting)]
 
     def first_unrecorded(self) -> float | None:
         """Return when the first process was started that the queue does not know yet."""
-        times = [job.started for job in self.jobs.values() if not job.is_start_recorded]
-        return min(times, default=None)
+        first = next(iter(self._unrecorded.values()), None)
+        return None if first is None else first.started
 
     def note_recorded(self, start: Start) -> None:
-        job = self.jobs.get(start.pid)
+        job = self._unrecorded.pop(start.pid, None)
         if job is not None:
             job.is_start_recorded = True
             self.guard.add(start)

@@ -36,6 +36,7 @@ from aque.brokers.sqlite import (
     look,
     migrations,
     place,
+    reopen,
     steer,
 )
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
@@ -61,6 +62,10 @@ _BEAT = "UPDATE worker SET heartbeat = heartbeat + 1, ended_at = NULL WHERE id =
 _DISMISS = """
 UPDATE worker SET ended_at = ? WHERE id = ?
 AND NOT EXISTS (SELECT 1 FROM task WHERE status = 'running' AND worker = ?)
+"""
+_SET_LIMIT = """
+INSERT INTO "limit" (name, capacity, task) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET capacity = excluded.capacity
 """
 _CHANGES = "SELECT id, status FROM task WHERE changed > ?"
 _OUTPUT = """
@@ -145,9 +150,9 @@ class SQLiteBroker(Broker):
         with self._database.snapshot():
             return claim.limits(self._database.read)
 
-    def set_limits(self, capacities: Mapping[str, int]) -> None:
+    def set_limits(self, capacities: Mapping[str, int], task: int | None = None) -> None:
         with self._write() as tx:
-            tx.executemany('INSERT OR REPLACE INTO "limit" VALUES (?, ?)', list(capacities.items()))
+            tx.executemany(_SET_LIMIT, [(name, n, task) for name, n in capacities.items()])
             tx.rings.add(bell.READY)
             tx.next_changed()  # an event: what a limit held may run now
 
@@ -156,6 +161,10 @@ class SQLiteBroker(Broker):
     def create(self, prototypes: Sequence[Prototype]) -> list[int]:
         with self._write() as tx:
             return create.create(tx, prototypes)
+
+    def create_like(self, prototype: Prototype, arguments: Sequence[str]) -> list[int]:
+        with self._write() as tx:
+            return create.create_like(tx, prototype, arguments)
 
     def commit(self, ids: Sequence[int]) -> None:
         with self._write() as tx:
@@ -308,6 +317,11 @@ class SQLiteBroker(Broker):
         with self._write() as tx:
             _refuse_missing(tx, ids)
             steer.retry(tx, ids)
+
+    def reopen(self, group: int, worker: int) -> None:
+        with self._write() as tx:
+            _refuse_missing(tx, [group])
+            reopen.reopen(tx, group, worker)
 
     def remove(self, ids: Sequence[int]) -> None:
         with self._write() as tx:

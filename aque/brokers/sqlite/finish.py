@@ -5,11 +5,12 @@ An end is fenced by (id, attempt): what comes late, from a worker thought dead, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from aque import bell, states
-from aque.brokers.sqlite import graph
+from aque.brokers.sqlite import begin, graph
 from aque.brokers.sqlite.connection import Transaction, storable
 from aque.task import Chunk, End, Report, Start
 
@@ -51,14 +52,18 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM task WHERE id = ?1)
 
 
 def record(tx: Transaction, report: Report) -> list[bool]:
+    begun = begin.begin(tx, report.begun, report.ends)
     write_output(tx, report.output)
     for start in report.starts:
         _record_start(tx, start)
-    return finish(tx, report.ends)
+    return [*begun.values(), *finish(tx, report.ends, begun)]
 
 
-def finish(tx: Transaction, ends: Sequence[End]) -> list[bool]:
-    answers = [_finish(tx, end) for end in ends]
+def finish(
+    tx: Transaction, ends: Sequence[End], begun: Mapping[int, bool] = MappingProxyType({})
+) -> list[bool]:
+    """Record ends; those of `begun` were written with their begin, where that was not too late."""
+    answers = [begun[end.id] if begin.is_written(end, begun) else _finish(tx, end) for end in ends]
     done = [e.id for e, ours in zip(ends, answers) if ours and e.status != states.PENDING]
     graph.ended(tx, done)
     return answers

@@ -37,12 +37,6 @@ CREATE TABLE requirements (
     uses INTEGER NOT NULL CHECK (uses >= 0)
 );
 
--- Tokens that tasks take while they run; what is taken is counted from the running rows.
-CREATE TABLE "limit" (
-    name TEXT PRIMARY KEY,
-    capacity INTEGER NOT NULL CHECK (capacity >= 0)
-) WITHOUT ROWID;
-
 CREATE TABLE worker (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     token TEXT NOT NULL UNIQUE,
@@ -141,6 +135,15 @@ CREATE INDEX task_parent ON task (parent, status) WHERE parent IS NOT NULL;
 CREATE INDEX task_ended ON task (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX task_changed ON task (changed);
 
+-- Tokens that tasks take while they run; what is taken is counted from the running rows. One that
+-- is a group's own goes with it.
+CREATE TABLE "limit" (
+    name TEXT PRIMARY KEY,
+    capacity INTEGER NOT NULL CHECK (capacity >= 0),
+    task INTEGER REFERENCES task (id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX limit_task ON "limit" (task) WHERE task IS NOT NULL;
+
 -- `task` waits for `dependency`. A dependency that was removed leaves its edge behind.
 CREATE TABLE dependency (
     task INTEGER NOT NULL REFERENCES task (id) ON DELETE CASCADE,
@@ -209,7 +212,8 @@ WHEN OLD.status || '>' || NEW.status NOT IN (
     'creating>error', 'pending>error', 'paused>error',
     'creating>cancelled', 'pending>cancelled', 'paused>cancelled',
     'running>success', 'running>error', 'running>cancelled', 'running>pending',
-    'success>pending', 'error>pending', 'cancelled>pending'
+    'success>pending', 'error>pending', 'cancelled>pending',
+    'pending>creating', 'success>creating', 'error>creating', 'cancelled>creating'
 )
 BEGIN
     SELECT RAISE(ABORT, 'a forbidden transition');
