@@ -366,7 +366,8 @@ class SQLiteBroker(Broker):
     def make_life(self, token: str) -> int:
         path = self.life_path(token)
         try:
-            beside.make_directory(os.path.dirname(path), self._database.location.path)
+            for directory in (self.directory, os.path.dirname(path)):
+                beside.make_directory(directory, self._database.location.path)
             return beside.create_file(path, self._database.location.path)
         except OSError as error:
             raise BrokerError(

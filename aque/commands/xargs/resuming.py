@@ -21,6 +21,7 @@ from aque.commands.xargs.source import Entry, Source
 from aque.errors import StateError, UsageError
 from aque.task import Task
 from aque.worker import host, recovery
+from aque.worker.liveness import Observer
 
 _PAGE = 500
 
@@ -32,7 +33,7 @@ def recall(options: Options) -> Options:
     """
     assert options.resume is not None
     broker = brokers.from_url(options.broker, durable=False, create=False)
-    recovery.recover(broker, host.this_host())  # it may have been killed
+    recovery.recover(Observer(broker, host.this_host()))  # it may have been killed
     (group,) = broker.fetch([options.resume or broker.last_id() or 1])
     broker.close()
     told = None if group.extra is None else codec.decode(group.extra)
