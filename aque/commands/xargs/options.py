@@ -78,7 +78,7 @@ GNU = (
         "process-slot-var",
         "VAR",
         settings.slot_var,
-        "give each command that runs a number of its own in VAR",
+        "give each running command a number of its own in VAR",
     ),
     Row("", "version", "", settings.flag("version"), "print the version"),
     Row("", "help", "", settings.flag("help"), "print this"),
@@ -168,8 +168,8 @@ def usage() -> str:
     return "\n".join(
         [
             "Usage: aque-xargs [OPTION]... [COMMAND [INITIAL-ARGS]...]",
-            "Run COMMAND with INITIAL-ARGS and more arguments read from standard input, as xargs",
-            "does; each command that runs is a task of the queue.",
+            "Run COMMAND with INITIAL-ARGS and more arguments read from standard input, as",
+            "xargs does; each command that runs is a task of the queue.",
             "",
             *map(_help_line, GNU),
             "",
