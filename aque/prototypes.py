@@ -11,19 +11,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from functools import lru_cache
+from types import BuiltinFunctionType, FunctionType
+from typing import Any, NamedTuple
 
 from aque import codec, io_paths, states, trust
 from aque.errors import DependencyCycleError, UsageError
 from aque.mounts import Mount
 from aque.schedule import hosts, mounts
-from aque.task import Earlier, Prototype, Reference, Requirements, limits_text
+from aque.task import Earlier, Prototype, Reference, Requirements, limits_text, prototype
 
 #: What a job is told by its worker, and what is not passed on to the tasks it submits.
 JOB_VARIABLES = ("AQUE_TID", "AQUE_ATTEMPT", "AQUE_SLOT", "AQUE_CPUS", "AQUE_JOB")
 
-_EDGES = ("dependencies", "after", "after_any", "children", "parent")
+_EDGES = frozenset(("dependencies", "after", "after_any", "children", "parent"))
 _VALUES = ("pattern", "func", "args", "kwargs", "extra")
 _PLAIN = frozenset(
     "name priority duration due_at cwd environ umask import_path interpreter stdin stdin_value"
@@ -32,9 +33,11 @@ _PLAIN = frozenset(
 _REQUIREMENTS = frozenset(("cpus", "memory", "host", "platform", "limits", "mounts"))
 _KEYS = {*_EDGES, *_VALUES, *_PLAIN, *_REQUIREMENTS, "hold", "io_paths"} - {"mounts"}
 
+_PLAIN_FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType, type))
 _INFINITY = float("inf")
 #: The largest whole number that a queue can store.
 _MOST = 2**63 - 1
+_UNCHECKED = frozenset(("func", "args", "kwargs", "name"))
 #: What are numbers, and how small they may be.
 _NUMBERS: Mapping[str, tuple[Any, float]] = {
     "priority": ((int,), -_INFINITY),
@@ -52,17 +55,27 @@ Dependency = Any
 _Visit = Generator["tuple[dict[str, Any], Earlier | None]", int, int]
 
 
-def flatten(
-    submitted: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]
-) -> tuple[list[Prototype], list[int]]:
-    """Return prototypes in an order fit for `Broker.create`, and where the submitted ones are.
+class Flat(NamedTuple):
+    """Prototypes in an order fit for `Broker.create`.
+
+    `indices` are the places of the submitted ones, `futures` those found among arguments.
+    """
+
+    prototypes: list[Prototype]
+    indices: list[int]
+    futures: list[Any]
+
+
+def flatten(submitted: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]) -> Flat:
+    """Put prototypes, and those nested in them, into order.
 
     Raises UsageError for a key that is none, CodecError for a value that cannot be encoded,
     DependencyCycleError for a task that would wait for itself.
     """
+    _check(defaults)
     flattening = _Flattening(defaults)
     indices = [flattening.place(prototype) for prototype in submitted]
-    return flattening.prototypes, indices
+    return Flat(flattening.prototypes, indices, flattening.futures)
 
 
 class _Flattening:
@@ -70,6 +83,7 @@ class _Flattening:
 
     def __init__(self, defaults: Mapping[str, Any]) -> None:
         self.prototypes: list[Prototype] = []
+        self.futures: list[Any] = []  # those found among arguments
         self._defaults = defaults
         self._finder = io_paths.Finder()
         self._placed: dict[int, int] = {}
@@ -78,6 +92,8 @@ class _Flattening:
 
     def place(self, prototype: Mapping[str, Any]) -> int:
         """Place a prototype and all it refers to; a stack of generators, since chains are long."""
+        if type(prototype) is dict and self._has_no_edges(prototype):
+            return self._place_alone(prototype)
         stack = [self._visit(prototype, None)]
         answer: int | None = None
         while stack:
@@ -91,6 +107,30 @@ class _Flattening:
                 stack.append(self._visit(nested, parent))
         assert answer is not None
         return answer
+
+    def _has_no_edges(self, submitted: Mapping[str, Any]) -> bool:
+        return _EDGES.isdisjoint(submitted) and _EDGES.isdisjoint(self._defaults)
+
+    def _place_alone(self, submitted: Mapping[str, Any]) -> int:
+        """Place what refers to nothing: what most are, when they come by the thousand."""
+        key = id(submitted)
+        if key not in self._placed:
+            _check(submitted)
+            self._kept.append(submitted)
+            self._placed[key] = len(self.prototypes)
+            self._append({**self._defaults, **submitted}, (), (), None)
+        return self._placed[key]
+
+    def _append(
+        self,
+        fields: dict[str, Any],
+        after: tuple[Reference, ...],
+        after_any: tuple[Reference, ...],
+        parent: Reference | None,
+    ) -> None:
+        if fields.get("pattern") == "shell" or fields.get("io_paths"):
+            fields.update(self._io_hints(fields))
+        self.prototypes.append(make(fields, after, after_any, parent, self.futures))
 
     def _visit(self, submitted: Mapping[str, Any], parent: Earlier | None) -> _Visit:
         key = id(submitted)
@@ -115,8 +155,7 @@ class _Flattening:
         if parent is None and fields.get("parent") is not None:
             above = _known(fields["parent"]) or Earlier((yield fields["parent"], None))
         index = self._placed[key] = len(self.prototypes)
-        fields.update(self._io_hints(fields))
-        self.prototypes.append(make(fields, tuple(after), tuple(after_any), above))
+        self._append(fields, tuple(after), tuple(after_any), above)
         for child in _listed(fields, "children"):
             yield child, Earlier(index)
         self._open.discard(key)
@@ -140,22 +179,30 @@ def make(
     after: tuple[Reference, ...] = (),
     after_any: tuple[Reference, ...] = (),
     parent: Reference | None = None,
+    futures: list[Any] | None = None,
 ) -> Prototype:
-    """Make one prototype: encode its values, and see to what is left out."""
+    """Make one prototype: encode its values, and see to what is left out.
+
+    Futures among its arguments are added to `futures`; it waits for them too.
+    """
     func, pattern = fields.get("func"), fields.get("pattern")
-    if func is not None and not callable(func):
-        raise UsageError(f"func is {func!r}, which cannot be called")
     if pattern is None and func is not None:
         pattern = "generic"
-    plain = {key: fields[key] for key in _PLAIN & fields.keys()}
+    plain = {key: value for key, value in fields.items() if key in _PLAIN}
     if pattern not in (None, "shell") and "import_path" not in plain:
-        plain["import_path"] = os.path.abspath(sys.path[0]) if sys.path else None
-    return Prototype(
+        plain["import_path"] = _absolute(sys.path[0] if sys.path else None)
+    found: list[Any] | None = None if pattern in (None, "shell") else []
+    args, kwargs = _encode(fields, "args", list, found), _encode(fields, "kwargs", dict, found)
+    if found:
+        after += tuple(future.id for future in found)
+        if futures is not None:
+            futures.extend(found)
+    return prototype(
         pattern=pattern,
-        func=None if func is None else codec.encode(func, "func"),
-        args=_encode(fields, "args", list),
-        kwargs=_encode(fields, "kwargs", dict),
-        extra=_encode(fields, "extra", None),
+        func=None if func is None else _checked(func),
+        args=args,
+        kwargs=kwargs,
+        extra=_encode(fields, "extra", None) if "extra" in fields else None,
         after=after,
         after_any=after_any,
         parent=parent,
@@ -166,9 +213,79 @@ def make(
     )
 
 
+class Call(NamedTuple):
+    """The prototype of a call, and the futures found among its arguments."""
+
+    prototype: Prototype
+    futures: list[Any]
+
+
+class Form:
+    """What many calls have in common, made ready once."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        _check(fields)
+        (self._common,), _, self._futures = flatten([{**fields, "pattern": "generic"}], {})
+
+    def call(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+        """Return the prototype of func(*args, **kwargs)."""
+        found: list[Any] = []
+        given = {"func": _checked(func), "args": codec.encode(list(args), "args", found)}
+        if kwargs:
+            given["kwargs"] = codec.encode(dict(kwargs), "kwargs", found)
+        return self._make(given, found)
+
+    def chunk(self, func: Any, chunk: Sequence[Any]) -> Call:
+        """Return the prototype of one call, or of several with the pattern `map`."""
+        found: list[Any] = []
+        args = codec.encode(list(chunk), "args", found)
+        return self._make({"func": _checked(func), "pattern": "map", "args": args}, found)
+
+    def _make(self, given: dict[str, Any], found: list[Any]) -> Call:
+        if found or self._futures:
+            given["after"] = self._common.after + tuple(future.id for future in found)
+        made: Prototype = object.__new__(Prototype)
+        made.__dict__.update(self._common.__dict__, **given)
+        return Call(made, found)
+
+
+def _checked(func: Any) -> str:
+    if not callable(func):
+        raise UsageError(f"func is {func!r}, which cannot be called")
+    return encode_function(func)
+
+
+def count_cpus() -> int:
+    """Return how many cpus this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def encode_function(func: Any) -> str:
+    """Encode what is to be called; a plain function is looked up by its name once."""
+    return _name(func) if type(func) in _PLAIN_FUNCTIONS else codec.encode(func, "func")
+
+
+@lru_cache(maxsize=1000)
+def _name(func: Any) -> str:
+    return codec.encode(func, "func")
+
+
+def import_path() -> str | None:
+    """Return where this program's own modules are, which its tasks are to find too."""
+    return _absolute(sys.path[0] if sys.path else None)
+
+
+def _absolute(path: str | None) -> str | None:
+    return path if path is None or path[:1] == "/" else os.path.abspath(path)
+
+
 def surroundings() -> dict[str, Any]:
     """Return what a task takes over from this process: directory, environment and umask."""
-    environ = {key: value for key, value in os.environ.items() if key not in JOB_VARIABLES}
+    environ = os.environ.copy()
+    for name in JOB_VARIABLES:
+        environ.pop(name, None)
     return {"cwd": _directory(), "environ": environ, "umask": _umask()}
 
 
@@ -180,12 +297,18 @@ def _directory() -> str | None:
 
 
 def _requirements(fields: Mapping[str, Any]) -> Requirements:
-    return replace(Requirements(user=trust.user_name()), **_needs(fields))
+    return _needing(trust.user_name(), *_needs(fields).items())
+
+
+@lru_cache(maxsize=1000)
+def _needing(user: str, *needs: tuple[str, Any]) -> Requirements:
+    """Return requirements, the same object for the same needs."""
+    return Requirements(user, **dict(needs))
 
 
 def _needs(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the requirements that are given, as the fields of a Requirements."""
-    given = {key: fields[key] for key in _REQUIREMENTS if fields.get(key) is not None}
+    given = {k: v for k, v in fields.items() if k in _REQUIREMENTS and v is not None}
     if "cpus" in given:
         given["cpus"] = float(given["cpus"])
     if "memory" in given:
@@ -207,30 +330,36 @@ def _tokens(limits: Mapping[str, int]) -> Mapping[str, int]:
     return limits
 
 
-def _encode(fields: Mapping[str, Any], key: str, kind: Any) -> str | None:
+def _encode(
+    fields: Mapping[str, Any], key: str, kind: Any, futures: list[Any] | None = None
+) -> str | None:
     value = fields.get(key)
     if value is None:
         return None
-    return codec.encode(kind(value) if kind else value, key)
+    return codec.encode(kind(value) if kind else value, key, futures)
 
 
 def _check(submitted: Mapping[str, Any]) -> None:
     if not isinstance(submitted, Mapping):
         raise UsageError(f"{submitted!r} is neither a prototype, an id nor a future")
     for key in submitted:
+        if key in _UNCHECKED:
+            continue
         if key not in _KEYS:
             raise UsageError(f"a prototype has no key {key!r}; it has {', '.join(sorted(_KEYS))}")
-    for key, (kind, least) in _NUMBERS.items():
-        value: Any = submitted.get(key)
-        if value is None:
-            continue
-        is_storable = not isinstance(value, int) or -_MOST <= value <= _MOST
-        if not isinstance(value, kind) or not least <= value < _INFINITY or not is_storable:
-            raise UsageError(f"{key} cannot be {value!r}")
-    if not isinstance(submitted.get("keep_background", False), bool):
-        raise UsageError(f"keep_background cannot be {submitted['keep_background']!r}")
+        if key in _NUMBERS and submitted[key] is not None:
+            _check_number(key, submitted[key])
+        if key == "keep_background" and not isinstance(submitted[key], bool):
+            raise UsageError(f"keep_background cannot be {submitted[key]!r}")
     if not isinstance(submitted.get("environ") or {}, Mapping):
         raise UsageError(f"environ must be a mapping, not {submitted['environ']!r}")
+
+
+def _check_number(key: str, value: Any) -> None:
+    kind, least = _NUMBERS[key]
+    is_storable = not isinstance(value, int) or -_MOST <= value <= _MOST
+    if not isinstance(value, kind) or not least <= value < _INFINITY or not is_storable:
+        raise UsageError(f"{key} cannot be {value!r}")
 
 
 def _known(dependency: Dependency) -> int | None:

@@ -21,8 +21,9 @@ from aque import states
 from aque.brokers.base import Request
 from aque.errors import AqueError, BrokerError
 from aque.schedule import retries
-from aque.task import Chunk, End, Start, Task
-from aque.worker import limits, processes, runners, usage
+from aque.task import Chunk, End, Progress, Start, Task
+from aque.worker import limits, processes, usage
+from aque.worker.calls import Calls
 from aque.worker.guarding import Guard
 from aque.worker.job import Job, failed_start
 from aque.worker.room import Room, is_shortage
@@ -47,10 +48,11 @@ class Crew:
         self.starter = starter
         self.guard = guard
         self._selector = selector
-        self._busy: dict[int, Runner] = {}  # by pid
         self.jobs: dict[int, Job] = {}  # by pid
         self.ends: list[End] = []
         self.output: list[Chunk] = []
+        self.progress: list[Progress] = []
+        self.calls = Calls(self, starter.runners, selector, starter.stream, starter.common_of)
         self.room = Room()
         self._kept: set[int] = set()  # runners whose last task leaves what it started
         self._ended: dict[int, Task] = {}  # those whose ends nobody has asked for
@@ -87,28 +89,32 @@ class Crew:
         self.jobs[job.pid] = job
         job.token = self.guard.token
         for stream in job.streams:
-            if stream.is_open:
+            if stream.is_open and runner is None:
                 self._watch(stream.descriptor, partial(self._read, job))
         if runner is not None:
-            self._busy[runner.pid] = runner
-            self._watch(runner.answers, partial(self._hear, runner))
+            self.calls.adopt(runner)
 
     def _free_slot(self) -> int:
         taken = {job.slot for job in self.jobs.values()}
         return next(slot for slot in range(1, len(taken) + 2) if slot not in taken)
 
     def _fail(self, task: Task, status: int, reason: str) -> None:
-        self._end(task, failed_start(task, status, reason, time.time()))
+        self.end(task, failed_start(task, status, reason, time.time()))
 
     def _put_back(self, task: Task, reason: str) -> None:
-        self._end(task, End(task.id, task.attempt, states.PENDING, time.time(), error=reason))
+        self.end(task, End(task.id, task.attempt, states.PENDING, time.time(), error=reason))
 
     def _note_shortage(self, error: OSError) -> None:
         running = len(self.jobs)
         if self.room.note_shortage(running, time.monotonic()):
             log.warning("no room for more than %d processes (%s); waiting", running, error.strerror)
 
-    def _end(self, task: Task, end: End) -> None:
+    def give_back(self, task: Task) -> None:
+        """Have a task that never began wait again."""
+        self.ends.append(End(task.id, task.attempt, states.PENDING, time.time()))
+        self._ended[task.id] = task
+
+    def end(self, task: Task, end: End) -> None:
         if end.status == states.ERROR and retries.may_retry(task.retried, task.retries):
             delay = retries.delay(task.retried, task.retry_delay)
             end = replace(end, status=states.PENDING, due_at=end.ended_at + delay)
@@ -132,7 +138,7 @@ class Crew:
             job = self.jobs.get(pid)
             if job is not None:
                 self._end_session(job)
-            elif self.starter.runners.forget(pid) and pid not in self._kept:
+            if self.starter.runners.forget(pid) and job is None and pid not in self._kept:
                 _kill_group(pid)
             elif self.guard.note_ended(pid):
                 pass
@@ -141,7 +147,9 @@ class Crew:
             self.guard.drop(pid)
             for hear in self._hearers:
                 hear(pid, wait_status)
-            if job is not None:
+            if job is not None and job.is_python:
+                self.calls.end(pid, wait_status, usage.of_child(rusage))
+            elif job is not None:
                 job.wait_status = wait_status
                 job.usage = usage.of_child(rusage)
                 job.drain_until = time.monotonic() + DRAIN
@@ -165,31 +173,13 @@ class Crew:
         if not job.is_drained or job.is_ending:  # somebody of another group may be left
             processes.send(processes.of_session(job.pid), signal.SIGKILL)
 
-    def _hear(self, runner: Runner) -> None:
-        answer = runner.read_answer()
-        if answer is not None:
-            self._selector.unregister(runner.answers)
-            runner.answer = answer
-            self._finish_call(runner)
-        elif runner.is_at_end:
-            self._selector.unregister(runner.answers)  # it is dying: its end will be noted
-
-    def _finish_call(self, runner: Runner) -> None:
-        job, answer = self.jobs[runner.pid], runner.answer
-        assert answer is not None
-        self._read(job)
-        if not self._has_kept_output(job):
-            return
-        self._release(job)
-        del self._busy[runner.pid]
-        runner.answer = None
-        runner.is_retired |= not answer["is_clean"] or job.is_ending
-        if job.task.keep_background and not job.is_ending:
-            self._kept.add(runner.pid)
-        self._end(job.task, job.end_told(runners.end_of(job.task, answer, time.time())))
-        self.starter.runners.give_back(runner)
+    def keep(self, pid: int) -> None:
+        """Leave alone what a runner's last call has started, when that ends."""
+        self._kept.add(pid)
 
     def _read(self, job: Job) -> None:
+        if job.is_python:
+            return
         now = time.time()
         for stream in job.streams:
             if stream.is_open or stream.is_stalled:
@@ -205,14 +195,21 @@ class Crew:
             return
         for job in [job for job in self.jobs.values() if job.is_stalled]:
             self._read(job)
-            if job.is_stalled:
+            if job.is_python:
+                self._write_stalled(job)
+            if job.is_stalled or job.is_python:
                 continue
             for stream in job.streams:
                 if stream.is_open and stream.descriptor not in self._selector.get_map():
                     self._watch(stream.descriptor, partial(self._read, job))
-            runner = self._busy.get(job.pid)
-            if runner is not None and runner.answer is not None:
-                self._finish_call(runner)
+
+    def _write_stalled(self, job: Job) -> None:
+        for stream in job.streams:
+            stream.take(b"", time.time())
+        if job.is_stalled:
+            self._retry_at = time.monotonic() + _STALL
+        else:
+            self.calls.go_on(job)
 
     def _finish_if_drained(self, job: Job) -> None:
         assert job.drain_until is not None
@@ -222,19 +219,17 @@ class Crew:
             return
         if not job.is_drained and time.monotonic() < job.drain_until:
             return
-        if not self._has_kept_output(job):
+        if not self.has_kept_output(job):
             return
-        self._release(job)
-        self._end(job.task, job.end(time.time()))
-        runner = self._busy.pop(job.pid, None)
-        if runner is not None:
-            self._unregister(runner.answers)
-            runner.close()
+        self.release(job)
+        self.end(job.task, job.end(time.time()))
+        if job.is_python:
+            self.calls.drop(job.pid)
         else:
             for stream in job.streams:
                 os.close(stream.descriptor)
 
-    def _has_kept_output(self, job: Job) -> bool:
+    def has_kept_output(self, job: Job) -> bool:
         """Keep the last of a job's output; False where that is to be tried again."""
         for stream in job.streams:
             if not stream.is_stalled:
@@ -243,7 +238,7 @@ class Crew:
             self._retry_at = time.monotonic() + _STALL
         return not job.is_stalled
 
-    def _release(self, job: Job) -> None:
+    def release(self, job: Job) -> None:
         del self.jobs[job.pid]
         for stream in job.streams:
             self._unregister(stream.descriptor)
@@ -254,28 +249,35 @@ class Crew:
         self._selector.register(descriptor, selectors.EVENT_READ, hear)
 
     def _unregister(self, descriptor: int) -> None:
-        if descriptor in self._selector.get_map():
+        if descriptor >= 0 and descriptor in self._selector.get_map():
             self._selector.unregister(descriptor)
 
     # Steering
 
     def handle(self, requests: list[Request]) -> None:
         """Pass on signals and cancels to the jobs they are for."""
-        by_task = {job.task.id: job for job in self.jobs.values()}
         now = time.monotonic()
         for request in requests:
-            job = by_task.get(request.id)
-            if job is not None:
-                job.handle(request, now)
+            runner = self.calls.runner_with(request.id)
+            if runner is not None:  # it may be about to begin, or to give way to the next
+                self.calls.single_out(runner.pid)
+            for job in self.jobs.values():
+                if job.task.id == request.id:
+                    job.handle(request, now)
 
     def enforce_limits(self, grace: float) -> None:
         """Begin to end the jobs that are past their own limits."""
         now = time.monotonic()
+        condemned = []
         for job in self.jobs.values():
             if job.has_limits and not job.is_ending and job.wait_status is None:
                 verdict = limits.verdict(job, now)
                 if verdict is not None:
-                    job.condemn(verdict, now, grace)
+                    condemned.append((job, verdict))
+        for job, verdict in condemned:
+            self.calls.single_out(job.pid)
+            if self.jobs.get(job.pid) is job:
+                job.condemn(verdict, now, grace)
 
     def kill_overdue(self) -> None:
         now = time.monotonic()
@@ -285,18 +287,22 @@ class Crew:
 
     def cancel(self, number: int, grace: float) -> None:
         """Signal all jobs, and kill them after the grace; they end as cancelled."""
+        self.calls.take_back_all()
         requests = [
             Request(job.task.id, job.task.attempt, number, grace) for job in self.jobs.values()
         ]
         self.handle(requests)
 
     def stop(self, grace: float) -> None:
+        self.calls.take_back_all()
         for job in self.jobs.values():
             job.stop(time.monotonic(), grace)
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which something is to be done for a job."""
-        return min((t for job in self.jobs.values() for t in self._deadlines(job)), default=None)
+        times = [t for job in self.jobs.values() for t in self._deadlines(job)]
+        late = self.calls.next_deadline()
+        return min(times if late is None else [*times, late], default=None)
 
     def _deadlines(self, job: Job) -> Iterator[float]:
         if job.kill_at is not None:
@@ -313,6 +319,11 @@ class Crew:
                 yield look
 
     # Recording
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something yet to be recorded."""
+        return bool(self.ends or self.output or self.progress)
 
     def starts(self, before: float) -> Sequence[Start]:
         """Return the processes started before then that the queue does not know yet."""
@@ -338,7 +349,7 @@ class Crew:
         return self._ended.pop(end.id)
 
     def runner_of(self, job: Job) -> Runner | None:
-        return self._busy.get(job.pid)
+        return self.calls.runner_of(job)
 
     def close(self) -> None:
         self.starter.close()

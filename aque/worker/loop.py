@@ -37,6 +37,8 @@ RECORD_DELAY = 0.1
 FOREGROUND_GUARD_DELAY = 0.2
 #: Seconds from a transaction that failed to the next.
 _RETRY_DELAY = 1.0
+#: Seconds from one transaction to the next while short calls come in numbers, and that number.
+_GATHER, _FLOOD = 0.001, 3
 
 log = logging.getLogger("aque.worker")
 
@@ -80,6 +82,7 @@ class Worker:
         grace: float | None = None,
         foreground: Foreground | None = None,
     ) -> None:
+        self.log = log
         self.broker = broker
         self.here = membership.here
         self.membership = membership
@@ -109,6 +112,8 @@ class Worker:
         self._retry_at = 0.0
         self._output_since: float | None = None
         self._noted_ends = 0
+        self._recorded_at = 0.0
+        self._is_flooded = False
         self._line = Line()
         self._mounted: frozenset[mounts.Mount] = frozenset()
         self._seen = -1  # the latest event that a claim of ours knew of
@@ -162,6 +167,7 @@ class Worker:
     def drain(self) -> None:
         """Start nothing new, and let what runs go on for the grace."""
         self.is_draining = True
+        self.crew.calls.take_back_all()
         if self.grace is not None:
             self.drain_until = time.monotonic() + self.grace
 
@@ -221,6 +227,7 @@ class Worker:
 
     def _pass_requests(self, plan: Plan) -> None:
         now = time.monotonic()
+        self.crew.calls.take_back_late(now)
         self.crew.enforce_limits(self.settings["grace"])
         self.crew.kill_overdue()
         is_poll = now >= self._poll_at
@@ -258,7 +265,10 @@ class Worker:
         if now < self._retry_at or not (wants_work or is_due):
             return
         crew = self.crew
-        report = Report(tuple(crew.ends), crew.starts(now - RECORD_DELAY), tuple(crew.output))
+        report = Report(
+            tuple(crew.ends), crew.starts(now - RECORD_DELAY), tuple(crew.output),
+            tuple(crew.progress),
+        )  # fmt: skip
         try:
             if wants_work and not self._is_overtaken():
                 choose = chooser(self._claimant(), self._line)
@@ -270,6 +280,7 @@ class Worker:
             self._postpone(error)
             return
         self._note_recorded(report, plan)
+        self._recorded_at = time.monotonic()
         if claim is not None:
             self._start(claim, plan)
 
@@ -278,18 +289,33 @@ class Worker:
         self.is_dry = not claim.tasks and claim.next_due_at is None and self._line.is_empty
         self._next_due_at = float("inf") if claim.next_due_at is None else claim.next_due_at
         self._look_at = time.monotonic() + max(0.0, self._next_due_at - time.time())
+        behind = []
         for task in claim.tasks:
             log.info("task %d starts", task.id)
             plan.note_start(task)
-            self.crew.start(task)
+            if task.started_at is None:
+                behind.append(task)
+            else:
+                self.crew.start(task)
+        self.crew.calls.queue(behind)
+        self._is_flooded = len(behind) >= _FLOOD
+        self.broker.ring(claim.rings)
 
     def _wait(self) -> None:
         if self.crew.ends and time.monotonic() >= self._retry_at:
             timeout: float | None = 0.0
         else:
+            self._nap()
             timeout = max(0.0, self._next_deadline() - time.monotonic())
         for key, _ in self.selector.select(timeout):
             key.data()
+
+    def _nap(self) -> None:
+        """Let news gather while short calls come in numbers, and tell them in one transaction."""
+        if self._is_flooded and len(self.crew.jobs) == self.share.slots:
+            left = self._recorded_at + _GATHER - time.monotonic()
+            if left > 0:
+                time.sleep(left)
 
     # What they rest on
 
@@ -297,6 +323,7 @@ class Worker:
         crew = self.crew
         del crew.ends[: len(report.ends)]
         del crew.output[: len(report.output)]
+        del crew.progress[: len(report.progress)]
         self._output_since = None
         for start in report.starts:
             crew.note_recorded(start)
@@ -315,7 +342,10 @@ class Worker:
     @property
     def _has_room(self) -> bool:
         """Whether it may start one more."""
-        return not self._is_leaving and len(self.crew.jobs) < self._slots(time.monotonic())
+        if self._is_leaving:
+            return False
+        has_slot = len(self.crew.jobs) < self._slots(time.monotonic())
+        return has_slot or self.crew.calls.room() > 0  # a turn behind a running call
 
     @property
     def _is_leaving(self) -> bool:
@@ -355,11 +385,11 @@ class Worker:
             member.id, member.user, is_exclusive, free, whole,
             frozenset() if is_exclusive else host.names(), here.platform, trust.group_names(),
             Resources(self.share.cpus, self.share.memory, self.share.slots),
-            self._mounted,
+            self.crew.calls.room(), self.crew.calls.kinds(), self._mounted,
         )  # fmt: skip
 
     def _record_at(self) -> float:
-        if self.crew.output and self._output_since is None:
+        if (self.crew.output or self.crew.progress) and self._output_since is None:
             self._output_since = time.monotonic()
         starts = self.crew.first_unrecorded()
         first = min(t for t in (self._output_since, starts, float("inf")) if t is not None)
@@ -367,8 +397,10 @@ class Worker:
 
     def _next_deadline(self) -> float:
         times = [self._poll_at, self._check_at, self._record_at()]
-        if not self._is_leaving and len(self.crew.jobs) < self.share.slots:
-            times.append(self._look_at if self._has_room else self.crew.room.look_at)
+        if self._has_room:
+            times.append(self._look_at)
+        elif not self._is_leaving and len(self.crew.jobs) < self.share.slots:
+            times.append(self.crew.room.look_at)
         waits = [self.crew.next_deadline(), self.drain_until, self.guard.next_deadline()]
         if self.renewal is not None:
             waits.append(self.renewal.next_deadline())
@@ -378,12 +410,13 @@ class Worker:
         return max(min(times), self._retry_at)
 
     def _is_over(self, plan: Plan) -> bool:
-        is_idle = not self.crew.jobs and not self.crew.ends and not self.crew.output
+        is_idle = not self.crew.jobs and not self.crew.has_news
         return is_idle and (self.is_draining or plan.is_over())
 
     def _is_ready_to_reload(self) -> bool:
-        is_recorded = not self.crew.ends and not self.crew.output
-        return self.is_renewing and is_recorded and not self.crew.is_draining
+        if self.is_renewing:
+            self.crew.calls.take_back_all()
+        return self.is_renewing and not self.crew.has_news and not self.crew.is_draining
 
     def _listen(self) -> None:
         self.selector.register(self.signals.fileno(), selectors.EVENT_READ, lambda: None)

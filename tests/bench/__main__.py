@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 
 import backlog
 import latency
+import python
 import throughput
 import xargs
 
@@ -19,6 +20,7 @@ BENCHMARKS = {
     "latency": latency.run,
     "xargs": xargs.run,
     "throughput": throughput.run,
+    "python": python.run,
     "claim": backlog.run,
 }
 #: What takes minutes has a shorter form for when all are run.

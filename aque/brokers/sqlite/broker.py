@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from aque import bell, location
@@ -25,6 +26,7 @@ from aque.brokers.base import (
 )
 from aque.brokers.sqlite import beside, claim, create, finish, hold, look, migrations, steer
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
+from aque.brokers.sqlite.create import Memory
 from aque.brokers.sqlite.lock import TIMEOUT
 from aque.errors import TaskNotFoundError
 from aque.location import Location
@@ -32,6 +34,7 @@ from aque.task import (
     NOTHING,
     Chunk,
     End,
+    Progress,
     Prototype,
     Report,
     Requirements,
@@ -63,6 +66,7 @@ class SQLiteBroker(Broker):
         self._database = Database(place, durable, create, lock_timeout)
         self._place = place
         self._known: dict[int, Requirements] = {}
+        self._memory = Memory()
 
     def to_url(self) -> str:
         return location.to_url(self._place)
@@ -76,6 +80,7 @@ class SQLiteBroker(Broker):
         return bell.Listener(self.directory, names, self._place.is_shared, poll)
 
     def close(self) -> None:
+        self._heard.listeners.clear()
         self._database.close()
 
     def is_outdated(self) -> bool:
@@ -117,7 +122,7 @@ class SQLiteBroker(Broker):
 
     def create(self, prototypes: Sequence[Prototype]) -> list[int]:
         with self._write() as tx:
-            return create.create(tx, prototypes)
+            return create.create(tx, prototypes, self._memory)
 
     def commit(self, ids: Sequence[int]) -> None:
         with self._write() as tx:
@@ -154,6 +159,12 @@ class SQLiteBroker(Broker):
 
     def statuses(self, ids: Sequence[int]) -> dict[int, str]:
         return look.statuses(self._database.read, ids)
+
+    def results(self, ids: Sequence[int]) -> dict[int, str | None]:
+        return look.results(self._database.read, ids)
+
+    def signals(self, ids: Sequence[int]) -> dict[int, int]:
+        return look.signals(self._database.read, ids)
 
     def changes(self, since: int | None = None) -> Changes:
         with self._database.snapshot():
@@ -212,7 +223,9 @@ class SQLiteBroker(Broker):
             finish.record(tx, report)
             claimed = claim.claim(tx, worker, choose, self._known)
             claim.share_room(tx, len(report.ends), len(claimed.tasks))
-            return claimed
+            if claimed.tasks and not report.ends:
+                tx.is_rung_later = True
+        return replace(claimed, rings=frozenset(tx.rings)) if tx.is_rung_later else claimed
 
     def finish(self, ends: Sequence[End]) -> list[bool]:
         return self.record(Report(ends=ends))
@@ -222,6 +235,9 @@ class SQLiteBroker(Broker):
             answers = finish.record(tx, report)
             claim.share_room(tx, len(report.ends), 0)
             return answers
+
+    def report_progress(self, progress: Progress) -> None:
+        self.record(Report(progress=[progress]))
 
     def requeue(
         self, attempts: Sequence[tuple[int, int]], reason: str, is_crash: bool = False
@@ -288,6 +304,18 @@ class SQLiteBroker(Broker):
 
     def output(self, id: int, attempt: int, after: int = 0) -> list[Chunk]:
         return [Chunk(*row) for row in self._database.read(_OUTPUT, (id, attempt, after))]
+
+    def append_log(self, id: int, attempt: int, line: bytes) -> None:
+        inline = int(self.settings()["output-inline"])
+        with self._write() as tx:
+            if finish.append_log(tx, id, attempt, line, inline):
+                return
+            descriptor = self.open_output(id, attempt, "log")
+            os.write(descriptor, line)
+            os.close(descriptor)
+
+    def last_output(self, ids: Sequence[int]) -> dict[int, int]:
+        return look.last_output(self._database.read, ids)
 
     def output_path(self, id: int, attempt: int, stream: str) -> str:
         directory = os.path.join(self.directory, "output")
