@@ -40,7 +40,8 @@ SHARED_POLL = (0.02, 0.25)
 _BURST, _PACE = 10, 0.02
 
 _IN_ATTRIB, _IN_MODIFY, _IN_DELETE_SELF, _IN_MOVE_SELF = 0x4, 0x2, 0x400, 0x800
-_MASK = _IN_ATTRIB | _IN_MODIFY | _IN_DELETE_SELF | _IN_MOVE_SELF
+_IN_DONT_FOLLOW = 0x02000000
+_MASK = _IN_ATTRIB | _IN_MODIFY | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_DONT_FOLLOW
 _EVENT = struct.Struct("iIII")
 
 
@@ -48,7 +49,7 @@ def ring(directory: str, name: str) -> None:
     """Wake whoever listens for `name`. Call it after the commit, without the lock held."""
     path = bell_path(directory, name)
     try:
-        os.utime(path)
+        os.utime(path, follow_symlinks=False)
     except FileNotFoundError:
         _make(path)
     except OSError:
@@ -64,7 +65,7 @@ def _make(path: str) -> bool:
     """Make a bell as private or as shared as the directory it is in; as root its owner's."""
     try:
         like = os.stat(os.path.dirname(path))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(path, flags, like.st_mode & 0o666)
     except OSError:
         return False
@@ -163,6 +164,9 @@ class Listener:
             os.close(self._descriptor)
         self._descriptor = -1
         self._watches = {}
+
+    def __del__(self) -> None:
+        self.close()  # of a thread that kept it and has ended
 
     def _watch_all(self) -> None:
         if self._descriptor < 0:

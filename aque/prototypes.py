@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from aque import codec, io_paths, states, trust
 from aque.errors import DependencyCycleError, UsageError
+from aque.fields import EDGES, PLAIN, REQUIREMENTS, check
 from aque.mounts import Mount
 from aque.schedule import hosts, mounts
 from aque.task import Earlier, Prototype, Reference, Requirements, limits_text, prototype
@@ -24,31 +25,7 @@ from aque.task import Earlier, Prototype, Reference, Requirements, limits_text, 
 #: What a job is told by its worker, and what is not passed on to the tasks it submits.
 JOB_VARIABLES = ("AQUE_TID", "AQUE_ATTEMPT", "AQUE_SLOT", "AQUE_CPUS", "AQUE_JOB")
 
-_EDGES = frozenset(("dependencies", "after", "after_any", "children", "parent"))
-_VALUES = ("pattern", "func", "args", "kwargs", "extra")
-_PLAIN = frozenset(
-    "name priority duration due_at cwd environ umask import_path interpreter stdin stdin_value"
-    " stdout stderr timeout retries retry_delay keep_background".split()
-)
-_REQUIREMENTS = frozenset(("cpus", "memory", "host", "platform", "limits", "mounts"))
-_KEYS = {*_EDGES, *_VALUES, *_PLAIN, *_REQUIREMENTS, "hold", "io_paths"} - {"mounts"}
-
 _PLAIN_FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType, type))
-_INFINITY = float("inf")
-#: The largest whole number that a queue can store.
-_MOST = 2**63 - 1
-_UNCHECKED = frozenset(("func", "args", "kwargs", "name"))
-#: What are numbers, and how small they may be.
-_NUMBERS: Mapping[str, tuple[Any, float]] = {
-    "priority": ((int,), -_INFINITY),
-    "duration": ((int, float), 0.0),
-    "due_at": ((int, float), 0.0),
-    "cpus": ((int, float), 0.0),
-    "memory": ((int, float), 0),
-    "retries": ((int,), 0),
-    "retry_delay": ((int, float), 0),
-    "timeout": ((int, float), 1e-9),
-}
 
 #: Something to wait for: an id, a future, or the dict of another prototype.
 Dependency = Any
@@ -72,7 +49,7 @@ def flatten(submitted: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any])
     Raises UsageError for a key that is none, CodecError for a value that cannot be encoded,
     DependencyCycleError for a task that would wait for itself.
     """
-    _check(defaults)
+    check(defaults)
     flattening = _Flattening(defaults)
     indices = [flattening.place(prototype) for prototype in submitted]
     return Flat(flattening.prototypes, indices, flattening.futures)
@@ -109,17 +86,24 @@ class _Flattening:
         return answer
 
     def _has_no_edges(self, submitted: Mapping[str, Any]) -> bool:
-        return _EDGES.isdisjoint(submitted) and _EDGES.isdisjoint(self._defaults)
+        return EDGES.isdisjoint(submitted) and EDGES.isdisjoint(self._defaults)
 
     def _place_alone(self, submitted: Mapping[str, Any]) -> int:
         """Place what refers to nothing: what most are, when they come by the thousand."""
         key = id(submitted)
         if key not in self._placed:
-            _check(submitted)
+            check(submitted)
             self._kept.append(submitted)
             self._placed[key] = len(self.prototypes)
-            self._append({**self._defaults, **submitted}, (), (), None)
+            self._append(self._with_defaults(submitted), (), (), None)
         return self._placed[key]
+
+    def _with_defaults(self, submitted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all fields; an environment that is taken over becomes that of the task's user."""
+        fields = {**self._defaults, **submitted}
+        if fields.get("user") is not None and "environ" in fields and "environ" not in submitted:
+            fields["environ"] = {**fields["environ"], **trust.login_environ(fields["user"])}
+        return fields
 
     def _append(
         self,
@@ -142,9 +126,9 @@ class _Flattening:
             return self._placed[key]
         self._open.add(key)
         self._kept.append(submitted)
-        _check(submitted)
+        check(submitted)
         is_child = parent is not None or submitted.get("parent") is not None
-        fields = dict(submitted) if is_child else {**self._defaults, **submitted}
+        fields = dict(submitted) if is_child else self._with_defaults(submitted)
         after: list[Reference] = []
         for dependency in (*_listed(fields, "dependencies"), *_listed(fields, "after")):
             after.append(_known(dependency) or Earlier((yield dependency, None)))
@@ -188,7 +172,7 @@ def make(
     func, pattern = fields.get("func"), fields.get("pattern")
     if pattern is None and func is not None:
         pattern = "generic"
-    plain = {key: value for key, value in fields.items() if key in _PLAIN}
+    plain = {key: value for key, value in fields.items() if key in PLAIN}
     if pattern not in (None, "shell") and "import_path" not in plain:
         plain["import_path"] = _absolute(sys.path[0] if sys.path else None)
     found: list[Any] | None = None if pattern in (None, "shell") else []
@@ -224,7 +208,7 @@ class Form:
     """What many calls have in common, made ready once."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        _check(fields)
+        check(fields)
         (self._common,), _, self._futures = flatten([{**fields, "pattern": "generic"}], {})
 
     def call(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
@@ -303,12 +287,12 @@ def _requirements(fields: Mapping[str, Any]) -> Requirements:
 @lru_cache(maxsize=1000)
 def _needing(user: str, *needs: tuple[str, Any]) -> Requirements:
     """Return requirements, the same object for the same needs."""
-    return Requirements(user, **dict(needs))
+    return Requirements(**{"user": user, **dict(needs)})
 
 
 def _needs(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the requirements that are given, as the fields of a Requirements."""
-    given = {k: v for k, v in fields.items() if k in _REQUIREMENTS and v is not None}
+    given = {k: v for k, v in fields.items() if k in REQUIREMENTS and v is not None}
     if "cpus" in given:
         given["cpus"] = float(given["cpus"])
     if "memory" in given:
@@ -337,29 +321,6 @@ def _encode(
     if value is None:
         return None
     return codec.encode(kind(value) if kind else value, key, futures)
-
-
-def _check(submitted: Mapping[str, Any]) -> None:
-    if not isinstance(submitted, Mapping):
-        raise UsageError(f"{submitted!r} is neither a prototype, an id nor a future")
-    for key in submitted:
-        if key in _UNCHECKED:
-            continue
-        if key not in _KEYS:
-            raise UsageError(f"a prototype has no key {key!r}; it has {', '.join(sorted(_KEYS))}")
-        if key in _NUMBERS and submitted[key] is not None:
-            _check_number(key, submitted[key])
-        if key == "keep_background" and not isinstance(submitted[key], bool):
-            raise UsageError(f"keep_background cannot be {submitted[key]!r}")
-    if not isinstance(submitted.get("environ") or {}, Mapping):
-        raise UsageError(f"environ must be a mapping, not {submitted['environ']!r}")
-
-
-def _check_number(key: str, value: Any) -> None:
-    kind, least = _NUMBERS[key]
-    is_storable = not isinstance(value, int) or -_MOST <= value <= _MOST
-    if not isinstance(value, kind) or not least <= value < _INFINITY or not is_storable:
-        raise UsageError(f"{key} cannot be {value!r}")
 
 
 def _known(dependency: Dependency) -> int | None:

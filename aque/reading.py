@@ -5,6 +5,7 @@ Such a file is read as far as it is there; whoever reads again goes on from wher
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 
 from aque.brokers.base import Broker
@@ -48,7 +49,7 @@ class Reader:
     def _read_file(self, stream: str, write: Write) -> None:
         path = self._broker.output_path(self.id, self.attempt, stream)
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=_open_planted_by_nobody) as file:
                 file.seek(self._files[stream])
                 while data := file.read(_READ_SIZE):
                     self._files[stream] += len(data)
@@ -56,3 +57,8 @@ class Reader:
         except FileNotFoundError:
             self.missing.append(path)
             self._files.pop(stream, None)
+
+
+def _open_planted_by_nobody(path: str, flags: int) -> int:
+    """Open no link, which could lead to any file of ours, and wait for no FIFO."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

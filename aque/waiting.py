@@ -26,7 +26,7 @@ def wait_complete(
     second. Raises TaskNotFoundError for a task that does not exist or is removed meanwhile.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    listener = broker.listen(bell.DONE)
+    listener = broker.listen_again(bell.DONE)
     watch = _Watch(broker, ids)
     pace = bell.Pace()
     poll_at = 0.0
@@ -35,8 +35,11 @@ def wait_complete(
         if on_poll is not None and now >= poll_at:
             poll_at = now + bell.POLL
             on_poll()
+        before = watch.number
         if watch.look() and (any_one or not watch.unfinished):
             return watch.statuses
+        if watch.number != before:
+            listener.heard_something()
         if deadline is not None and time.monotonic() >= deadline:
             return watch.statuses
         listener.wait(None if deadline is None else deadline - time.monotonic())
@@ -48,19 +51,19 @@ class _Watch:
 
     def __init__(self, broker: Broker, ids: Sequence[int]) -> None:
         self._broker = broker
-        self._number: int | None = None
+        self.number: int | None = None
         self.unfinished = set(ids)
         self.statuses: dict[int, str] = {}
 
     def look(self) -> bool:
         """Look again; say whether any has ended."""
-        if self._number is None or len(self.unfinished) <= _FEW:
-            self._number = self._broker.changes().number
+        if self.number is None or len(self.unfinished) <= _FEW:
+            self.number = self._broker.changes().number
             changed = self._broker.statuses(sorted(self.unfinished))
             gone = self.unfinished - changed.keys()
         else:
-            changes = self._broker.changes(self._number)
-            self._number = changes.number
+            changes = self._broker.changes(self.number)
+            self.number = changes.number
             changed = {id: changes.statuses[id] for id in self.unfinished & changes.statuses.keys()}
             gone = self.unfinished & set(changes.removed)
         for id in sorted(gone):

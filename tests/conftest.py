@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+import users
 from support import eventually
+from users import ALICE, USERS
 
 from aque import brokers
 from aque.brokers.base import Broker
@@ -33,11 +37,23 @@ def broker(own_queue: str) -> Iterator[Broker]:
     opened.close()
 
 
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that is alice's, where she can be, and that all can enter."""
+    directory = Path(tempfile.mkdtemp(dir="/tmp", prefix="aque-tests-"))
+    directory.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(directory, USERS[ALICE], USERS[ALICE])
+    yield directory
+    shutil.rmtree(directory)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_process_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """See at the end that whatever the tests started has ended, orphans too."""
     base = str(tmp_path_factory.getbasetemp())
     yield
+    users.leave()
 
     def left() -> list[str]:
         found = psutil.Process().children(recursive=True)

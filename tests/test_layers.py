@@ -17,8 +17,8 @@ _CONTRACT = ("brokers.base", "brokers.events", "brokers.settings")
 #: Low to high, as in docs/architecture.md. A module may import lower ones and its own package.
 LAYERS = (
     ("errors", "states"),
-    ("mounts",),
-    ("task", "codec", "names", "location", "proctitle", "trust", "io_paths", "logs"),
+    ("mounts", "machine"),
+    ("task", "codec", "names", "location", "proctitle", "trust", "io_paths", "logs", "fields"),
     ("bell",),
     _CONTRACT,
     ("schedule",),

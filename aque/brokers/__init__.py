@@ -7,9 +7,10 @@ its URLs: a function of (url, durable, create) that returns a Broker.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from aque import location
-from aque.brokers.base import Broker
+from aque.brokers.base import Broker, Finding
 from aque.errors import UsageError
 
 
@@ -27,6 +28,31 @@ def from_url(url: str | None = None, *, durable: bool = True, create: bool = Tru
     from aque.brokers.sqlite.broker import SQLiteBroker
 
     return SQLiteBroker(location.find(url), durable=durable, create=create)
+
+
+def share(url: str | None, group: str) -> str | None:
+    """Share a queue with a group, making it where there is none.
+
+    Its members can run commands as each other then. Return the directory on the way to it that they
+    cannot enter, if there is one. Raises UsageError, BrokerError or TrustError.
+    """
+    from aque.brokers.sqlite import sharing
+
+    path = location.find(url).path
+    sharing.share(path, group)
+    return sharing.unreachable(path)
+
+
+def path_of(url: str | None = None) -> str:
+    """Return the file of a queue, whether it is there or not."""
+    return location.find(url).path
+
+
+def diagnose(url: str | None = None) -> Iterable[Finding]:
+    """Look at all around a queue, without opening it."""
+    from aque.brokers.sqlite import diagnosis
+
+    return diagnosis.examine(location.find(url))
 
 
 def _from_plugin(scheme: str, url: str, durable: bool, create: bool) -> Broker:

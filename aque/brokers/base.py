@@ -97,13 +97,15 @@ class Claim:
 
     `number` is that of the latest event the claim knew of: until there is another, and nothing
     falls due, a claim would bring nothing more. `rings` are the bells for `Broker.ring`, once the
-    tasks have been started, which matters more than that others hear of it.
+    tasks have been started, which matters more than that others hear of it. With `is_dismissed` it
+    brought nothing since the worker was taken for dead; a beat makes it one again.
     """
 
     tasks: Sequence[Task]
     next_due_at: float | None
     number: int
     rings: frozenset[str] = frozenset()
+    is_dismissed: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,14 @@ class Request:
     grace: float | None = None
 
 
+class Finding(NamedTuple):
+    """What was found when a queue was examined. `remedy` says what to do where it is wrong."""
+
+    subject: str
+    text: str
+    remedy: str = ""
+
+
 class Wakeable(Protocol):
     """A worker of this process, told at once of new work."""
 
@@ -200,6 +210,11 @@ class Broker(ABC):
     def directory(self) -> str:
         """Where what lives beside the queue is kept while processes run."""
 
+    @property
+    @abstractmethod
+    def is_shared(self) -> bool:
+        """Whether hosts of several machines may use it: bells are polled, and workers beat."""
+
     @abstractmethod
     def listen(self, *names: str) -> Listener:
         """Begin to hear the bells of these names."""
@@ -229,8 +244,10 @@ class Broker(ABC):
             heard.listeners, heard.pid = {}, os.getpid()
         if names not in heard.listeners:
             heard.listeners[names] = self.listen(*names)
-        heard.listeners[names].drain()
-        return heard.listeners[names]
+        listener = heard.listeners[names]
+        listener.drain()
+        listener.heard_something()  # where bells are polled: at the pace of a new one
+        return listener
 
     @property
     def waiter(self) -> Waiter:
@@ -260,6 +277,21 @@ class Broker(ABC):
     @abstractmethod
     def set_settings(self, values: Mapping[str, float]) -> None:
         """Change settings. Raises UsageError for a key that does not exist."""
+
+    @abstractmethod
+    def backup(self, path: str) -> None:
+        """Copy the queue into a new file, as it is at one moment, while it is in use.
+
+        Raises UsageError where that file is there already, or cannot be made.
+        """
+
+    @abstractmethod
+    def examine(self) -> list[Finding]:
+        """Look through the whole queue for what does not agree with itself."""
+
+    @abstractmethod
+    def repair(self) -> None:
+        """Put right what `examine` finds, as far as it can be."""
 
     @abstractmethod
     def reset(self) -> None:
@@ -476,6 +508,17 @@ class Broker(ABC):
         Raises StateError for one that is running, or that an unfinished task waits for.
         """
 
+    @abstractmethod
+    def expire(self) -> bool:
+        """Forget a chunk of what ended longer ago than the settings keep it; whether there was any.
+
+        Families go as a whole, by their topmost task, and never one that is needed still.
+        """
+
+    @abstractmethod
+    def shrink(self) -> bool:
+        """Give some of the room that removed tasks took back; whether there is more."""
+
     # Output
 
     @abstractmethod
@@ -501,12 +544,33 @@ class Broker(ABC):
     # Workers
 
     @abstractmethod
-    def enlist(self, record: WorkerRecord) -> int:
-        """Store a worker and return its id, which replaces that of the record."""
+    def make_life(self, token: str) -> int:
+        """Make the file that a worker locks for as long as it lives; return its descriptor.
+
+        Raises BrokerError where it cannot be made.
+        """
 
     @abstractmethod
-    def dismiss(self, worker: int) -> None:
-        """Say that a worker has ended. What it ran must be finished or requeued before."""
+    def life_path(self, token: str) -> str:
+        """Return the file that the worker of this token locks."""
+
+    @abstractmethod
+    def enlist(self, record: WorkerRecord) -> int:
+        """Store a worker and return its id, which replaces that of the record.
+
+        Raises TrustError where others could have this worker run what they like.
+        """
+
+    @abstractmethod
+    def beat(self, worker: int) -> bool:
+        """Count up a worker's heartbeat; False where it was taken for dead, which this undoes.
+
+        Raises BrokerError for one that the queue has forgotten.
+        """
+
+    @abstractmethod
+    def dismiss(self, worker: int) -> bool:
+        """Say that a worker has ended; False, and nothing is changed, while a task runs by it."""
 
     @abstractmethod
     def workers(self, ids: Iterable[int] | None = None) -> list[WorkerRecord]:

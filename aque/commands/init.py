@@ -1,4 +1,4 @@
-"""aque-init: make a queue, or change its settings."""
+"""aque-init: make a queue, change its settings, share it, copy it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,17 @@ from aque.commands import entry, options
 @options.broker_option
 @click.option("--reset", is_flag=True, help="Forget all tasks; refused while workers run.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
+@click.option("--group", metavar="NAME", help="Share it with a group.")
+@click.option("--backup", metavar="FILE", help="Copy it into a new file, while it is in use.")
 @click.option("--settings", is_flag=True, help="List the settings.")
-def init(broker: str | None, reset: bool, changes: Sequence[str], settings: bool) -> int:
+def init(
+    broker: str | None,
+    reset: bool,
+    changes: Sequence[str],
+    group: str | None,
+    backup: str | None,
+    settings: bool,
+) -> int:
     """Make a queue, or bring an old one up to date, and print its URL.
 
     Your own queue is made when it is first used; this is for others, and for settings.
@@ -23,12 +32,19 @@ def init(broker: str | None, reset: bool, changes: Sequence[str], settings: bool
     \b
     aque-init --broker /projects/film/queue.db
     aque-init --set poll=0.2 --set grace=10
+    aque-init --backup /backups/queue-$(date +%F).db
     """
     from aque.errors import StateError
     from aque.queue import Queue
 
     values = dict(_setting(change) for change in changes)
-    queue = Queue(broker)
+    if group is not None:
+        _share(broker, group)
+    queue = Queue(broker) if backup is None else options.open_queue(broker)
+    if backup is not None:
+        from aque.commands.backup import back_up
+
+        back_up(queue.broker, backup)
     if reset:
         options.recovery(queue)()  # the dead stand in nobody's way
         if queue.broker.workers():
@@ -39,9 +55,19 @@ def init(broker: str | None, reset: bool, changes: Sequence[str], settings: bool
     if settings:
         for key, value in queue.broker.settings().items():
             print(f"{key}={value:.15g}")
-    elif not values:
+    elif not values and backup is None:
         print(queue.broker.to_url())
     return 0
+
+
+def _share(broker: str | None, group: str) -> None:
+    from aque import brokers
+
+    unreachable = brokers.share(broker, group)
+    said = f"members of {group} can run commands as each other by this queue"
+    if unreachable is not None:
+        said += f", once they may enter {unreachable}"
+    print(f"aque-init: {said}", file=sys.stderr)
 
 
 def _setting(text: str) -> tuple[str, float]:

@@ -48,9 +48,12 @@ class Request:
 
 
 def show(request: Request) -> int:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a locale that cannot show all names
     write = records.writer(request.as_json, request.csv, request.pattern)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A locale that cannot show all names; for programs, bytes that are no text stay bytes.
+        sys.stdout.reconfigure(
+            errors="backslashreplace" if write is None else records.error_handler()
+        )
     asked = Selection(
         [filters.parse(text) for text in request.filters], filters.statuses(request.statuses)
     )

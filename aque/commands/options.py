@@ -116,10 +116,11 @@ def note_missing_worker(queue: Queue, name: str, ids: Sequence[int]) -> None:
 def recovery(queue: Queue) -> Callable[[], object]:
     """Return what to call while waiting, so that a dead worker's tasks do not wait for ever."""
     from aque.worker import host
+    from aque.worker.liveness import Observer
     from aque.worker.recovery import recover
 
-    here = host.this_host()
-    return lambda: recover(queue.broker, here)
+    observer = Observer(queue.broker, host.this_host())
+    return lambda: recover(observer)
 
 
 class Duration(click.ParamType):

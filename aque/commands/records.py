@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -26,6 +27,22 @@ def writer(as_json: bool, csv_fields: str | None, pattern: str | None) -> Writer
         form = rendering.formatter(pattern)
         return lambda tasks: _write_lines(map(form, _records(tasks)))
     return None
+
+
+def error_handler() -> str:
+    """Return the name of what passes bytes that are no text through, and escapes all else."""
+    codecs.register_error("aque", _pass_bytes)
+    return "aque"
+
+
+def _pass_bytes(error: UnicodeError) -> tuple[bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    numbers = map(ord, error.object[error.start : error.end])
+    passed = [
+        bytes([n - 0xDC00]) if 0xDC80 <= n < 0xDD00 else chr(n).encode("ascii", "backslashreplace")
+        for n in numbers
+    ]
+    return b"".join(passed), error.end
 
 
 def _write_json(tasks: Iterable[Task]) -> None:

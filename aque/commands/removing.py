@@ -34,8 +34,16 @@ def remove_matching(
         found = queue.broker.search(conditions, newest_first=True)
         old = [task.id for task in found if _is_older(task, before)]
         for at in range(0, len(old), _BATCH):
-            gone += _remove_batch(queue, old[at : at + _BATCH])
+            batch = old[at : at + _BATCH]
+            gone += _remove_batch(queue, _without_others(queue, batch, statuses))
     return sorted(gone)
+
+
+def _without_others(queue: Queue, ids: Sequence[int], statuses: Collection[str]) -> list[int]:
+    """Leave out those whose children would go with them, and have not ended, unasked."""
+    children = queue.broker.count_children(ids)
+    asked = states.COMPLETE_STATES | set(statuses)
+    return [id for id in ids if asked.issuperset(children.get(id, ()))]
 
 
 def _remove_batch(queue: Queue, ids: Sequence[int]) -> list[int]:

@@ -43,6 +43,7 @@ class Request:
     keep_background: bool
     duration: float | None
     io_paths: Sequence[str]
+    user: str | None
 
 
 def merge(request: Request, line: bytes) -> Request:
@@ -151,5 +152,5 @@ _CHECKS = {
     "keep_background": _flag,
     "delay": _duration, "timeout": _duration, "retries": _count, "retry_delay": _duration,
     "duration": _duration, "at": _instant,
-    "io_paths": _texts,
+    "io_paths": _texts, "user": _text,
 }  # fmt: skip

@@ -33,7 +33,7 @@ _FLAGS = {
 @click.option("-v", "--verbose", is_flag=True, help="Print the ids that are gone.")
 @click.option(
     "--older-than", type=options.Duration(), metavar="DURATION",
-    help="Only what ended, or was submitted and never ran, so long ago.",
+    help="Only what ended, or was submitted and never ran, so long ago. Alone: what has ended.",
 )  # fmt: skip
 @options.ids_argument(required=False)
 def rm(
@@ -51,11 +51,13 @@ def rm(
 
     \b
     aque-rm 7
-    aque-rm -s --older-than 7d
+    aque-rm --older-than 7d
     """
     from aque.commands import removing
 
     statuses = {status for flag, given in flags.items() if given for status in _FLAGS[flag]}
+    if older_than is not None and not ids and not statuses:
+        statuses = set(_FLAGS["complete"])
     if bool(ids) == bool(statuses):
         raise click.UsageError("name tasks by their ids or by a flag as -s, and not by both")
     queue = options.open_queue(broker)
@@ -64,6 +66,8 @@ def rm(
         gone: Any = removing.remove_named(queue, options.resolve(queue.broker, ids), before)
     else:
         gone = removing.remove_matching(queue, statuses, before, all_users)
+    while gone and queue.broker.shrink():
+        pass
     if verbose and gone:
         print("\n".join(map(str, gone)))
     return 0

@@ -64,6 +64,7 @@ _WORDS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
     "--io-path", "io_paths", multiple=True, metavar="PATH",
     help="It uses this path: only where its file system is mounted alike.",
 )  # fmt: skip
+@click.option("--user", metavar="NAME", help="Run it as this user (only root may say so).")
 @click.option("-w", "--watch", is_flag=True, help="Show its output, then exit as it did.")
 @click.option("--json", "as_json", is_flag=True, help="Print the task as JSON.")
 @click.option("--from", "source", metavar="FILE", help="Read tasks from FILE (- here), JSON each.")

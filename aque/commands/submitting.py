@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import IO, Any
 
-from aque import prototypes
+from aque import prototypes, trust
 from aque.commands import options
 from aque.commands.request import Request, merge
-from aque.errors import AqueError, UsageError
+from aque.errors import AqueError, BrokerError, UsageError
+from aque.fields import check
 from aque.queue import Queue
 
 #: Lines of --from that go into the queue, or not, together.
@@ -24,7 +25,7 @@ _STORED = "-"
 #: Options that are a prototype's keys as they are.
 _AS_GIVEN = (
     "name priority cpus memory stdout stderr parent host platform hold timeout retries retry_delay"
-    " keep_background duration io_paths"
+    " keep_background duration io_paths user"
 ).split()
 #: A name, and tokens that are more than none.
 _LIMIT = re.compile(r"([^:]+)(?::(0*[1-9][0-9]{0,17}))?")
@@ -76,15 +77,19 @@ def _parse(
     surroundings: Mapping[str, Any],
     lines: Iterable[tuple[int, bytes]],
 ) -> list[dict[str, Any]]:
-    parsed, complaints = [], []
+    parsed, complaints, kinds = [], [], []
     for number, line in lines:
         try:
             parsed.append(_prototype(queue, merge(request, line), surroundings))
+        except BrokerError:
+            raise
         except AqueError as error:
             complaints.append(f"line {number}: {error}")
+            kinds.append(type(error))
     if complaints:
         more = f" (and {len(complaints) - 5} more)" if len(complaints) > 5 else ""
-        raise UsageError("; ".join(complaints[:5]) + more)
+        worst = max(kinds, key=lambda kind: kind.exit_status)
+        raise worst("; ".join(complaints[:5]) + more)
     return parsed
 
 
@@ -105,7 +110,9 @@ def _prototype(queue: Queue, request: Request, surroundings: Mapping[str, Any]) 
     }
     if request.shell:
         fields["kwargs"] = {"shell": True}
-    return {key: value for key, value in fields.items() if value is not None}
+    prototype = {key: value for key, value in fields.items() if value is not None}
+    check(prototype)  # here already, where a bad line still has its number
+    return prototype
 
 
 def _surroundings(
@@ -117,6 +124,8 @@ def _surroundings(
     if request.parent is not None:
         return {"cwd": cwd, "environ": _childs_environ(queue, request, changes)}
     inherited = here["environ"]
+    if request.user is not None:
+        changes = {**trust.login_environ(request.user), **changes}
     if changes or request.clean_env:  # else the same object for many tasks, stored once
         inherited = {**({} if request.clean_env else inherited), **changes}
     return {"cwd": cwd or here["cwd"], "umask": here["umask"], "environ": inherited}

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 #: Command -> (module, what it does); loaded when it is asked for.
 COMMANDS = {
-    "init": ("aque.commands.init", "make a queue, or change its settings"),
+    "doctor": ("aque.commands.doctor", "look whether all is well"),
+    "init": ("aque.commands.init", "make a queue, set, share and copy it"),
     "kill": ("aque.commands.kill", "end tasks"),
     "limit": ("aque.commands.limit", "set named limits, and list them"),
     "log": ("aque.commands.log", "add a line to the log of the task it runs in"),

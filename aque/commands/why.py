@@ -14,7 +14,7 @@ from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.schedule.why import Seat, Situation, reasons
 from aque.task import Requirements, Task, WorkerRecord, parse_limits
-from aque.worker import host
+from aque.worker import host, liveness
 
 _NAMED = 5
 
@@ -53,7 +53,8 @@ def explain(broker: Broker, shown: Task) -> list[str]:
 def situation(broker: Broker, shown: Task) -> Situation:
     """Look at all that decides about a ready task."""
     running = broker.search([Condition("status", "=", states.RUNNING)])
-    workers = [w for w in broker.workers() if host.is_alive(broker, w.token)]
+    here = host.this_host()
+    workers = [w for w in broker.workers() if not liveness.is_gone(broker, w, here)]
     holders = defaultdict(list)
     for held in running:
         for name in parse_limits(held.limits):

@@ -7,7 +7,7 @@ import time
 from aque.brokers.base import Broker
 from aque.commands import lines, terminal
 from aque.task import WorkerRecord
-from aque.worker import host
+from aque.worker import host, liveness
 
 
 def show(broker: Broker, color: str) -> None:
@@ -22,8 +22,7 @@ def show(broker: Broker, color: str) -> None:
 
 
 def _row(broker: Broker, worker: WorkerRecord, here: host.Host, now: float) -> tuple[str, ...]:
-    is_local = worker.machine == here.machine
-    is_dead = is_local and not host.is_alive(broker, worker.token)
+    is_dead = liveness.is_gone(broker, worker, here)
     return (
         str(worker.id),
         worker.kind,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aque import trust
 from aque.mounts import Mount
 from aque.schedule import hosts
 from aque.schedule.mounts import parse
@@ -57,7 +58,7 @@ def obstacles(need: Requirements, claimant: Claimant) -> Iterator[str]:
         if need.worker != claimant.worker:
             yield "it is reserved for another worker" if need.worker else "it runs only its own"
         return
-    if need.user != claimant.user:
+    if not trust.may_run_as(claimant.user, need.user):
         yield f"it runs tasks of {claimant.user}, not of {need.user}"
     if need.group is not None and need.group not in claimant.groups:
         yield f"its user is not in group {need.group}"

@@ -13,7 +13,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -55,7 +55,8 @@ class Crew:
         self.calls = Calls(self, starter.runners, selector, starter.stream, starter.common_of)
         self.room = Room()
         self._kept: set[int] = set()  # runners whose last task leaves what it started
-        self._ended: dict[int, Task] = {}  # those whose ends nobody has asked for
+        # By (id, attempt), as two attempts of a task may be here: one lost, one claimed again.
+        self._ended: dict[tuple[int, int], Task] = {}  # those whose ends nobody has asked for
         self._retry_at = 0.0
         self._hearers: list[Callable[[int, int], object]] = []
 
@@ -112,14 +113,14 @@ class Crew:
     def give_back(self, task: Task) -> None:
         """Have a task that never began wait again."""
         self.ends.append(End(task.id, task.attempt, states.PENDING, time.time()))
-        self._ended[task.id] = task
+        self._ended[task.id, task.attempt] = task
 
     def end(self, task: Task, end: End) -> None:
         if end.status == states.ERROR and retries.may_retry(task.retried, task.retries):
             delay = retries.delay(task.retried, task.retry_delay)
             end = replace(end, status=states.PENDING, due_at=end.ended_at + delay)
         self.ends.append(end)
-        self._ended[task.id] = task
+        self._ended[task.id, task.attempt] = task
 
     # Hearing
 
@@ -262,7 +263,7 @@ class Crew:
             if runner is not None:  # it may be about to begin, or to give way to the next
                 self.calls.single_out(runner.pid)
             for job in self.jobs.values():
-                if job.task.id == request.id:
+                if (job.task.id, job.task.attempt) == (request.id, request.attempt):
                     job.handle(request, now)
 
     def enforce_limits(self, grace: float) -> None:
@@ -292,6 +293,22 @@ class Crew:
             Request(job.task.id, job.task.attempt, number, grace) for job in self.jobs.values()
         ]
         self.handle(requests)
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether what ran of an attempt that was taken over has not ended yet."""
+        return any(job.is_lost for job in self.jobs.values())
+
+    def keep_only(self, attempts: Collection[tuple[int, int]]) -> list[int]:
+        """Kill the jobs that are none of these (id, attempt); return their tasks' ids, once."""
+        lost = [
+            job
+            for job in self.jobs.values()
+            if not job.is_lost and (job.task.id, job.task.attempt) not in attempts
+        ]
+        for job in lost:
+            job.lose()
+        return [job.task.id for job in lost]
 
     def stop(self, grace: float) -> None:
         self.calls.take_back_all()
@@ -346,7 +363,7 @@ class Crew:
 
     def take_ended(self, end: End) -> Task:
         """Return, once, the task of an end that was recorded."""
-        return self._ended.pop(end.id)
+        return self._ended.pop((end.id, end.attempt))
 
     def runner_of(self, job: Job) -> Runner | None:
         return self.calls.runner_of(job)

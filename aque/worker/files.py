@@ -99,6 +99,12 @@ def outputs(task: Task, opened: Descriptors) -> tuple[int, int, dict[str, int]]:
     return theirs["stdout"], theirs["stderr"], incoming
 
 
+def pipes(task: Task, opened: Descriptors) -> dict[str, tuple[int, int]]:
+    """Make a pipe, to read from and to write to, for each stream that goes to no file."""
+    named = (("stdout", task.stdout), ("stderr", task.stderr))
+    return {name: opened.incoming() for name, path in named if path is None}
+
+
 def behind_fifos(command: list[str], task: Task) -> list[str]:
     """Return the command that first opens the FIFOs among a task's files.
 

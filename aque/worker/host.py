@@ -2,7 +2,8 @@
 
 A host is (boot id, pid namespace): within one, a pid means one process. Each worker holds an flock
 on a file named by its random token for as long as it lives; the kernel lets go of it 1.4 ms after a
-kill -9, so who is dead is known at once, with no heartbeat and no false alarm after a suspend.
+kill -9, so who is dead on this machine is known at once, with no heartbeat and no false alarm after
+a suspend. Who is dead elsewhere, liveness.py tells.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from aque import machine
 from aque.brokers.base import Broker
-from aque.errors import BrokerError
 from aque.task import WorkerRecord
+
+#: How somebody else's file is opened: no link, and no waiting on a FIFO.
+_LOOKING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,8 @@ def this_host() -> Host:
     return Host(
         name=socket.gethostname(),
         platform=sys.platform,
-        machine=_read("/etc/machine-id"),
-        boot=_read("/proc/sys/kernel/random/boot_id") or _boot_time(),
+        machine=machine.machine_id(),
+        boot=machine.boot_id(),
         pid_namespace=_pid_namespace(),
         cpus=float(count_cpus()),
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
@@ -83,14 +87,7 @@ def hold_life(broker: Broker, token: str) -> int:
 
     Raises BrokerError where it cannot be made.
     """
-    path = _life_path(broker, token)
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
-    except OSError as error:
-        raise BrokerError(
-            f"cannot make {path}: {error.strerror}; see to {broker.directory}, then try again"
-        ) from error
+    descriptor = broker.make_life(token)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor
 
@@ -98,6 +95,18 @@ def hold_life(broker: Broker, token: str) -> int:
 def release_life(broker: Broker, token: str, descriptor: int) -> None:
     os.close(descriptor)
     remove_life(broker, token)
+
+
+def has_life(broker: Broker, token: str, descriptor: int | None = None) -> bool:
+    """Whether a worker's file is there; with its `descriptor`, whether it is still that one."""
+    try:
+        there = os.stat(_life_path(broker, token))
+    except OSError:
+        return False
+    if descriptor is None:
+        return True
+    ours = os.fstat(descriptor)
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
 
 def remove_life(broker: Broker, token: str) -> None:
@@ -110,7 +119,7 @@ def remove_life(broker: Broker, token: str) -> None:
 def is_alive(broker: Broker, token: str) -> bool:
     """Whether a worker of this machine lives, asked of the kernel."""
     try:
-        descriptor = os.open(_life_path(broker, token), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(_life_path(broker, token), _LOOKING)
     except FileNotFoundError:
         return False
     try:
@@ -123,7 +132,7 @@ def is_alive(broker: Broker, token: str) -> bool:
 
 
 def _life_path(broker: Broker, token: str) -> str:
-    return os.path.join(broker.directory, "workers", os.path.basename(token))
+    return broker.life_path(token)
 
 
 def _read(path: str) -> str:
@@ -139,9 +148,3 @@ def _pid_namespace() -> str:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
-
-
-def _boot_time() -> str:
-    import psutil
-
-    return f"booted {psutil.boot_time():.0f}"

@@ -33,6 +33,8 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     cancel_signal: int | None = None
     is_stopping: bool = False
+    #: Its attempt runs elsewhere now, and is no longer ours.
+    is_lost: bool = False
     #: Why its own limits end it, and with which exit status.
     verdict: tuple[str, int | None] | None = None
     #: Since when it is stopped, and for how long it was before; monotonic, seconds.
@@ -105,6 +107,11 @@ class Job:
         if not self.is_stopping:
             self.is_stopping = True
             self.end_by(signal.SIGTERM, now + grace)
+
+    def lose(self) -> None:
+        """End it at once: its attempt was taken over, and what it would report is void."""
+        self.is_lost = self.is_stopping = True
+        self.kill()
 
     def end_by(self, number: int, kill_at: float) -> None:
         self.kill_at = kill_at if self.kill_at is None else min(kill_at, self.kill_at)

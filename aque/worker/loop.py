@@ -26,10 +26,12 @@ from aque.task import End, Report, Task
 from aque.worker import host, leftovers, processes, recovery, terminal
 from aque.worker.crew import Crew
 from aque.worker.guarding import Guard
+from aque.worker.liveness import Observer
 from aque.worker.membership import XARGS, Membership, Share
 from aque.worker.renewal import Renewal
 from aque.worker.signals import Signals
 from aque.worker.starter import Foreground, Starter
+from aque.worker.upkeep import Upkeep
 
 #: Seconds until output and the start of a process are recorded when nothing else is.
 RECORD_DELAY = 0.1
@@ -97,7 +99,9 @@ class Worker:
         guard_delay = 0.0 if foreground is None else FOREGROUND_GUARD_DELAY
         self.guard = Guard(membership.token, time.monotonic() + guard_delay)
         self.crew = Crew(starter, self.selector, self.guard)
+        self.upkeep = Upkeep(broker)
         self.listener = broker.listen(bell.READY, bell.SIGNAL)
+        self.observer = Observer(broker, self.here, membership.id)
         self.is_draining = False
         self.renewal: Renewal | None = None
         #: Whether it was started on a terminal: when that closes, a HUP tells so.
@@ -109,6 +113,10 @@ class Worker:
         self._look_at = 0.0
         self._check_at = 0.0
         self._poll_at = 0.0
+        self._round_at = 0.0
+        self._round_interval = self.settings["poll"]
+        if broker.is_shared:
+            self._round_interval = min(self._round_interval, self.settings["heartbeat"])
         self._retry_at = 0.0
         self._output_since: float | None = None
         self._noted_ends = 0
@@ -116,8 +124,10 @@ class Worker:
         self._is_flooded = False
         self._line = Line()
         self._mounted: frozenset[mounts.Mount] = frozenset()
+        self._polled = -1  # the latest event that a poll of ours knew of
         self._seen = -1  # the latest event that a claim of ours knew of
         self._next_due_at = float("inf")  # Unix seconds
+        self.selector.register(signals.fileno(), selectors.EVENT_READ, lambda: None)
         self._listen()
         broker.register_worker(self)
 
@@ -136,6 +146,8 @@ class Worker:
             self._pass_requests(plan)
             plan.advance()
             self._record_and_claim(plan)
+            if self._is_idle():
+                self.upkeep.do_piece()
             if self._is_over(plan) or self._is_ready_to_reload():
                 return
             self._wait()
@@ -178,6 +190,7 @@ class Worker:
         self.crew.close()
         self.listener.close()
         self.membership.leave(self.broker)
+        self.upkeep.do_last()
 
     # Its sentences
 
@@ -231,31 +244,49 @@ class Worker:
         self.crew.enforce_limits(self.settings["grace"])
         self.crew.kill_overdue()
         is_poll = now >= self._poll_at
-        if is_poll:
-            self._poll_at = now + self.listener.interval
-            if self.renewal is not None:
-                self.renewal.look()
         if not is_poll and now < self._check_at:
             return
         self._check_at = float("inf")
         try:
             if is_poll:
-                self._mounted = mounts.visible(mounts.table())
-                recovery.recover(self.broker, self.here)
-                self._is_overtaken()
-                self._look_if_changed()
+                self._poll_at = now + self.listener.interval
+                if now >= self._round_at:
+                    self._make_round(now)
+                self._poll()
             if self.crew.jobs:
                 self.crew.handle(self.broker.requests(self.membership.id))
             plan.check()
         except (BrokerError, OSError) as error:  # even to look, the system may lack something
             self._postpone(error)
 
-    def _look_if_changed(self) -> None:
+    def _make_round(self, now: float) -> None:
+        """See to what is still ours, then to what the dead have left."""
+        self._round_at = now + self._round_interval
+        self._mounted = mounts.visible(mounts.table())
+        if self.renewal is not None:
+            self.renewal.look()
+        self._is_overtaken()
+        self.membership = self.membership.renewed(self.broker)
+        if self.crew.jobs:
+            running = self.broker.running(self.membership.id)
+            for id in self.crew.keep_only({(task.id, task.attempt) for task in running}):
+                log.warning("task %d is not ours any more; what ran of it here is killed", id)
+        recovery.recover(self.observer)
+
+    def _poll(self) -> None:
         """Look for work where a ring may have been lost, but write nothing while all is quiet.
 
         Start times are compared again too: the clock may have been set, or the machine have slept.
         """
-        if self.broker.changes().number != self._seen or time.time() >= self._next_due_at:
+        number = self.broker.changes().number
+        if self.listener.fileno() < 0:
+            self.listener.drain()
+            self._listen()
+        if number != self._polled:
+            self._polled = number
+            self.listener.heard_something()
+            self._poll_at = min(self._poll_at, time.monotonic() + self.listener.interval)
+        if number != self._seen or time.time() >= self._next_due_at:
             self._look_at = 0.0
 
     def _record_and_claim(self, plan: Plan) -> None:
@@ -281,7 +312,10 @@ class Worker:
             return
         self._note_recorded(report, plan)
         self._recorded_at = time.monotonic()
-        if claim is not None:
+        if claim is not None and claim.is_dismissed:
+            self._poll_at = self._round_at = 0.0
+            self.observer.beat_soon()
+        elif claim is not None:
             self._start(claim, plan)
 
     def _start(self, claim: Claim, plan: Plan) -> None:
@@ -349,8 +383,9 @@ class Worker:
 
     @property
     def _is_leaving(self) -> bool:
-        """Whether it starts nothing more."""
-        return self.is_draining or self.is_renewing or self._is_outdated
+        """Whether it starts nothing more, for now at least."""
+        is_ending = self.is_draining or self.is_renewing
+        return is_ending or self._is_outdated or self.crew.has_lost
 
     def _is_overtaken(self) -> bool:
         """Whether a newer aque has upgraded the queue: then its rules are no longer ours.
@@ -401,6 +436,8 @@ class Worker:
             times.append(self._look_at)
         elif not self._is_leaving and len(self.crew.jobs) < self.share.slots:
             times.append(self.crew.room.look_at)
+        if self._is_idle():
+            times.append(self.upkeep.at)
         waits = [self.crew.next_deadline(), self.drain_until, self.guard.next_deadline()]
         if self.renewal is not None:
             waits.append(self.renewal.next_deadline())
@@ -410,8 +447,10 @@ class Worker:
         return max(min(times), self._retry_at)
 
     def _is_over(self, plan: Plan) -> bool:
-        is_idle = not self.crew.jobs and not self.crew.has_news
-        return is_idle and (self.is_draining or plan.is_over())
+        return self._is_idle() and (self.is_draining or plan.is_over())
+
+    def _is_idle(self) -> bool:
+        return not self.crew.jobs and not self.crew.has_news
 
     def _is_ready_to_reload(self) -> bool:
         if self.is_renewing:
@@ -419,9 +458,9 @@ class Worker:
         return self.is_renewing and not self.crew.has_news and not self.crew.is_draining
 
     def _listen(self) -> None:
-        self.selector.register(self.signals.fileno(), selectors.EVENT_READ, lambda: None)
-        if self.listener.fileno() >= 0:
-            self.selector.register(self.listener.fileno(), selectors.EVENT_READ, self._hear_bells)
+        descriptor = self.listener.fileno()
+        if descriptor >= 0 and descriptor not in self.selector.get_map():
+            self.selector.register(descriptor, selectors.EVENT_READ, self._hear_bells)
 
     def _hear_bells(self) -> None:
         rung = self.listener.drain()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aque import trust
 from aque.brokers.base import Broker
+from aque.errors import BrokerError
 from aque.task import WorkerRecord
 from aque.worker import host, processes
 from aque.worker.host import Host
@@ -37,6 +38,13 @@ class Membership:
     here: Host
     share: Share
 
+    def renewed(self, broker: Broker) -> Membership:
+        """Return it with a lock that others can find: somebody may have removed the file."""
+        if host.has_life(broker, self.token, self.life):
+            return self
+        os.close(self.life)
+        return replace(self, life=host.hold_life(broker, self.token))
+
     def leave(self, broker: Broker) -> None:
         """Say that this worker has ended, all it ran being finished or requeued."""
         broker.dismiss(self.id)
@@ -57,4 +65,9 @@ def join(broker: Broker, here: Host, kind: str, name: str | None, share: Share) 
         slots=share.slots, started_at=time.time(), names=" ".join(sorted(names)),
         platform=here.platform, groups=" ".join(sorted(trust.group_names())),
     )  # fmt: skip
-    return Membership(broker.enlist(record), token, kind, user, life, here, share)
+    try:
+        id = broker.enlist(record)
+    except BrokerError:
+        host.release_life(broker, token, life)
+        raise
+    return Membership(id, token, kind, user, life, here, share)

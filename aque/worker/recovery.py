@@ -1,16 +1,15 @@
 """Own what becomes of a dead worker's tasks: whoever finds it ends what it left, then requeues.
 
-Dead is who holds no lock on its file any more (host.py), unless the file was deleted and its very
-process is there. What its tasks left running is ended first, or two attempts would run at once
-(leftovers.py); its guard does the same at the same time, and neither waits for the other. Only when
-all of it has gone do the tasks become pending: where something cannot die yet, in a call to a
-device that does not answer, the next look tries again. Whoever else found the same worker dead
-loses the race harmlessly: an attempt is requeued once.
+Who is dead, liveness.py tells. What its tasks left running is ended first, or two attempts would
+run at once (leftovers.py); its guard does the same at the same time, and neither waits for the
+other. Only when all of it has gone do the tasks become pending: where something cannot die yet, in
+a call to a device that does not answer, the next look tries again. Whoever else found the same
+worker dead loses the race harmlessly: an attempt is requeued once.
 
 A task may be what kills its workers, by using up all memory, say. One that was running alone when
 its worker died has that counted, and ends as an error when it has happened `crashes` times (a
 setting). Beside others it may be innocent, so nothing is counted: the next time, or the one after,
-it will be alone. Nor is anything counted when the machine has been started again since.
+it will be alone. Nor is anything counted where the machine, or another host, may be to blame.
 """
 
 from __future__ import annotations
@@ -20,11 +19,13 @@ import os
 import signal
 import time
 
+from aque import trust
 from aque.brokers.base import Broker
 from aque.task import Task, WorkerRecord
-from aque.worker import host, leftovers, processes
+from aque.worker import host, leftovers
 from aque.worker.host import Host
 from aque.worker.leftovers import Leader
+from aque.worker.liveness import Observer
 
 #: Seconds that a look waits for what it has killed.
 _PATIENCE = 5.0
@@ -32,11 +33,11 @@ _PATIENCE = 5.0
 log = logging.getLogger("aque.worker")
 
 
-def recover(broker: Broker, here: Host) -> None:
-    """Bury every dead worker of this machine."""
-    for worker in broker.workers():
-        if _is_of_this_machine(worker, here) and not _is_alive(broker, worker, here):
-            bury(broker, worker, here)
+def recover(observer: Observer) -> None:
+    """Bury every worker that is seen to be dead."""
+    for worker in observer.dead():
+        if _may_end(worker, observer.here):
+            bury(observer.broker, worker, observer.here)
 
 
 def bury(broker: Broker, worker: WorkerRecord, here: Host) -> None:
@@ -47,7 +48,7 @@ def bury(broker: Broker, worker: WorkerRecord, here: Host) -> None:
     broker.requeue(
         [(task.id, task.attempt) for task in tasks],
         f"worker {worker.name} died",
-        is_crash=len(tasks) == 1 and worker.boot == here.boot,
+        is_crash=len(tasks) == 1 and here.is_home_of(worker),
     )
     groups = broker.owned(worker.id)
     if groups:
@@ -57,8 +58,12 @@ def bury(broker: Broker, worker: WorkerRecord, here: Host) -> None:
     host.remove_life(broker, worker.token)
 
 
-def _is_of_this_machine(worker: WorkerRecord, here: Host) -> bool:
-    return worker.boot == here.boot or (worker.machine == here.machine != "")
+def _may_end(worker: WorkerRecord, here: Host) -> bool:
+    """Whether we can end what a worker may have left, before its tasks run again.
+
+    In a shared queue it may be another member's; after another boot nothing is left of it.
+    """
+    return worker.boot != here.boot or trust.may_run_as(trust.user_name(), worker.user)
 
 
 def _end_leftovers(tasks: list[Task], worker: WorkerRecord) -> bool:
@@ -74,10 +79,3 @@ def _end_leftovers(tasks: list[Task], worker: WorkerRecord) -> bool:
         return True
     log.info("worker %s died; what it left is still ending", worker.name)
     return False
-
-
-def _is_alive(broker: Broker, worker: WorkerRecord, here: Host) -> bool:
-    if host.is_alive(broker, worker.token):
-        return True
-    process = processes.find(worker.pid) if here.is_home_of(worker) else None
-    return process is not None and process.started == worker.pid_started and not process.is_zombie

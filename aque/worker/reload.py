@@ -14,7 +14,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from aque.task import Task
@@ -81,7 +81,8 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
     for task, saved in zip(tasks, jobs):
         runner = saved.pop("runner")
         streams = saved.pop("streams")
-        saved["task"] = task
+        # Another attempt of it may be running elsewhere by now: this job is of its own.
+        saved["task"] = replace(task, attempt=saved.pop("attempt"))
         job = Job(**saved)
         for name, descriptor, stream_state in streams:
             stream = worker.crew.starter.stream(task, name, descriptor)
@@ -113,6 +114,7 @@ def _job_state(crew: Crew, job: Job) -> dict[str, Any]:
     )
     state: dict[str, Any] = {name: getattr(job, name) for name in kept.split()}
     state["task"] = job.task.id
+    state["attempt"] = job.task.attempt
     state["streams"] = [(s.name, s.descriptor, s.state()) for s in job.streams]
     runner = crew.runner_of(job)
     state["runner"] = None if runner is None else _runner_state(runner)

@@ -1,10 +1,10 @@
 """Own the aque-runner processes of a worker: warm, one call at a time each.
 
 A Python call in a process of its own would pay 20 ms and more for the interpreter and its imports,
-so runners stay. Calls of one runner share its modules, hence one per (interpreter, environment,
-import path), and never two calls at once. Its pipes stay too (fresh ones for each call halve the
-rate). A runner is not used again once a call left threads, children or much memory behind, or was
-killed.
+so runners stay. Calls of one runner share its modules, hence one per (interpreter, user,
+environment, import path), and never two calls at once. Its pipes stay too (fresh ones for each call
+halve the rate). A runner is not used again once a call left threads, children or much memory
+behind, or was killed.
 
 Calls that take less time than it takes to tell of them are sent several at once (calls.py decides
 which). What was sent may have to be taken back: the call before it takes long after all, or is to
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from aque import states
+from aque import states, trust
 from aque.task import End, Task
 from aque.worker import files, runner
 from aque.worker.outlet import Outlet
@@ -35,7 +35,8 @@ from aque.worker.spawn import Spawner
 #: A runner's own descriptors are put below; its pipes are made above, in nobody's way.
 _ABOVE = 10
 
-Key = tuple[str, "int | None", "str | None"]
+#: Interpreter, user, environment and import path.
+Key = tuple[str, str, "int | None", "str | None"]
 
 #: Bytes of requests that surely fit into the pipe of a runner that does not read yet.
 ROOM = 48_000
@@ -168,6 +169,7 @@ class Runners:
 
     def __init__(self, spawner: Spawner, most: int) -> None:
         self._spawner = spawner
+        self._user = trust.user_name()
         self._most = most
         self._idle: list[Runner] = []
         self._pids: set[int] = set()
@@ -221,7 +223,7 @@ class Runners:
             for descriptor in (tokens, answers, records, out, err):
                 os.set_blocking(descriptor, False)
             ours = (to_runner, to_tokens, returned, answers, records, out, err)
-            pid = self._spawner.spawn(command, environ, theirs, own_session=True)
+            pid = self._spawn(key[1], command, environ, theirs)
             opened.keep(ours)
         self._pids.add(pid)
         mark = f"\0aque:{os.urandom(8).hex()}\0"
@@ -233,10 +235,20 @@ class Runners:
             pass  # no Python, it seems; its end will say more
         return started
 
+    def _spawn(
+        self, user: str, command: Sequence[str], environ: Mapping[str, str], theirs: dict[int, int]
+    ) -> int:
+        if user == self._user:
+            return self._spawner.spawn(command, environ, theirs, own_session=True)
+        nothing = dict.fromkeys(("cwd", "umask", "stdin", "stdout", "stderr"))
+        request = {"user": user, "command": command, "environ": dict(environ), **nothing}
+        return self._spawner.spawn_as(request, theirs)
+
 
 def key_of(task: Task) -> Key:
     """Return what tasks that share a runner have in common."""
-    return (task.interpreter or sys.executable, task.environment, task.import_path)
+    interpreter = task.interpreter or sys.executable
+    return (interpreter, task.user, task.environment, task.import_path)
 
 
 def batches(tasks: Iterable[Task]) -> list[list[Task]]:

@@ -8,9 +8,13 @@ here, once for each PATH and name, since posix_spawnp would search the worker's 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from aque.worker import files, shim
 
 #: Reset in the child: the worker handles or ignores them.
 _DEFAULTS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -66,6 +70,14 @@ class Spawner:
                 raise OSError(error.errno, error.strerror, command[0]) from None
         return start("/bin/sh", ["sh", program, *command[1:]])  # no #!: as execvp does
 
+    def spawn_as(self, request: Mapping[str, Any], descriptors: Mapping[int, int]) -> int:
+        """Start what a request to the shim says, as its user, in a session of its own."""
+        number = max(descriptors) + 1
+        with files.Descriptors() as opened:
+            theirs = {**descriptors, number: opened.holding(json.dumps(request).encode())}
+            marks = shim.marks(request["environ"])
+            return self.spawn(shim.command(number), marks, theirs, own_session=True)
+
     def _find(self, name: str, path: str) -> str:
         if "/" in name:
             return name
@@ -77,6 +89,18 @@ class Spawner:
                     self._found.clear()
                 self._found[path, name] = found
         return found
+
+
+def become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
+    """Become a command, as it would have been started. Raises OSError where that cannot be."""
+    name = command[0]
+    program = name if "/" in name else find_program(name, environ.get("PATH", os.defpath))
+    try:
+        os.execve(program, list(command), dict(environ))
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise OSError(error.errno, error.strerror, command[0]) from None
+    os.execve("/bin/sh", ["sh", program, *command[1:]], dict(environ))
 
 
 def find_program(name: str, path: str) -> str:

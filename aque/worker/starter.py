@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aque import codec
+from aque import codec, trust
 from aque.brokers.base import Broker
 from aque.errors import AqueError
 from aque.patterns import shell
@@ -61,6 +61,7 @@ class Starter:
         else:
             self._spawner = Spawner(foreground.ignored)
         self.runners = Runners(self._spawner, cpus)
+        self._user = trust.user_name()
         self._settings = broker.settings()
         self._environs: dict[int | None, dict[str, str]] = {}
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -75,12 +76,15 @@ class Starter:
         Raises OSError, AqueError or ValueError where it cannot be started.
         """
         environ = self._environ(task)
+        if self._is_foreign(task):  # the queue is not that user's to open
+            environ = {key: environ[key] for key in environ if key != "AQUE_BROKER"}
         if task.pattern != "shell":
             return self._start_call(task, environ, slot)
         own = {"AQUE_TID": str(task.id), "AQUE_ATTEMPT": str(task.attempt), **_own(task, slot)}
         if self._foreground is not None and self._foreground.slot_variable:
             own[self._foreground.slot_variable] = str(slot - 1)
-        return self._start_command(task, {**environ, **own}, slot), None
+        start = self._start_as_other if self._is_foreign(task) else self._start_command
+        return start(task, {**environ, **own}, slot), None
 
     def _start_command(self, task: Task, environ: dict[str, str], slot: int) -> Job:
         command = shell.argument_list(_values(task.args, ()), _values(task.kwargs, {}))
@@ -98,6 +102,30 @@ class Starter:
             opened.keep(incoming.values())
         streams = [self.stream(task, name, fd) for name, fd in incoming.items()]
         return Job(task, pid, slot, is_own, streams)
+
+    def _start_as_other(self, task: Task, environ: dict[str, str], slot: int) -> Job:
+        """Start a command of another user, who also opens its files: root must not."""
+        command = shell.argument_list(_values(task.args, ()), _values(task.kwargs, {}))
+        is_stored = task.stdin == files.STORED
+        with files.Descriptors() as opened:
+            pipes = files.pipes(task, opened)
+            stdin = self._broker.stdin_value(task.id) if is_stored else None
+            theirs = {0: self._null if stdin is None else opened.holding(stdin)}
+            theirs[1] = pipes["stdout"][1] if "stdout" in pipes else self._null
+            theirs[2] = pipes["stderr"][1] if "stderr" in pipes else self._null
+            request = {
+                "user": task.user, "command": command, "environ": environ, "cwd": task.cwd,
+                "umask": task.umask, "stdin": None if is_stored else task.stdin,
+                "stdout": task.stdout, "stderr": task.stderr,
+            }  # fmt: skip
+            pid = self._spawner.spawn_as(request, theirs)
+            opened.keep(read for read, _ in pipes.values())
+        streams = [self.stream(task, name, read) for name, (read, _) in pipes.items()]
+        return Job(task, pid, slot, True, streams)
+
+    def _is_foreign(self, task: Task) -> bool:
+        """Whether a task is another user's, which only a worker of root's is given."""
+        return task.user != self._user and self._foreground is None
 
     def _stdin(self, task: Task, opened: files.Descriptors) -> dict[int, int]:
         if task.stdin == files.STORED:

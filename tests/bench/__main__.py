@@ -14,6 +14,7 @@ import backlog
 import latency
 import python
 import throughput
+import walreset
 import xargs
 
 BENCHMARKS = {
@@ -22,16 +23,22 @@ BENCHMARKS = {
     "throughput": throughput.run,
     "python": python.run,
     "claim": backlog.run,
+    "wal-reset": walreset.run,
 }
 #: What takes minutes has a shorter form for when all are run.
-_IN_ALL = {**BENCHMARKS, "claim": backlog.run_shortly}
+_IN_ALL = {
+    **{name: run for name, run in BENCHMARKS.items() if name != "wal-reset"},
+    "claim": backlog.run_shortly,
+}
 
 
 def main() -> int:
     """Run the benchmarks named on the command line."""
     parser = ArgumentParser(prog="bin/bench", description="Measure aque against its peers.")
     parser.add_argument("name", nargs="?", choices=[*BENCHMARKS, "all"])
-    parser.add_argument("-n", "--number", type=int, help="tasks a round; for latency samples")
+    parser.add_argument(
+        "-n", "--number", type=int, help="tasks a round; for latency samples, for wal-reset seconds"
+    )
     parser.add_argument("-r", "--rounds", type=int, default=5, help="rounds (not for latency)")
     given = parser.parse_args()
     if given.name is None:

@@ -1,4 +1,6 @@
-"""The brokers that the contract is tested against; all tests here but test_sqlite.py run on each.
+"""The brokers that the contract is tested against.
+
+Tests here run on each, but for those of files that say whose own they are.
 
 `make_broker()` opens the queue of the test, the same one each time it is called.
 """
@@ -19,6 +21,7 @@ MakeBroker = Callable[[], Broker]
 #: Name of a broker -> how to say where the queue of a test is.
 URLS: dict[str, Callable[[Path], str]] = {
     "sqlite": lambda directory: str(directory / "queue.db"),
+    "sqlite-shared": lambda directory: f"sqlite://{directory}/queue.db?journal=delete",
 }
 
 

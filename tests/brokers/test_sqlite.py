@@ -47,6 +47,13 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def broker(path: str) -> Iterator[Broker]:
+    opened = brokers.from_url(path, durable=False)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
 def connection(broker: Broker, path: str) -> Iterator[sqlite3.Connection]:
     """A connection of somebody else to the queue of the test, past aque."""
     with closing(sqlite3.connect(path, isolation_level=None)) as opened:

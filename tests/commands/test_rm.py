@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from jobs import one_line, running, submit, work
@@ -64,3 +65,27 @@ def test_only_the_old_can_be_forgotten(broker: Broker) -> None:
 def test_ids_and_states_exclude_each_other(broker: Broker) -> None:
     for words in ([], ["-s", "1"]):
         one_line(aque("rm", *words, status=2).stderr, "aque-rm: ")
+
+
+def test_the_old_are_forgotten_whatever_became_of_them_and_their_room_given_back(
+    broker: Broker, own_queue: str
+) -> None:
+    ids = [submit(broker, "true", name="x" * 50_000) for _ in range(60)]
+    ids.append(submit(broker, "false"))
+    work(broker)
+    waiting = submit(broker, "true")
+    size = os.path.getsize(own_queue)
+    assert aque("rm", "--older-than", "1h", "-v").stdout == ""
+    assert aque("rm", "--older-than", "0s", "-v").stdout.split() == [str(id) for id in ids]
+    assert broker.existing(0, 100) == [waiting]
+    assert os.path.getsize(own_queue) < size - 1_000_000
+
+
+def test_a_parent_stays_while_a_child_of_it_waits_again(broker: Broker) -> None:
+    queue = Queue(broker)
+    child = {"pattern": "shell", "args": ["true"]}
+    parent = queue.submit_ex(name="group", children=[child]).id
+    work(broker)
+    aque("retry", "-s", str(parent + 1))
+    assert aque("rm", "-v", "-s").stdout == ""
+    assert broker.existing(0, 100) == [parent, parent + 1]

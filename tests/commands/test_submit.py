@@ -271,7 +271,6 @@ def test_tasks_can_be_read_from_lines(broker: Broker, tmp_path: Path) -> None:
         ('{"command": ["x"], "env": {"A": 1}}', "'env' is an object"),
         ('{"command": ["x"], "env": {"": "1"}}', "is not KEY=VALUE"),
         ('{"command": ["x"], "after": "one"}', "'one' selects no tasks"),
-        ('{"command": ["x"], "after": 99}', "no task 99"),
         ('{"command": ["A=1"]}', "no command after"),
         ('{"command": ["x"], "stdin": "-"}', "name a file"),
         ('{"command": ["x"], "shell": 1}', "true or false"),
@@ -285,6 +284,14 @@ def test_a_bad_line_is_named_and_its_batch_is_not_kept(
     assert done.stdout == ""
     one_line(done.stderr, "aque-submit: line 3: ", words)
     assert broker.existing(0, 100) == []
+
+
+def test_an_unknown_id_in_a_line_is_named_and_not_a_usage_error(broker: Broker) -> None:
+    lines = '["true"]\n{"command": ["x"], "after": 99}\n'
+    done = aque("submit", "--from", "-", input=lines, status=1)
+    one_line(done.stderr, "aque-submit: line 2: there is no task 99")
+    assert broker.existing(0, 100) == []
+    aque("submit", "--from", "-", input=lines + "oops\n", status=2)
 
 
 def test_batches_before_a_bad_one_stay(broker: Broker) -> None:

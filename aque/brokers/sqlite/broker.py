@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,15 +21,28 @@ from aque.brokers.base import (
     Claim,
     Condition,
     Edge,
+    Finding,
     Limit,
     Request,
     Selection,
 )
-from aque.brokers.sqlite import beside, claim, create, finish, hold, look, migrations, steer
+from aque.brokers.sqlite import (
+    beside,
+    claim,
+    contents,
+    create,
+    expire,
+    finish,
+    hold,
+    look,
+    migrations,
+    place,
+    steer,
+)
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
 from aque.brokers.sqlite.create import Memory
 from aque.brokers.sqlite.lock import TIMEOUT
-from aque.errors import TaskNotFoundError
+from aque.errors import BrokerError, TaskNotFoundError, UsageError
 from aque.location import Location
 from aque.task import (
     NOTHING,
@@ -44,6 +58,13 @@ from aque.task import (
 )
 
 _WORKER_COLUMNS = ", ".join(f'"{key}"' for key in worker_keys())
+#: Pages given back in one go, with the lock held; of 4 KiB each.
+_SHRINK_PAGES = 1000
+_BEAT = "UPDATE worker SET heartbeat = heartbeat + 1, ended_at = NULL WHERE id = ?"
+_DISMISS = """
+UPDATE worker SET ended_at = ? WHERE id = ?
+AND NOT EXISTS (SELECT 1 FROM task WHERE status = 'running' AND worker = ?)
+"""
 _CHANGES = "SELECT id, status FROM task WHERE changed > ?"
 _OUTPUT = """
 SELECT task, attempt, stream, offset, at, data, number FROM output
@@ -56,28 +77,31 @@ class SQLiteBroker(Broker):
 
     def __init__(
         self,
-        place: Location,
+        where: Location,
         *,
         durable: bool = True,
         create: bool = True,
         lock_timeout: float = TIMEOUT,
     ) -> None:
         super().__init__()
-        self._database = Database(place, durable, create, lock_timeout)
-        self._place = place
+        self._database = Database(where, durable, create, lock_timeout)
         self._known: dict[int, Requirements] = {}
         self._memory = Memory()
 
     def to_url(self) -> str:
-        return location.to_url(self._place)
+        return location.to_url(self._database.location)
 
     @property
     def directory(self) -> str:
-        return self._place.directory
+        return self._database.location.directory
+
+    @property
+    def is_shared(self) -> bool:
+        return self._database.location.is_shared
 
     def listen(self, *names: str) -> bell.Listener:
         poll = self.settings()["poll"]
-        return bell.Listener(self.directory, names, self._place.is_shared, poll)
+        return bell.Listener(self.directory, names, self.is_shared, poll)
 
     def close(self) -> None:
         self._heard.listeners.clear()
@@ -102,6 +126,20 @@ class SQLiteBroker(Broker):
         settings.check(values)
         with self._write() as tx:
             tx.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", list(values.items()))
+
+    def backup(self, path: str) -> None:
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise UsageError(f"cannot make {path}: {error.strerror}; name another file") from None
+        self._database.copy(path)
+
+    def examine(self) -> list[Finding]:
+        return list(contents.examine(self._database))
+
+    def repair(self) -> None:
+        with self._write() as tx:
+            contents.repair(tx)
 
     def reset(self) -> None:
         with self._write() as tx:
@@ -293,6 +331,14 @@ class SQLiteBroker(Broker):
             files = steer.remove(tx, ids)
         self._unlink(files)
 
+    def expire(self) -> bool:
+        files = expire.expire(self._database, self.settings(), time.time())
+        self._unlink(files or ())
+        return files is not None
+
+    def shrink(self) -> bool:
+        return self._database.shrink(_SHRINK_PAGES)
+
     def _unlink(self, files: Sequence[tuple[int, int, str]]) -> None:
         for id, attempt, stream in files:
             try:
@@ -324,21 +370,45 @@ class SQLiteBroker(Broker):
     def open_output(self, id: int, attempt: int, stream: str) -> int:
         """Open the file of a stream too large for the queue, for appending."""
         path = self.output_path(id, attempt, stream)
+        queue = self._database.location.path
         for directory in (self.directory, os.path.dirname(path)):  # somebody may have deleted it
-            beside.make_directory(directory, self._place.path)
-        return beside.open_file(path, self._place.path, os.O_WRONLY | os.O_APPEND)
+            beside.make_directory(directory, queue)
+        return beside.open_file(path, queue, os.O_WRONLY | os.O_APPEND)
 
     # Workers
 
+    def make_life(self, token: str) -> int:
+        path = self.life_path(token)
+        try:
+            beside.make_directory(os.path.dirname(path), self._database.location.path)
+            return beside.create_file(path, self._database.location.path)
+        except OSError as error:
+            raise BrokerError(
+                f"cannot make {path}: {error.strerror}; see to {self.directory}, then try again"
+            ) from error
+
+    def life_path(self, token: str) -> str:
+        return os.path.join(self.directory, "workers", os.path.basename(token))
+
     def enlist(self, record: WorkerRecord) -> int:
+        if os.geteuid() == 0:
+            place.refuse_root_worker(self._database.location.path)
         values = [getattr(record, key) for key in worker_keys()]
         with self._write() as tx:
             insert = f"INSERT INTO worker ({_WORKER_COLUMNS}) VALUES ({placeholders(values)})"
             return int(tx.execute(insert, [None, *values[1:]]).lastrowid or 0)
 
-    def dismiss(self, worker: int) -> None:
+    def beat(self, worker: int) -> bool:
         with self._write() as tx:
-            tx.execute("UPDATE worker SET ended_at = ? WHERE id = ?", (tx.now, worker))
+            ended = tx.rows("SELECT ended_at FROM worker WHERE id = ?", (worker,))
+            tx.execute(_BEAT, (worker,))
+        if not ended:
+            raise BrokerError(f"the queue has forgotten worker {worker}; start it again")
+        return ended[0][0] is None
+
+    def dismiss(self, worker: int) -> bool:
+        with self._write() as tx:
+            return tx.execute(_DISMISS, (tx.now, worker, worker)).rowcount == 1
 
     def workers(self, ids: Iterable[int] | None = None) -> list[WorkerRecord]:
         values: list[Any] = []

@@ -65,6 +65,7 @@ _USED_LIMITS = """
 SELECT r.limits, count(*) FROM task AS t JOIN requirements AS r ON r.id = t.requirements
 WHERE t.status = 'running' AND t.started_at IS NOT NULL AND r.limits IS NOT NULL GROUP BY r.limits
 """
+_IS_MEMBER = "SELECT 1 FROM worker WHERE id = ? AND ended_at IS NULL"
 _START = """
 UPDATE task SET status = 'running', attempt = attempt + 1, worker = ?, started_at = ?, changed = ?,
 pid = NULL, pid_started = NULL, session = NULL, stopped_at = NULL, exit_status = NULL,
@@ -121,6 +122,8 @@ def heads(rows: look.Rows, known: dict[int, Requirements]) -> list[tuple[Candida
 def claim(tx: Transaction, worker: int, choose: Choose, known: dict[int, Requirements]) -> Claim:
     """Claim what `choose` takes; `known` remembers requirements, which never change."""
     due_at = _let_due_begin(tx)
+    if not tx.rows(_IS_MEMBER, (worker,)):
+        return Claim((), due_at, tx.number, is_dismissed=True)
     offer = _Offer(tx, worker, known)
     chosen = list(choose(offer))
     for id in chosen:

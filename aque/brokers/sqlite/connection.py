@@ -6,9 +6,14 @@ the commit is visible and the lock let go. All else reads by a connection of its
 `query_only` for good (switching that pragma to and fro has SQLite compile every statement anew:
 three quarters of a claim's time).
 
-A connection that a fork inherited must not even be closed: closing drops the parent's POSIX locks,
-and a COMMIT would commit the parent's transaction. The child puts it away unclosed, and opens its
-own. Nothing but SQLite ever opens the database file, for the same reason.
+A connection that a fork inherited must not even be closed: a COMMIT would commit the parent's
+transaction, and closing may checkpoint. The child puts it away unclosed, never to be freed, and
+opens its own. Nothing but SQLite ever opens the database file: closing any other descriptor of it
+drops the locks that SQLite holds.
+
+What journal a queue has, its file says, not its place: a queue that was made for a shared disk is
+one wherever it is opened. The other way round, one with a write-ahead log that nobody uses is given
+the journal of a shared disk when it is opened there.
 """
 
 from __future__ import annotations
@@ -16,18 +21,18 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import stat
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from aque import bell
-from aque.brokers.sqlite import beside, migrations
+from aque.brokers.sqlite import beside, kernel, migrations, place
 from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
-from aque.errors import BrokerError, FullError, TrustError, UsageError
+from aque.errors import BrokerError, FullError, UsageError
 from aque.location import Location
 
 Row = tuple[Any, ...]
@@ -84,14 +89,27 @@ def _close(pid: int, lock: WriteLock, opened: list[sqlite3.Connection]) -> None:
 
     Where the lock cannot be had, whoever has it has the queue open, and ours is not the last.
     """
-    if pid != os.getpid() or not opened:
+    if pid != os.getpid():
+        _keep(opened)
+        return
+    if not opened:
+        lock.close()
         return
     try:
         with lock.held():
             _close_all(opened)
+            kernel.retire(lock)
     except (BrokerError, OSError):
         _close_all(opened)
     lock.close()
+
+
+def _keep(inherited: list[sqlite3.Connection]) -> None:
+    """Have what a fork inherited never be freed, which would close it."""
+    if inherited:
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
 
 
 def _close_all(opened: list[sqlite3.Connection]) -> None:
@@ -113,12 +131,15 @@ class Database:
         self._durable = durable
         self._lock_timeout = lock_timeout
         self._local = threading.local()
-        self._inherited: list[_Thread] = []
-        _refuse_foreign(location.path)
-        _refuse_other_database(location.path)
+        place.refuse(location.path)
+        _refuse_other_database(location.path, create)
         if create:
-            _make_room(location.path)
-        self._writer(self._thread(), create)
+            place.make_room(location.path)
+        try:
+            self._writer(self._thread(), create)
+        except BaseException:
+            self.close()
+            raise
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Run one query to its end; a half-read one would pin the write-ahead log."""
@@ -156,6 +177,28 @@ class Database:
             for name in sorted(transaction.rings, key=_URGENCY.index):
                 bell.ring(self.location.directory, name)
 
+    def shrink(self, pages: int) -> bool:
+        """Give up to so many free pages back to the file system; whether there are more."""
+        thread = self._thread()
+        writer = self._writer(thread)
+        with _translated(self.location.path), thread.lock.held():
+            # Through `execute` it would free a single page.
+            writer.executescript(f"PRAGMA incremental_vacuum({pages})")
+            ((left,),) = writer.execute("PRAGMA freelist_count").fetchall()
+            if not left:  # the file itself gets shorter by a checkpoint
+                writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return bool(left)
+
+    def copy(self, path: str) -> None:
+        """Copy the queue, as it is at one moment, into a database that is there, and empty."""
+        reader = self._reader(self._thread())
+        with _translated(self.location.path):
+            copy = sqlite3.connect(path)
+            try:
+                reader.backup(copy)  # in one step: in several, each commit would begin it anew
+            finally:
+                copy.close()
+
     def close(self) -> None:
         """Close this thread's connections. The last one to close checkpoints, hence the lock."""
         thread: _Thread | None = getattr(self._local, "thread", None)
@@ -166,8 +209,6 @@ class Database:
     def _thread(self) -> _Thread:
         thread: _Thread | None = getattr(self._local, "thread", None)
         if thread is None or thread.pid != os.getpid():
-            if thread is not None:
-                self._inherited.append(thread)  # kept, so that it is never closed
             thread = _Thread(WriteLock(self.location.path, self._lock_timeout))
             self._local.thread = thread
         return thread
@@ -190,13 +231,20 @@ class Database:
         if not create and not os.path.exists(path):
             raise BrokerError(f"there is no queue at {path}; aque-init --broker {path} makes one")
         with _translated(path), lock.held():
+            kernel.check(lock, self.location.journal)
             if create:
-                _create_empty(path)
-            beside.make_directory(self.location.directory, path)
+                place.create_empty(path)
             connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
             try:
                 migrations.check(connection, path)
-                migrations.prepare(connection, self.location.journal)
+                _refuse_empty(connection, path, create)
+                beside.make_directory(self.location.directory, path)
+                journal = migrations.prepare(connection, path, self.location.journal)
+                self.location = replace(
+                    self.location, journal=journal, is_shared=journal == "delete"
+                )
+                if not self.location.is_shared:
+                    kernel.declare(lock)
                 migrations.migrate(connection)
                 _configure(connection, self._durable or self.location.is_shared)
             except BaseException:
@@ -218,53 +266,31 @@ def _configure(connection: sqlite3.Connection, durable: bool) -> None:
         connection.execute("PRAGMA " + pragma).fetchall()
 
 
-def _refuse_foreign(path: str) -> None:
-    """Refuse what is not a file of our own: who may write it may run commands as its worker."""
-    try:
-        there = os.stat(path)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise BrokerError(
-            f"cannot reach {path}: {error.strerror}; name another queue with --broker"
-        ) from None
-    if stat.S_ISDIR(there.st_mode):
-        raise BrokerError(f"{path} is a directory, not a queue; name a file in it with --broker")
-    if not stat.S_ISREG(there.st_mode):
-        raise BrokerError(f"{path} is not a regular file; name another queue with --broker")
-    if os.geteuid() not in (0, there.st_uid):
-        raise TrustError(
-            f"{path} belongs to user {there.st_uid}, not to you; name your own with --broker"
-        )
+def _refuse_other_database(path: str, create: bool) -> None:
+    """Look what a file is before anything is made beside it, where aque has not used it yet.
 
-
-def _refuse_other_database(path: str) -> None:
-    """Look what a file is before anything is made beside it, where aque has not used it yet."""
+    There is no lock to hold yet, and whoever can only read does not checkpoint.
+    """
     if os.path.exists(path) and not os.path.exists(path + "-lock"):
         with _translated(path):
-            connection = sqlite3.connect(path)
+            connection = sqlite3.connect(_read_only(path), uri=True)
             try:
                 migrations.check(connection, path)
+                _refuse_empty(connection, path, create)
             finally:
                 connection.close()
 
 
-def _make_room(path: str) -> None:
-    directory = os.path.dirname(path)
-    try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise BrokerError(
-            f"cannot make {directory}: {error.strerror}; name another queue with --broker"
-        ) from None
+def _refuse_empty(connection: sqlite3.Connection, path: str, create: bool) -> None:
+    """Refuse an empty file to who only wants to look: a name that was mistyped is noticed."""
+    if not create and connection.execute("PRAGMA page_count").fetchall() == [(0,)]:
+        raise BrokerError(f"{path} is empty, not a queue; aque-init --broker {path} makes one")
 
 
-def _create_empty(path: str) -> None:
-    """Make the file private before SQLite does, which would follow the umask."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        pass
+def _read_only(path: str) -> str:
+    for character in "%?#":
+        path = path.replace(character, f"%{ord(character):02X}")
+    return f"file://{path}?mode=ro"
 
 
 @contextmanager

@@ -9,7 +9,8 @@ flock(2) knows no timeout, so the lock is tried: each 0.2 to 0.6 ms, by chance s
 always late, and each 5 ms after the first 100 tries. Whoever holds it writes who it is into the
 file, which the error after 30 s names. The file is never deleted by aque; should somebody else do
 it, two writers could hold locks on two files, so after taking it the file on disk must be the file
-that is open.
+that is open. After the holder the file has room for a note, read and written under the lock: which
+kernel uses the queue (kernel.py). Who has told the lock its note finds it in a new file too.
 
 A writer stopped by Ctrl-Z inside a transaction would stop everybody, so the three signals of the
 terminal that stop are blocked meanwhile. Masks are a thread's own: a threaded program that is
@@ -38,7 +39,9 @@ _STOPS = frozenset(map(int, (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)))
 #: Without its wrapper, whose enums take 20 us a lock.
 _mask = _signal.pthread_sigmask
 _EAGER_TRIES = 100
+_HOLDER_KEYS = {"host", "pid", "since"}
 _HOLDER_SIZE = 256
+_NOTE_SIZE = 512
 
 
 class WriteLock:
@@ -46,11 +49,13 @@ class WriteLock:
 
     def __init__(self, path: str, timeout: float = TIMEOUT) -> None:
         self.path = path + "-lock"
-        self._queue = path
+        self.queue = path
         self._timeout = timeout
         self._descriptor = -1
         self._pid = 0
         self._holder = b""
+        self._note = b""
+        self._is_new = False
         self.is_held = False
 
     @contextmanager
@@ -62,6 +67,7 @@ class WriteLock:
             self._acquire()
             self.is_held = True
             try:
+                self._renew_note()
                 yield
             finally:
                 self.is_held = False
@@ -69,10 +75,28 @@ class WriteLock:
         finally:
             _mask(signal.SIG_SETMASK, blocked)
 
+    def note(self) -> bytes:
+        """Return the note that the file holds; empty where it holds none."""
+        assert self.is_held, "who does not hold the lock may see half a note"
+        return os.pread(self._descriptor, _NOTE_SIZE, _HOLDER_SIZE).rstrip(b" ")
+
+    def set_note(self, note: bytes) -> None:
+        """Have the file hold this note, and a file that replaces it too."""
+        assert self.is_held
+        assert len(note) <= _NOTE_SIZE
+        self._note = note
+        if note != self.note():
+            os.pwrite(self._descriptor, note.ljust(_NOTE_SIZE), _HOLDER_SIZE)
+
     def close(self) -> None:
         if self._descriptor >= 0 and self._pid == os.getpid():
             os.close(self._descriptor)
         self._descriptor = -1
+
+    def _renew_note(self) -> None:
+        if self._is_new and self._note and not self.note():
+            self.set_note(self._note)
+        self._is_new = False
 
     def _acquire(self) -> None:
         deadline = None
@@ -83,7 +107,7 @@ class WriteLock:
                 deadline = time.monotonic() + self._timeout
             elif time.monotonic() > deadline:
                 raise LockTimeoutError(
-                    f"{self._queue} has been locked for {self._timeout:g} s by {self._who()}; "
+                    f"{self.queue} has been locked for {self._timeout:g} s by {self._who()}; "
                     "end or continue that process, then try again"
                 )
             time.sleep(random.uniform(0.0002, 0.0006) if tries < _EAGER_TRIES else 0.005)
@@ -107,8 +131,9 @@ class WriteLock:
 
     def _open(self) -> None:
         """Open the file; after a fork too, since a lock is shared with whoever inherited it."""
-        self._descriptor = beside.open_file(self.path, self._queue)
+        self._descriptor = beside.open_file(self.path, self.queue)
         self._pid = os.getpid()
+        self._is_new = True
         self._holder = _holder().ljust(_HOLDER_SIZE)[:_HOLDER_SIZE]
 
     def _is_current(self) -> bool:
@@ -126,11 +151,13 @@ class WriteLock:
         holder = _parse(os.pread(self._descriptor, _HOLDER_SIZE, 0))
         if holder is None:
             return "another process"
-        return f"process {holder['pid']} on {holder['host']}"
+        return f"process {holder['pid']} on {holder['host']} (at it since {holder['since']})"
 
 
 def _holder() -> bytes:
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode()
+    """Say who we are; a pid is used again, so also since when."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since}).encode()
 
 
 def _parse(text: bytes) -> dict[str, object] | None:
@@ -138,4 +165,4 @@ def _parse(text: bytes) -> dict[str, object] | None:
         holder = json.loads(text)
     except ValueError:
         return None
-    return holder if isinstance(holder, dict) and {"host", "pid"} <= set(holder) else None
+    return holder if isinstance(holder, dict) and set(holder) >= _HOLDER_KEYS else None

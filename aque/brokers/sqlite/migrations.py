@@ -35,11 +35,25 @@ def check(connection: sqlite3.Connection, path: str) -> None:
         )
 
 
-def prepare(connection: sqlite3.Connection, journal: str) -> None:
-    """Set what must be set before the first table; the journal of an old file stays as it is."""
+def prepare(connection: sqlite3.Connection, path: str, journal: str) -> str:
+    """Set what must be set before the first table; return the journal that the queue has.
+
+    Only a log that nobody uses is given up, for `delete`. The write lock is held.
+    """
     if _pragma(connection, "page_count") == 0:
         connection.execute("PRAGMA auto_vacuum = 2")
-        connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
+        return _journal(connection, f"journal_mode = {journal}")
+    present = _journal(connection, "journal_mode")
+    if present == journal or journal == "wal":
+        return present
+    try:
+        connection.execute("PRAGMA busy_timeout = 0").fetchall()
+        return _journal(connection, f"journal_mode = {journal}")
+    except sqlite3.OperationalError as error:
+        raise BrokerError(
+            f"{path} is in use by one machine at a time (journal=wal); end what uses it, or name"
+            " it without ?journal=delete"
+        ) from error
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -72,6 +86,11 @@ def versions() -> list[tuple[int, str]]:
     """
     names = sorted(name for name in os.listdir(_DIRECTORY) if name.endswith(".sql"))
     return [(int(name.split("_")[0]), os.path.join(_DIRECTORY, name)) for name in names]
+
+
+def _journal(connection: sqlite3.Connection, pragma: str) -> str:
+    ((journal,),) = connection.execute(f"PRAGMA {pragma}").fetchall()
+    return str(journal)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -117,12 +117,17 @@ def retry(tx: Transaction, ids: Sequence[int]) -> None:
 
 
 def remove(tx: Transaction, ids: Sequence[int]) -> list[tuple[int, int, str]]:
-    """Remove tasks; return the (id, attempt, stream) whose output went on in a file."""
-    files: list[tuple[int, int, str]] = []
+    """Remove tasks and their children; return what `forget` does."""
     family = _with_children(tx, ids, "SELECT id FROM task WHERE parent = ?")
     for id in family:
         _refuse_needed(tx, id, family)
-    for id in family:
+    return forget(tx, family)
+
+
+def forget(tx: Transaction, ids: Iterable[int]) -> list[tuple[int, int, str]]:
+    """Remove just these; return the (id, attempt, stream) whose output went on in a file."""
+    files: list[tuple[int, int, str]] = []
+    for id in ids:
         for table in ("requirements", "environment"):
             where = f"WHERE id = (SELECT {table} FROM task WHERE id = ?)"
             tx.execute(f"UPDATE {table} SET uses = uses - 1 {where}", (id,))

@@ -1,0 +1,150 @@
+"""Own what can be said of a queue before it is opened: SQLite, its disk, locks and permissions."""
+
+from __future__ import annotations
+
+import fcntl
+import grp
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from aque import location, trust
+from aque.brokers.base import Finding
+from aque.brokers.sqlite import place, sharing
+from aque.location import Location
+
+_OLDEST = (3, 26, 0)
+#: Where the WAL-reset bug is fixed (sqlite.org/wal.html, section 11): from the first on, and in
+#: the last of two older lines.
+_FIXED = (3, 51, 3)
+_FIXED_LINES = {(3, 50): 7, (3, 44): 6}
+#: Bytes below which a disk is as good as full.
+_LITTLE = 64 << 20
+_ANOTHER = "name another queue with --broker"
+#: Exits with 0 where another process' lock is seen.
+_SEES_LOCK = """
+import fcntl, os, sys
+try:
+    fcntl.lockf(os.open(sys.argv[1], os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.exit(0)
+sys.exit(1)
+"""
+
+
+def examine(where: Location) -> Iterator[Finding]:
+    """Yield what is found around a queue, whether there is one yet or not."""
+    yield _build()
+    directory = os.path.dirname(where.path)
+    if os.path.isdir(directory):
+        yield _disk(where)
+        yield _locks(directory)
+    yield from _permissions(where.path)
+
+
+def _build() -> Finding:
+    version = sqlite3.sqlite_version
+    if sqlite3.sqlite_version_info < _OLDEST:
+        return Finding("SQLite", f"{version} is too old", "use a Python with SQLite 3.26 or newer")
+    if sqlite3.threadsafety == 0:
+        return Finding("SQLite", f"{version} is built without threads", "use another Python")
+    line, patch = sqlite3.sqlite_version_info[:2], sqlite3.sqlite_version_info[2]
+    is_fixed = sqlite3.sqlite_version_info >= _FIXED or patch >= _FIXED_LINES.get(line, 1000)
+    bug = "" if is_fixed else "; its WAL-reset bug is kept off by aque's write lock"
+    return Finding("SQLite", f"{version}{bug}")
+
+
+def _disk(where: Location) -> Finding:
+    kind = location.file_system_type(where.path)
+    scope = "shared" if where.is_shared else "local"
+    free = os.statvfs(os.path.dirname(where.path))
+    room = free.f_bavail * free.f_frsize
+    text = f"{kind}, used as a {scope} disk, {room / (1 << 30):.1f} GiB free"
+    if room < _LITTLE:
+        return Finding("disk", text, "free some room; until then tasks wait")
+    return Finding("disk", text)
+
+
+def _locks(directory: str) -> Finding:
+    """Try both kinds of locks, as another open file and as another process see them."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".aque-doctor-") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            works = _is_flocked(file.name)
+            fcntl.flock(file, fcntl.LOCK_UN)
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            command = [sys.executable, "-c", _SEES_LOCK, file.name]
+            works = works and subprocess.run(command, check=False).returncode == 0
+    except OSError as error:
+        return Finding(
+            "locks", f"cannot lock a file in {directory}: {error.strerror}",
+            "see to the directory's permissions, or to the lock service of its file system",
+        )  # fmt: skip
+    if works:
+        return Finding("locks", "of files and of processes hold")
+    return Finding(
+        "locks", f"in {directory} do not keep others out",
+        "keep the queue on another file system: here it would be corrupted",
+    )  # fmt: skip
+
+
+def _is_flocked(path: str) -> bool:
+    with open(path, "r+b") as other:
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _permissions(path: str) -> Iterator[Finding]:
+    refused = list(place.refusals(path))
+    for error in refused:
+        text, _, remedy = str(error).partition("; ")
+        yield Finding("permissions", text, remedy or _ANOTHER)
+    if refused or not os.path.exists(path):
+        return
+    there = os.stat(path)
+    yield _directory(path)
+    yield (
+        _shared(path, there)
+        if place.is_shared(there)
+        else Finding("permissions", f"private, of user {trust.user_name(there.st_uid)}")
+    )
+    if os.geteuid() == 0:
+        yield _root(path, is_meant=there.st_uid == 0 and not place.is_shared(there))
+
+
+def _directory(path: str) -> Finding:
+    directory = os.path.dirname(path)
+    mode = os.stat(directory).st_mode
+    if mode & 0o002 and not mode & stat.S_ISVTX:
+        return Finding(
+            "permissions", f"everybody may remove what is in {directory}", f"chmod o-w {directory}"
+        )
+    return Finding("directory", directory)
+
+
+def _shared(path: str, there: os.stat_result) -> Finding:
+    group = trust.group_name(there.st_gid)
+    try:
+        members = ", ".join(grp.getgrgid(there.st_gid).gr_mem) or "nobody by name"
+    except KeyError:
+        members = "unknown"
+    text = f"shared with group {group} ({members}), who can run commands as each other"
+    closed = sharing.unreachable(path)
+    if closed is not None:
+        return Finding("permissions", f"{text}, but cannot enter {closed}", f"chmod g+x {closed}")
+    return Finding("permissions", text)
+
+
+def _root(path: str, is_meant: bool) -> Finding:
+    problems = list(place.unsafe_for_root(path))
+    if not problems:
+        return Finding("root", "a worker of root's would run tasks of all users from it")
+    text = f"a worker of root's runs nothing from it: {problems[0]}"
+    return Finding("root", text, "see to that, or have no worker of root's" if is_meant else "")

@@ -1,0 +1,84 @@
+"""Own what a queue forgets by itself: tasks that ended longer ago than its settings keep them.
+
+A family goes as a whole, by the age and outcome of its topmost task: what is left of a group must
+be complete, or `aque-xargs --resume` would run what has succeeded again. But a group of 100,000 is
+not removed in one transaction, which would hold the lock for seconds: its children go first, a
+chunk at a time, and then it. A task that one still needs which has not ended stays, and so does the
+parent of one that waits again.
+
+Candidates are looked for without the lock, by the index on the time of the end, and looked at again
+inside the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from aque.brokers.sqlite import steer
+from aque.brokers.sqlite.connection import Database, Transaction
+
+#: Tasks that are forgotten in one transaction, some 20 ms.
+CHUNK = 500
+#: How many events back those who follow the queue are told of removed tasks.
+_REMEMBERED = 100_000
+
+_UNFINISHED = "IN ('creating', 'pending', 'paused', 'running')"
+_IS_NEEDED = f"""
+EXISTS (SELECT 1 FROM dependency AS d JOIN task AS other ON other.id = d.task
+        WHERE d.dependency = t.id AND other.status {_UNFINISHED})
+OR EXISTS (SELECT 1 FROM task AS child WHERE child.parent = t.id AND child.status {_UNFINISHED})
+"""
+_MAY_GO = f"""
+FROM task AS t WHERE t.ended_at IS NOT NULL AND t.ended_at < ?1
+AND t.ended_at < CASE t.status WHEN 'success' THEN ?2 ELSE ?3 END
+AND (t.parent IS NULL OR NOT EXISTS (SELECT 1 FROM task AS above WHERE above.id = t.parent))
+AND NOT ({_IS_NEEDED})
+"""
+_CANDIDATES = f"SELECT t.id {_MAY_GO} ORDER BY t.ended_at LIMIT {CHUNK}"
+_STILL = f"SELECT 1 {_MAY_GO} AND t.id = ?4"
+_CHILDREN = f"SELECT id FROM task WHERE parent = ? LIMIT {CHUNK + 1}"
+_NEEDED = f"SELECT 1 FROM task AS t WHERE t.id = ? AND (t.status {_UNFINISHED} OR {_IS_NEEDED})"
+
+
+def expire(
+    database: Database, settings: Mapping[str, float], now: float
+) -> list[tuple[int, int, str]] | None:
+    """Forget a chunk; return the outputs in files to be unlinked, None where nothing was left."""
+    success, other = now - settings["keep-success"], now - settings["keep-other"]
+    ages = (max(success, other), success, other)
+    candidates = [id for (id,) in database.read(_CANDIDATES, ages)]
+    if not candidates:
+        return None
+    with database.write() as tx:
+        chunk: list[int] = []
+        for id in candidates:
+            if len(chunk) < CHUNK and tx.rows(_STILL, (*ages, id)):
+                chunk += _lowest_first(tx, id, CHUNK - len(chunk))
+        files = steer.forget(tx, chunk)
+        tx.execute("DELETE FROM removed WHERE changed < ?", (tx.number - _REMEMBERED,))
+    return files if chunk else None
+
+
+def _lowest_first(tx: Transaction, top: int, most: int) -> list[int]:
+    """Return tasks of a family that may go now, none of them before its children."""
+    found: list[int] = []
+    kept: set[int] = set()  # what must stay, and what is above it
+    stack: list[tuple[int, Iterator[int]]] = []
+    down: int | None = top
+    while len(found) < most:
+        if down is not None:
+            children = [child for (child,) in tx.rows(_CHILDREN, (down,))]
+            if len(children) > CHUNK:
+                kept.add(down)
+            stack.append((down, iter(children)))
+        down = next(stack[-1][1], None)
+        if down is not None:
+            continue
+        id, _ = stack.pop()
+        if id not in kept and not tx.rows(_NEEDED, (id,)):
+            found.append(id)
+        elif stack:
+            kept.add(stack[-1][0])
+        if not stack:
+            break
+    return found

@@ -1,0 +1,168 @@
+"""Own who may use the file of a queue, and what may stand beside it.
+
+Whoever may write to a queue decides what its workers run, as the workers' user. So the file's owner
+and mode are the whole of it: there is no list of users that could say something else. Mode 0600 is
+private. Mode 0660, in a directory that hands its group on (2770), is shared with that group, by
+`aque-init --group`; its members can then run commands as each other. Root may use any queue, but a
+worker of root's runs tasks as any user, so it believes only what nobody but root can have written:
+the file, what SQLite keeps beside it, and each directory on the way.
+
+What stands beside the file is as good as the file: a planted -wal is replayed into it, a planted
+lock is not everybody's, and a link could have us, or root, write elsewhere. Each must belong to the
+owner of the queue or to root, or carry the queue's group where that is shared.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+
+from aque import trust
+from aque.errors import BrokerError, TrustError
+
+#: What SQLite and aque keep beside a queue, and which of it are directories.
+FILES = ("-wal", "-shm", "-journal", "-lock")
+DIRECTORIES = (".d", ".d/workers", ".d/output")
+
+
+def refuse(path: str) -> None:
+    """Raise BrokerError, or TrustError, for a file that is not ours to use as a queue."""
+    for error in refusals(path):
+        raise error
+
+
+def refuse_root_worker(path: str) -> None:
+    """Raise TrustError where others than root could say what a worker of root's is to run."""
+    for problem in unsafe_for_root(path):
+        raise TrustError(
+            f"a worker of root's runs nothing from {path}: {problem}; "
+            "run it as the queue's owner, or use a queue of root's own"
+        )
+
+
+def refusals(path: str) -> Iterator[BrokerError]:
+    """Yield all that keeps this user from the queue; nothing where there is no file yet."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield BrokerError(
+            f"cannot reach {path}: {error.strerror}; name another queue with --broker"
+        )
+        return
+    if stat.S_ISDIR(there.st_mode):
+        yield BrokerError(f"{path} is a directory, not a queue; name a file in it with --broker")
+    elif not stat.S_ISREG(there.st_mode):
+        yield BrokerError(f"{path} is not a regular file; name another queue with --broker")
+    else:
+        yield from _foreign(path, there)
+        yield from _beside(path, there)
+
+
+def is_shared(there: os.stat_result) -> bool:
+    """Whether a queue is shared with its group."""
+    return there.st_mode & 0o060 == 0o060
+
+
+def hands_group_on(directory: str, gid: int) -> bool:
+    """Whether what is made in a directory gets this group, whoever makes it."""
+    there = os.stat(directory)
+    is_inherited = bool(there.st_mode & stat.S_ISGID) or sys.platform == "darwin"
+    return there.st_gid == gid and is_inherited
+
+
+def unsafe_for_root(path: str) -> Iterator[str]:
+    """Yield what others than root may write of all that a queue consists of."""
+    for one in (path, *(path + suffix for suffix in (*FILES, *DIRECTORIES))):
+        try:
+            there = os.lstat(one)
+        except FileNotFoundError:
+            continue
+        yield from _writable(one, there, 0o022)
+    directory = path
+    while directory != os.path.dirname(directory):
+        directory = os.path.dirname(directory)
+        there = os.stat(directory)  # in a sticky one only its owner can replace a file
+        yield from _writable(directory, there, 0 if there.st_mode & stat.S_ISVTX else 0o022)
+
+
+def _writable(path: str, there: os.stat_result, bits: int) -> Iterator[str]:
+    if there.st_uid != 0:
+        yield f"{path} belongs to {trust.user_name(there.st_uid)}"
+    elif there.st_mode & bits & 0o002:
+        yield f"everybody may write to {path}"
+    elif there.st_mode & bits & 0o020:
+        yield f"group {trust.group_name(there.st_gid)} may write to {path}"
+
+
+def _foreign(path: str, there: os.stat_result) -> Iterator[BrokerError]:
+    owner, group = trust.user_name(there.st_uid), trust.group_name(there.st_gid)
+    if os.geteuid() not in (0, there.st_uid):
+        if not is_shared(there):
+            yield TrustError(
+                f"{path} belongs to user {owner}, not to you; name your own with --broker, "
+                f"or have {owner} share it (aque-init --group)"
+            )
+        elif there.st_gid not in trust.group_ids():
+            yield TrustError(
+                f"{path} belongs to user {owner}, not to you, and is shared with group {group}, "
+                "in which you are not; name your own with --broker"
+            )
+    if there.st_mode & 0o002:
+        yield TrustError(
+            f"everybody may write to {path}, and so run commands as you; "
+            "chmod o-w it, or keep it on a file system that keeps modes"
+        )
+    if there.st_mode & 0o020 and not hands_group_on(os.path.dirname(path), there.st_gid):
+        yield TrustError(
+            f"group {group} may write to {path}, but its directory does not hand that group on; "
+            f"aque-init --broker {path} --group {group} shares it, chmod g-w makes it private"
+        )
+
+
+def _beside(path: str, queue: os.stat_result) -> Iterator[BrokerError]:
+    for suffix in (*FILES, *DIRECTORIES):
+        one = path + suffix
+        try:
+            there = os.lstat(one)
+        except OSError:  # not there, or in a directory that is spoken of already
+            continue
+        kind = "directory" if suffix in DIRECTORIES else "regular file"
+        is_right = stat.S_ISDIR if suffix in DIRECTORIES else stat.S_ISREG
+        if not is_right(there.st_mode):
+            yield BrokerError(f"{one} is not a {kind}; move it away")
+        elif not _belongs(there, queue):
+            yield TrustError(
+                f"{one} belongs to user {trust.user_name(there.st_uid)}, who does not own the "
+                "queue; move it away"
+            )
+        elif there.st_mode & 0o002:
+            yield TrustError(f"everybody may write to {one}; chmod o-w it first")
+
+
+def _belongs(there: os.stat_result, queue: os.stat_result) -> bool:
+    if there.st_uid in (queue.st_uid, 0):
+        return True
+    return is_shared(queue) and there.st_gid == queue.st_gid
+
+
+def make_room(path: str) -> None:
+    """Make the directory of a queue, private, where it is missing."""
+    directory = os.path.dirname(path)
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise BrokerError(
+            f"cannot make {directory}: {error.strerror}; name another queue with --broker"
+        ) from None
+
+
+def create_empty(path: str) -> None:
+    """Make the file private before SQLite does, which would follow the umask."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass

@@ -1,0 +1,68 @@
+"""Own the backup of a queue: a copy in one file that can be used as a queue itself.
+
+The copy is of one moment, and is made under another name: a file of the name that was asked for is
+whole, or not there. What was running waits again in it, or the first worker to open the copy would
+find workers that are not its own, take them for dead, and end their tasks, which the queue itself
+still runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from contextlib import suppress
+
+from aque import brokers
+from aque.brokers.base import Broker
+from aque.errors import UsageError
+
+
+def back_up(broker: Broker, path: str) -> None:
+    """Copy a queue into a new file, while it is in use. Raises UsageError where there is one."""
+    _refuse_existing(path)
+    path = os.path.abspath(path)
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        broker.backup(part)
+        copy = brokers.from_url(f"sqlite://{part}" if "://" in part else part)
+        _let_go(copy)
+        copy.close()
+        _publish(part, path)
+    finally:
+        shutil.rmtree(f"{part}.d", ignore_errors=True)
+        for suffix in ("", "-lock", "-wal", "-shm", "-journal"):
+            with suppress(FileNotFoundError):
+                os.unlink(part + suffix)
+
+
+def _let_go(copy: Broker) -> None:
+    """Have nothing run in the copy, and nobody still put a group together."""
+    for worker in copy.workers():
+        running = [(task.id, task.attempt) for task in copy.running(worker.id)]
+        copy.requeue(running, "it was running when the queue was copied")
+        groups = copy.owned(worker.id)
+        if groups:
+            copy.cancel(groups, signal.SIGTERM, 0)
+            copy.commit(groups)
+        copy.dismiss(worker.id)
+
+
+def _publish(part: str, path: str) -> None:
+    """Give the finished copy its name, once the disk has it, and never that of another file."""
+    for one, flags in ((part, os.O_RDONLY), (os.path.dirname(part), os.O_RDONLY | os.O_DIRECTORY)):
+        descriptor = os.open(one, flags)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        _refuse_existing(path)
+    except OSError:  # a file system without links
+        _refuse_existing(path)
+        os.rename(part, path)
+
+
+def _refuse_existing(path: str) -> None:
+    if os.path.lexists(path):
+        raise UsageError(f"{path} is there already; remove it, or name another file")
