@@ -165,9 +165,6 @@ class Listener:
         self._descriptor = -1
         self._watches = {}
 
-    def __del__(self) -> None:
-        self.close()  # of a thread that kept it and has ended
-
     def _watch_all(self) -> None:
         if self._descriptor < 0:
             return

@@ -46,4 +46,8 @@ TRANSITIONS = {
     (SUCCESS, PENDING): "retry",
     (ERROR, PENDING): "retry",
     (CANCELLED, PENDING): "retry",
+    (PENDING, CREATING): "resume a run",
+    (SUCCESS, CREATING): "resume a run",
+    (ERROR, CREATING): "resume a run",
+    (CANCELLED, CREATING): "resume a run",
 }

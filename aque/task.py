@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from aque import states
 
@@ -66,6 +66,11 @@ def limits_text(limits: Mapping[str, int]) -> str | None:
 @lru_cache(maxsize=1000)
 def parse_limits(text: str | None) -> Mapping[str, int]:
     return {} if text is None else json.loads(text)
+
+
+def group_limit(group: int) -> str:
+    """Return the name of a group's own limit, which bounds how many of its children run."""
+    return f"xargs-{group}"
 
 
 @dataclass(frozen=True)
@@ -207,6 +212,13 @@ def from_row(row: Sequence[Any]) -> Task:
     return task
 
 
+def alike(task: Task, **changes: Any) -> Task:
+    """Return a task that differs in these keys alone, as fast as `from_row`."""
+    changed: Task = object.__new__(Task)
+    changed.__dict__.update(task.__dict__, **changes)
+    return changed
+
+
 def as_dict(task: Task) -> dict[str, Any]:
     return dict(task.__dict__)
 
@@ -287,6 +299,15 @@ class End:
     started_at: float | None = None
 
 
+class Begin(NamedTuple):
+    """An attempt that its worker began before the queue heard of it: of a task reserved for it."""
+
+    id: int
+    attempt: int
+    worker: int
+    started_at: float
+
+
 @dataclass(frozen=True)
 class Start:
     """The process that an attempt runs in; `pid_started` tells it from a later one of that pid."""
@@ -330,9 +351,10 @@ class Report:
     starts: Sequence[Start] = ()
     output: Sequence[Chunk] = ()
     progress: Sequence[Progress] = ()
+    begun: Sequence[Begin] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.ends or self.starts or self.output or self.progress)
+        return bool(self.begun or self.ends or self.starts or self.output or self.progress)
 
 
 NOTHING = Report()

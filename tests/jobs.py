@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,13 @@ def read_pid(path: Path) -> int:
 
 
 # Places
+
+
+def checkpointed_size(path: str) -> int:
+    """Return the bytes of a queue's file once all of its log is in it."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return os.path.getsize(path)
 
 
 def in_namespace(*options: str) -> list[str]:

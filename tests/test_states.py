@@ -40,13 +40,15 @@ def test_every_state_is_reached_from_the_initial_ones_and_left_again() -> None:
     assert {start for start, _ in states.TRANSITIONS} == set(states.STATES)
 
 
-def test_only_a_retry_leads_out_of_an_end() -> None:
+def test_only_a_retry_or_a_run_taken_up_again_leads_out_of_an_end() -> None:
     out = {
         (start, to, act)
         for (start, to), act in states.TRANSITIONS.items()
         if start in states.COMPLETE_STATES
     }
-    assert out == {(end, states.PENDING, "retry") for end in states.COMPLETE_STATES}
+    ends = states.COMPLETE_STATES
+    resumed = {(end, states.CREATING, "resume a run") for end in ends}
+    assert out == {(end, states.PENDING, "retry") for end in ends} | resumed
 
 
 def test_only_a_claim_leads_to_running() -> None:
@@ -54,5 +56,6 @@ def test_only_a_claim_leads_to_running() -> None:
     assert into == {states.PENDING}
 
 
-def test_nothing_leads_back_to_creating() -> None:
-    assert states.CREATING not in {to for _, to in states.TRANSITIONS}
+def test_nothing_but_a_run_taken_up_again_leads_back_to_creating() -> None:
+    back = {act for (_, to), act in states.TRANSITIONS.items() if to == states.CREATING}
+    assert back == {"resume a run"}

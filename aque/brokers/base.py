@@ -302,8 +302,8 @@ class Broker(ABC):
         """Return the named limits."""
 
     @abstractmethod
-    def set_limits(self, capacities: Mapping[str, int]) -> None:
-        """Set the tokens of limits, making those that are new."""
+    def set_limits(self, capacities: Mapping[str, int], task: int | None = None) -> None:
+        """Set the tokens of limits, making those that are new; with `task` they go when it goes."""
 
     # Putting in
 
@@ -315,6 +315,10 @@ class Broker(ABC):
         DependencyResolutionError for one that does not exist, StateError for a parent that
         waits no longer.
         """
+
+    @abstractmethod
+    def create_like(self, prototype: Prototype, arguments: Sequence[str]) -> list[int]:
+        """Store as many tasks as there are `arguments`, alike but for these; return their ids."""
 
     @abstractmethod
     def commit(self, ids: Sequence[int]) -> None:
@@ -441,7 +445,11 @@ class Broker(ABC):
 
     @abstractmethod
     def record(self, report: Report) -> list[bool]:
-        """Record the report of a worker; the answers are those of `finish`."""
+        """Record the report of a worker; the answers are for each begun, then for each end.
+
+        False for one begun says that it was cancelled before: its process is to be ended. One that
+        was paused is stopped.
+        """
 
     @abstractmethod
     def report_progress(self, progress: Progress) -> None:
@@ -499,6 +507,14 @@ class Broker(ABC):
 
         What failed only because of them waits again with them. Raises StateError for one that has
         not ended, or whose dependencies have failed.
+        """
+
+    @abstractmethod
+    def reopen(self, group: int, worker: int) -> None:
+        """Put a group together again: it is creating, and `worker` its owner.
+
+        Its children that did not succeed are pending, and reserved for `worker`. Raises StateError
+        where it is no group, is being put together, or has children that run.
         """
 
     @abstractmethod

@@ -14,7 +14,7 @@ from typing import Any
 
 from aque import states
 from aque.brokers.base import Condition
-from aque.commands import options, rendering, terminal
+from aque.commands import quantities, rendering, terminal
 from aque.errors import UsageError
 from aque.task import Task
 
@@ -65,7 +65,7 @@ def _number(key: str, text: str) -> float | None:
     """Read a number, or a size as 4G, or an instant in ISO 8601, where the key has these."""
     try:
         if key in _SIZES:
-            return float(options.parse_size(text))
+            return float(quantities.parse_size(text))
         if key.endswith("_at") and _DATE.match(text):
             return datetime.fromisoformat(text).timestamp()
         number = float(text)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from aque.commands import entry, options
+from aque.commands import entry, options, quantities
 
 
 @click.command()
@@ -77,8 +77,8 @@ def _setting(text: str) -> tuple[str, float]:
     if not separator:
         raise click.UsageError(f"{text!r} is not KEY=VALUE")
     if key in settings.SIZES:
-        return key, float(options.parse_size(value))
-    return key, options.parse_duration(value)
+        return key, float(quantities.parse_size(value))
+    return key, quantities.parse_duration(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ import click
 
 from aque import states
 from aque.brokers.base import Broker
+from aque.commands import quantities
 from aque.errors import TaskNotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?|\.\d+)s?)?")
-_SIZE = re.compile(r"(\d+(?:\.\d*)?)([KMGT]?)B?", re.IGNORECASE)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}")
 _SELECTOR = re.compile(r"\d+(-\d+)?|last|all")
 
@@ -129,16 +128,7 @@ class Duration(click.ParamType):
     name = "duration"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        return parse_duration(value)
-
-
-def parse_duration(value: float | str) -> float:
-    """Return a duration in seconds. Raises UsageError for what is none."""
-    match = _DURATION.fullmatch(str(value))
-    if match is None:
-        raise UsageError(f"{value!r} is no duration; write 90, 1.5s, 10m or 1d2h3m4.5s")
-    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        return quantities.parse_duration(value)
 
 
 class Instant(click.ParamType):
@@ -171,16 +161,7 @@ class Size(click.ParamType):
     name = "size"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        return parse_size(value)
-
-
-def parse_size(value: int | str) -> int:
-    """Return a size in bytes. Raises UsageError for what is none."""
-    match = _SIZE.fullmatch(str(value))
-    if match is None:
-        raise UsageError(f"{value!r} is no size; write 4096, 512M or 4G")
-    power = " KMGT".index(match.group(2).upper() or " ")
-    return int(float(match.group(1)) * 1024**power)
+        return quantities.parse_size(value)
 
 
 class Cpus(click.ParamType):

@@ -11,6 +11,7 @@ import click
 from aque.commands import entry, options
 
 if TYPE_CHECKING:
+    from aque.queue import Queue
     from aque.reading import Write
 
 
@@ -25,7 +26,8 @@ def output(broker: str | None, watch: bool, ids: Sequence[str], **chosen: bool) 
     """Show what tasks have written, byte for byte.
 
     Standard output goes to standard output and standard error to standard error, unless one of them
-    or the log is chosen. With --watch the exit status is the task's own, of several the highest.
+    or the log is chosen. Of a group, it is what its children have written, in order. With --watch
+    the exit status is the task's own, of several the highest.
 
     \b
     aque-output 7
@@ -39,7 +41,7 @@ def output(broker: str | None, watch: bool, ids: Sequence[str], **chosen: bool) 
     if watch:
         options.note_missing_worker(queue, "aque-output", wanted)
         return following.follow(queue.broker, wanted, streams, write, options.recovery(queue))
-    following.show(queue.broker, wanted, streams, write)
+    following.show(queue.broker, _with_members(queue, wanted), streams, write)
     return 0
 
 
@@ -54,6 +56,15 @@ def _choose(chosen: Mapping[str, bool]) -> tuple[list[str], Write]:
     if len(wanted) != 1:
         return [reading.STDOUT, reading.STDERR], following.write_through
     return wanted, following.LogWriter() if wanted == ["log"] else following.write_here
+
+
+def _with_members(queue: Queue, ids: Sequence[int]) -> list[int]:
+    """Put the children of groups, which write nothing themselves, in their place, in order."""
+    found: dict[int, None] = {}
+    for task in queue.broker.fetch(ids):
+        members = sorted(queue.with_children([task.id])) if task.is_group else [task.id]
+        found.update(dict.fromkeys(members))
+    return list(found)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aque.commands import options
+from aque.commands import options, quantities
 from aque.errors import UsageError
 
 
@@ -118,7 +118,7 @@ def _number(key: str, value: Any) -> float:
 
 
 def _duration(key: str, value: Any) -> float:
-    return options.parse_duration(value)
+    return quantities.parse_duration(value)
 
 
 def _instant(key: str, value: Any) -> float:
@@ -128,7 +128,7 @@ def _instant(key: str, value: Any) -> float:
 def _size(key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise UsageError(f'{key!r} is a size as 4096 or "4G", not {json.dumps(value)}')
-    return options.parse_size(value)
+    return quantities.parse_size(value)
 
 
 def _settings(key: str, value: Any) -> list[str]:

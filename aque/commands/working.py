@@ -79,6 +79,9 @@ class Plan:
     def check(self) -> None:
         pass
 
+    def take(self) -> Task | None:
+        return None
+
     def may_claim(self) -> bool:
         assert self._worker is not None
         return self._mode != "one" or not (self.ends or self._worker.crew.jobs)

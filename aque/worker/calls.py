@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -43,6 +43,12 @@ class Boss(Protocol):
     jobs: dict[int, Job]
     output: list[Chunk]
     progress: list[Progress]
+
+    def take_slot(self) -> int: ...
+
+    def take_in(self, job: Job) -> None: ...
+
+    def look_after(self, job: Job) -> None: ...
 
     def end(self, task: Task, end: End) -> None: ...
 
@@ -228,14 +234,10 @@ class Calls:
 
     def _promote(self, runner: Runner) -> Job:
         """Make a job of the call whose turn it is."""
-        slot = next(iter(self._slots_free()))
+        slot = self._boss.take_slot()
         job = Job(runner.sent[0].task, runner.pid, slot, own_session=True, is_python=True)
-        self._boss.jobs[runner.pid] = job
+        self._boss.take_in(job)
         return job
-
-    def _slots_free(self) -> Iterable[int]:
-        taken = {job.slot for job in self._boss.jobs.values()}
-        return (slot for slot in range(1, len(taken) + 2) if slot not in taken)
 
     def _feed(self, job: Job, runner: Runner) -> None:
         """Keep what the running call has written."""
@@ -244,6 +246,8 @@ class Calls:
             data = outlet.take()
             if data:
                 self._boss.output += self.stream_of(job, name).take(data, now)
+        if job.is_stalled:
+            self._boss.look_after(job)
 
     def stream_of(self, job: Job, name: str) -> Stream:
         for stream in job.streams:
@@ -285,6 +289,12 @@ class Calls:
         for runner in self._waited_for():
             self.single_out(runner.pid)
 
+    def take_back_lost(self, attempts: Collection[tuple[int, int]]) -> None:
+        """Take back what waits and is none of these (id, attempt): it may run elsewhere now."""
+        for runner in self._waited_for():
+            if any((each.task.id, each.task.attempt) not in attempts for each in runner.sent):
+                self.single_out(runner.pid)
+
     def single_out(self, pid: int) -> None:
         """See that a runner has no call but one, and that it is known which."""
         runner = self._busy.get(pid)
@@ -324,6 +334,7 @@ class Calls:
         runner.stdout.is_open = runner.stderr.is_open = False
         self._feed(job, runner)
         job.wait_status, job.usage, job.drain_until = wait_status, used, time.monotonic()
+        self._boss.look_after(job)
 
     def drop(self, pid: int) -> None:
         """Forget a runner that has ended, and whose call's end is noted."""

@@ -14,20 +14,24 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
+from typing import Any
 
 from aque import states
 from aque.brokers.base import Request
 from aque.errors import AqueError, BrokerError
 from aque.schedule import retries
-from aque.task import Chunk, End, Progress, Start, Task
+from aque.task import Begin, Chunk, End, Progress, Start, Task
 from aque.worker import limits, processes, usage
 from aque.worker.calls import Calls
 from aque.worker.guarding import Guard
 from aque.worker.job import Job, failed_start
 from aque.worker.room import Room, is_shortage
 from aque.worker.runners import Runner
+from aque.worker.slots import Slots
 from aque.worker.spawn import exit_status_of
 from aque.worker.starter import Starter
 
@@ -42,13 +46,17 @@ log = logging.getLogger("aque.worker")
 
 
 class Crew:
-    """The jobs of one worker. `ends` and `output` are yet to be recorded."""
+    """The jobs of one worker. `begun`, `ends` and `output` are yet to be recorded."""
 
     def __init__(self, starter: Starter, selector: selectors.BaseSelector, guard: Guard) -> None:
         self.starter = starter
         self.guard = guard
         self._selector = selector
         self.jobs: dict[int, Job] = {}  # by pid
+        self._timed: dict[int, Job] = {}  # by pid: those to be looked at each turn
+        self._unrecorded: dict[int, Job] = {}  # by pid, the first started first
+        self._slots = Slots()
+        self.begun: list[Begin] = []
         self.ends: list[End] = []
         self.output: list[Chunk] = []
         self.progress: list[Progress] = []
@@ -57,19 +65,36 @@ class Crew:
         self._kept: set[int] = set()  # runners whose last task leaves what it started
         # By (id, attempt), as two attempts of a task may be here: one lost, one claimed again.
         self._ended: dict[tuple[int, int], Task] = {}  # those whose ends nobody has asked for
+        self.changed_at = 0.0  # monotonic: the last begin or end
         self._retry_at = 0.0
         self._hearers: list[Callable[[int, int], object]] = []
 
     # Starting
+
+    def begin(self, task: Task, worker: int) -> None:
+        """Start a task that is reserved for this worker, and is yet to be recorded as running."""
+        self.begun.append(Begin(task.id, task.attempt, worker, time.time()))
+        self.changed_at = time.monotonic()
+        self.start(task)
 
     def start(self, task: Task) -> None:
         """Start a task; one that cannot be started is among `ends`."""
         if len(self.jobs) >= self.room.most(time.monotonic()):
             self._put_back(task, "no room for another process")
             return
+        slot = self._slots.take()
         try:
-            job, runner = self.starter.start(task, self._free_slot())
-        except OSError as error:
+            job, runner = self.starter.start(task, slot)
+        except (OSError, AqueError, ValueError) as error:
+            self._slots.give(slot)
+            self._note_failure(task, error)
+        else:
+            self.adopt(job, runner)
+            self.room.note_started(len(self.jobs))
+
+    def _note_failure(self, task: Task, error: OSError | AqueError | ValueError) -> None:
+        """Say how a task ends that could not be started."""
+        if isinstance(error, OSError):
             if is_shortage(error):
                 self._put_back(task, f"no room for another process: {error.strerror}")
                 self._note_shortage(error)
@@ -77,27 +102,36 @@ class Crew:
             name = error.filename if isinstance(error.filename, str) else None
             reason = str(error.strerror or error) if name is None else f"{name}: {error.strerror}"
             self._fail(task, exit_status_of(error), reason)
-        except BrokerError as error:  # not the task's fault: it is to be claimed again
+        elif isinstance(error, BrokerError):  # not the task's fault: it is to be claimed again
             self._put_back(task, str(error))
-        except (AqueError, ValueError) as error:
-            self._fail(task, 126, str(error))
         else:
-            self.adopt(job, runner)
-            self.room.note_started(len(self.jobs))
+            self._fail(task, 126, str(error))
 
     def adopt(self, job: Job, runner: Runner | None) -> None:
         """Take in a job that has been started, now or by the program before a reload."""
-        self.jobs[job.pid] = job
-        job.token = self.guard.token
+        self.take_in(job)
         for stream in job.streams:
             if stream.is_open and runner is None:
                 self._watch(stream.descriptor, partial(self._read, job))
         if runner is not None:
             self.calls.adopt(runner)
 
-    def _free_slot(self) -> int:
-        taken = {job.slot for job in self.jobs.values()}
-        return next(slot for slot in range(1, len(taken) + 2) if slot not in taken)
+    def take_in(self, job: Job) -> None:
+        """Count a job among ours. Its slot is its own from now on."""
+        self.jobs[job.pid] = job
+        job.token = self.guard.token
+        self._slots.hold(job.slot)
+        if not job.is_start_recorded:
+            self._unrecorded[job.pid] = job
+        if job.has_limits or job.kill_at is not None:
+            self._timed[job.pid] = job
+
+    def take_slot(self) -> int:
+        return self._slots.take()
+
+    def look_after(self, job: Job) -> None:
+        """Look at a job each turn: it has ended, or its output waits for room."""
+        self._timed[job.pid] = job
 
     def _fail(self, task: Task, status: int, reason: str) -> None:
         self.end(task, failed_start(task, status, reason, time.time()))
@@ -113,6 +147,7 @@ class Crew:
     def give_back(self, task: Task) -> None:
         """Have a task that never began wait again."""
         self.ends.append(End(task.id, task.attempt, states.PENDING, time.time()))
+        self.changed_at = time.monotonic()
         self._ended[task.id, task.attempt] = task
 
     def end(self, task: Task, end: End) -> None:
@@ -120,6 +155,7 @@ class Crew:
             delay = retries.delay(task.retried, task.retry_delay)
             end = replace(end, status=states.PENDING, due_at=end.ended_at + delay)
         self.ends.append(end)
+        self.changed_at = time.monotonic()
         self._ended[task.id, task.attempt] = task
 
     # Hearing
@@ -127,7 +163,8 @@ class Crew:
     @property
     def is_draining(self) -> bool:
         """Whether a job has ended whose output may not all be there, or output waits for room."""
-        return any(job.wait_status is not None or job.is_stalled for job in self.jobs.values())
+        timed = self._timed.values()
+        return any(job.wait_status is not None or job.is_stalled for job in timed)
 
     def hear_ends(self, hear: Callable[[int, int], object]) -> None:
         """Have `hear` told the pid and the wait status of each child that ends."""
@@ -135,30 +172,45 @@ class Crew:
 
     def note_ended(self) -> None:
         """Note which processes have ended since the last look."""
-        for pid in _ended_children():
-            job = self.jobs.get(pid)
-            if job is not None:
-                self._end_session(job)
-            if self.starter.runners.forget(pid) and job is None and pid not in self._kept:
-                _kill_group(pid)
-            elif self.guard.note_ended(pid):
-                pass
-            self._kept.discard(pid)
-            _, wait_status, rusage = os.wait4(pid, 0)
+        for pid, wait_status, rusage in self._reap():
             self.guard.drop(pid)
             for hear in self._hearers:
                 hear(pid, wait_status)
-            if job is not None and job.is_python:
+            job = self.jobs.get(pid)
+            if job is None:
+                self.guard.note_ended(pid)
+            elif job.is_python:
                 self.calls.end(pid, wait_status, usage.of_child(rusage))
-            elif job is not None:
+            else:
                 job.wait_status = wait_status
                 job.usage = usage.of_child(rusage)
                 job.drain_until = time.monotonic() + DRAIN
+                self._timed[pid] = job
                 self._read(job)
-        self._read_stalled()
-        for job in list(self.jobs.values()):
-            if job.wait_status is not None:
-                self._finish_if_drained(job)
+        if self._timed:
+            self._read_stalled()
+            for job in list(self._timed.values()):
+                if job.wait_status is not None:
+                    self._finish_if_drained(job)
+
+    def _reap(self) -> Iterator[tuple[int, int, Any]]:
+        if not self.starter.is_foreground:
+            for pid in _ended_children():
+                self._see_off(pid)
+                yield os.wait4(pid, 0)
+            return
+        with suppress(ChildProcessError):
+            while (ended := os.wait4(-1, os.WNOHANG))[0]:  # they lead no session to be cleared up
+                yield ended
+
+    def _see_off(self, pid: int) -> None:
+        """Do what must be done while the number of an ended process is still ours."""
+        job = self.jobs.get(pid)
+        if job is not None:
+            self._end_session(job)
+        if self.starter.runners.forget(pid) and job is None and pid not in self._kept:
+            _kill_group(pid)
+        self._kept.discard(pid)
 
     def _end_session(self, job: Job) -> None:
         """Kill what the job leaves behind; if it was told to end, the rest has its grace too."""
@@ -186,6 +238,7 @@ class Crew:
             if stream.is_open or stream.is_stalled:
                 self.output += stream.read(now)
                 if stream.is_stalled:
+                    self._timed[job.pid] = job
                     self._retry_at = time.monotonic() + _STALL
                 if not stream.is_open or stream.is_stalled:
                     self._unregister(stream.descriptor)
@@ -194,7 +247,7 @@ class Crew:
         """Try again to keep output for which there was no room."""
         if time.monotonic() < self._retry_at:
             return
-        for job in [job for job in self.jobs.values() if job.is_stalled]:
+        for job in [job for job in self._timed.values() if job.is_stalled]:
             self._read(job)
             if job.is_python:
                 self._write_stalled(job)
@@ -236,11 +289,15 @@ class Crew:
             if not stream.is_stalled:
                 self.output += stream.finish(time.time())
         if job.is_stalled:
+            self._timed[job.pid] = job
             self._retry_at = time.monotonic() + _STALL
         return not job.is_stalled
 
     def release(self, job: Job) -> None:
         del self.jobs[job.pid]
+        self._timed.pop(job.pid, None)
+        self._unrecorded.pop(job.pid, None)
+        self._slots.give(job.slot)
         for stream in job.streams:
             self._unregister(stream.descriptor)
             stream.close()
@@ -265,12 +322,19 @@ class Crew:
             for job in self.jobs.values():
                 if (job.task.id, job.task.attempt) == (request.id, request.attempt):
                     job.handle(request, now)
+                    self._timed[job.pid] = job
+
+    def end_lost(self, begun: Sequence[Begin]) -> None:
+        """End what began when its task was cancelled already; they end as cancelled."""
+        self.handle([Request(one.id, one.attempt, signal.SIGKILL, 0.0) for one in begun])
 
     def enforce_limits(self, grace: float) -> None:
         """Begin to end the jobs that are past their own limits."""
+        if not self._timed:
+            return
         now = time.monotonic()
         condemned = []
-        for job in self.jobs.values():
+        for job in self._timed.values():
             if job.has_limits and not job.is_ending and job.wait_status is None:
                 verdict = limits.verdict(job, now)
                 if verdict is not None:
@@ -281,8 +345,10 @@ class Crew:
                 job.condemn(verdict, now, grace)
 
     def kill_overdue(self) -> None:
+        if not self._timed:
+            return
         now = time.monotonic()
-        for job in self.jobs.values():
+        for job in self._timed.values():
             if job.kill_at is not None and job.kill_at <= now:
                 job.kill()
 
@@ -301,6 +367,7 @@ class Crew:
 
     def keep_only(self, attempts: Collection[tuple[int, int]]) -> list[int]:
         """Kill the jobs that are none of these (id, attempt); return their tasks' ids, once."""
+        self.calls.take_back_lost(attempts)
         lost = [
             job
             for job in self.jobs.values()
@@ -314,10 +381,11 @@ class Crew:
         self.calls.take_back_all()
         for job in self.jobs.values():
             job.stop(time.monotonic(), grace)
+            self._timed[job.pid] = job
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which something is to be done for a job."""
-        times = [t for job in self.jobs.values() for t in self._deadlines(job)]
+        times = [t for job in self._timed.values() for t in self._deadlines(job)]
         late = self.calls.next_deadline()
         return min(times if late is None else [*times, late], default=None)
 
@@ -340,23 +408,20 @@ class Crew:
     @property
     def has_news(self) -> bool:
         """Whether there is something yet to be recorded."""
-        return bool(self.ends or self.output or self.progress)
+        return bool(self.begun or self.ends or self.output or self.progress)
 
     def starts(self, before: float) -> Sequence[Start]:
         """Return the processes started before then that the queue does not know yet."""
-        return [
-            job.start_record()
-            for job in self.jobs.values()
-            if not job.is_start_recorded and job.started <= before
-        ]
+        waiting = self._unrecorded.values()
+        return [job.start_record() for job in takewhile(lambda j: j.started <= before, waiting)]
 
     def first_unrecorded(self) -> float | None:
         """Return when the first process was started that the queue does not know yet."""
-        times = [job.started for job in self.jobs.values() if not job.is_start_recorded]
-        return min(times, default=None)
+        first = next(iter(self._unrecorded.values()), None)
+        return None if first is None else first.started
 
     def note_recorded(self, start: Start) -> None:
-        job = self.jobs.get(start.pid)
+        job = self._unrecorded.pop(start.pid, None)
         if job is not None:
             job.is_start_recorded = True
             self.guard.add(start)

@@ -25,6 +25,7 @@ from aque.schedule.resources import Resources
 from aque.task import End, Report, Task
 from aque.worker import host, leftovers, processes, recovery, terminal
 from aque.worker.crew import Crew
+from aque.worker.ears import Ears
 from aque.worker.guarding import Guard
 from aque.worker.liveness import Observer
 from aque.worker.membership import XARGS, Membership, Share
@@ -35,8 +36,12 @@ from aque.worker.upkeep import Upkeep
 
 #: Seconds until output and the start of a process are recorded when nothing else is.
 RECORD_DELAY = 0.1
-#: Seconds after which a run of aque-xargs is long enough to be guarded.
-FOREGROUND_GUARD_DELAY = 0.2
+#: Seconds from one transaction to the next where that is only to record begins and ends, and
+#: seconds without a new one after which it does not wait for more: many short tasks share one
+#: transaction, and of longer ones each end is recorded at once.
+_PACE, _QUIET = 0.01, 0.003
+#: Seconds after which a run of aque-xargs is long enough to be guarded, and to hear bells.
+_SHORT = 0.2
 #: Seconds from a transaction that failed to the next.
 _RETRY_DELAY = 1.0
 #: Seconds from one transaction to the next while short calls come in numbers, and that number.
@@ -57,8 +62,11 @@ class Plan(Protocol):
     def check(self) -> None:
         """Look whether somebody wants something; called when a bell says so and at each poll."""
 
+    def take(self) -> Task | None:
+        """Return a task that is reserved for this worker, to start before the queue hears of it."""
+
     def may_claim(self) -> bool:
-        """Whether there is a use for one more task."""
+        """Whether there is a use for one more task that is to be claimed."""
 
     def note_end(self, task: Task, end: End) -> None:
         """Hear of an end, before anything else is claimed; it is yet to be recorded."""
@@ -95,13 +103,14 @@ class Worker:
         self.settings: Mapping[str, float] = broker.settings()
         marks = {"AQUE_BROKER": broker.to_url(), leftovers.MARK: membership.token}
         starter = Starter(broker, marks, int(self.share.cpus) or 1, foreground)
-        # A short run of aque-xargs would pay more for a guard than for its commands.
-        guard_delay = 0.0 if foreground is None else FOREGROUND_GUARD_DELAY
-        self.guard = Guard(membership.token, time.monotonic() + guard_delay)
+        # A short run of aque-xargs would pay more for these than for its commands.
+        later = 0.0 if foreground is None else time.monotonic() + _SHORT
+        self.guard = Guard(membership.token, later)
         self.crew = Crew(starter, self.selector, self.guard)
         self.upkeep = Upkeep(broker)
-        self.listener = broker.listen(bell.READY, bell.SIGNAL)
+        self.ears = Ears(self.selector, self._hear_bells)
         self.observer = Observer(broker, self.here, membership.id)
+        self.selector.register(signals.fileno(), selectors.EVENT_READ, lambda: None)
         self.is_draining = False
         self.renewal: Renewal | None = None
         #: Whether it was started on a terminal: when that closes, a HUP tells so.
@@ -112,8 +121,8 @@ class Worker:
         self.drain_until: float | None = None
         self._look_at = 0.0
         self._check_at = 0.0
-        self._poll_at = 0.0
-        self._round_at = 0.0
+        self._poll_at = later
+        self._round_at = later
         self._round_interval = self.settings["poll"]
         if broker.is_shared:
             self._round_interval = min(self._round_interval, self.settings["heartbeat"])
@@ -127,14 +136,13 @@ class Worker:
         self._polled = -1  # the latest event that a poll of ours knew of
         self._seen = -1  # the latest event that a claim of ours knew of
         self._next_due_at = float("inf")  # Unix seconds
-        self.selector.register(signals.fileno(), selectors.EVENT_READ, lambda: None)
-        self._listen()
         broker.register_worker(self)
 
     # The loop
 
     def run(self, plan: Plan) -> None:
         """Run until the plan is over or a signal ends it; return early to reload."""
+        self._recorded_at = time.monotonic()
         processes.adopt_orphans()
         while True:
             self.crew.note_ended()
@@ -143,8 +151,10 @@ class Worker:
                 self.renewal.attend()
             self._note_ends(plan)
             self._heed_signals(plan)
+            self._begin_own(plan)
             self._pass_requests(plan)
             plan.advance()
+            self._begin_own(plan)  # what the plan has made just now
             self._record_and_claim(plan)
             if self._is_idle():
                 self.upkeep.do_piece()
@@ -188,7 +198,7 @@ class Worker:
         if self.renewal is not None:
             self.renewal.abandon()
         self.crew.close()
-        self.listener.close()
+        self.ears.close()
         self.membership.leave(self.broker)
         self.upkeep.do_last()
 
@@ -199,6 +209,24 @@ class Worker:
             plan.note_end(self.crew.take_ended(end), end)
             self._look_at = 0.0
         self._noted_ends = len(self.crew.ends)
+
+    def _begin_own(self, plan: Plan) -> None:
+        """Start what nobody else may take, before the transaction that records it.
+
+        While the queue cannot be told, nothing more is begun.
+        """
+        if self.is_draining or self.is_troubled:
+            return
+        now = time.monotonic()
+        while len(self.crew.jobs) < self._slots(now) and (task := plan.take()) is not None:
+            plan.note_start(task)
+            self.crew.begin(task, self.membership.id)
+            self._note_ends(plan)  # it may not have been started
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether the queue could not be told, and is not to be told again yet."""
+        return self._retry_at > 0.0 and time.monotonic() < self._retry_at
 
     def _heed_signals(self, plan: Plan) -> None:
         for number in self.signals.take():
@@ -249,7 +277,7 @@ class Worker:
         self._check_at = float("inf")
         try:
             if is_poll:
-                self._poll_at = now + self.listener.interval
+                self._poll_at = now + self.ears.open(self.broker)
                 if now >= self._round_at:
                     self._make_round(now)
                 self._poll()
@@ -279,39 +307,38 @@ class Worker:
         Start times are compared again too: the clock may have been set, or the machine have slept.
         """
         number = self.broker.changes().number
-        if self.listener.fileno() < 0:
-            self.listener.drain()
-            self._listen()
         if number != self._polled:
             self._polled = number
-            self.listener.heard_something()
-            self._poll_at = min(self._poll_at, time.monotonic() + self.listener.interval)
+            self._poll_at = min(self._poll_at, time.monotonic() + self.ears.heard_something())
         if number != self._seen or time.time() >= self._next_due_at:
             self._look_at = 0.0
 
     def _record_and_claim(self, plan: Plan) -> None:
         now = time.monotonic()
-        wants_work = self._wants_work(now) and plan.may_claim()
-        is_due = bool(self.crew.ends) or self._record_at() <= now
-        if now < self._retry_at or not (wants_work or is_due):
-            return
         crew = self.crew
+        wants_work = self._wants_work(now) and not crew.begun
+        if wants_work and not plan.may_claim():
+            wants_work = False
+            self._look_at = float("inf")  # until the plan says so, or something has ended
+        if now < self._retry_at or not (wants_work or self._record_at() <= now):
+            return
         report = Report(
             tuple(crew.ends), crew.starts(now - RECORD_DELAY), tuple(crew.output),
-            tuple(crew.progress),
+            tuple(crew.progress), tuple(crew.begun),
         )  # fmt: skip
+        claim = None
         try:
             if wants_work and not self._is_overtaken():
                 choose = chooser(self._claimant(), self._line)
                 claim = self.broker.claim(self.membership.id, choose, report)
             else:
-                self.broker.record(report)
-                claim = None
+                answers = self.broker.record(report)
+                crew.end_lost([one for one, ours in zip(report.begun, answers) if not ours])
         except BrokerError as error:
             self._postpone(error)
             return
-        self._note_recorded(report, plan)
         self._recorded_at = time.monotonic()
+        self._note_recorded(report, plan)
         if claim is not None and claim.is_dismissed:
             self._poll_at = self._round_at = 0.0
             self.observer.beat_soon()
@@ -336,11 +363,8 @@ class Worker:
         self.broker.ring(claim.rings)
 
     def _wait(self) -> None:
-        if self.crew.ends and time.monotonic() >= self._retry_at:
-            timeout: float | None = 0.0
-        else:
-            self._nap()
-            timeout = max(0.0, self._next_deadline() - time.monotonic())
+        self._nap()
+        timeout = max(0.0, self._next_deadline() - time.monotonic())
         for key, _ in self.selector.select(timeout):
             key.data()
 
@@ -355,6 +379,7 @@ class Worker:
 
     def _note_recorded(self, report: Report, plan: Plan) -> None:
         crew = self.crew
+        del crew.begun[: len(report.begun)]
         del crew.ends[: len(report.ends)]
         del crew.output[: len(report.output)]
         del crew.progress[: len(report.progress)]
@@ -424,11 +449,16 @@ class Worker:
         )  # fmt: skip
 
     def _record_at(self) -> float:
-        if (self.crew.output or self.crew.progress) and self._output_since is None:
-            self._output_since = time.monotonic()
-        starts = self.crew.first_unrecorded()
-        first = min(t for t in (self._output_since, starts, float("inf")) if t is not None)
-        return first + RECORD_DELAY
+        """Return when there is something to be recorded, if nothing else comes before."""
+        crew = self.crew
+        at = float("inf")
+        if crew.ends or crew.begun:
+            at = min(self._recorded_at + _PACE, crew.changed_at + _QUIET)
+        if crew.output or crew.progress:
+            self._output_since = self._output_since or time.monotonic()
+            at = min(at, self._output_since + RECORD_DELAY)
+        started = crew.first_unrecorded()
+        return at if started is None else min(at, started + RECORD_DELAY)
 
     def _next_deadline(self) -> float:
         times = [self._poll_at, self._check_at, self._record_at()]
@@ -457,13 +487,7 @@ class Worker:
             self.crew.calls.take_back_all()
         return self.is_renewing and not self.crew.has_news and not self.crew.is_draining
 
-    def _listen(self) -> None:
-        descriptor = self.listener.fileno()
-        if descriptor >= 0 and descriptor not in self.selector.get_map():
-            self.selector.register(descriptor, selectors.EVENT_READ, self._hear_bells)
-
-    def _hear_bells(self) -> None:
-        rung = self.listener.drain()
+    def _hear_bells(self, rung: set[str]) -> None:
         if bell.READY in rung:
             self._look_at = 0.0
         if bell.SIGNAL in rung:

@@ -42,8 +42,9 @@ class Membership:
         """Return it with a lock that others can find: somebody may have removed the file."""
         if host.has_life(broker, self.token, self.life):
             return self
+        life = host.hold_life(broker, self.token)
         os.close(self.life)
-        return replace(self, life=host.hold_life(broker, self.token))
+        return replace(self, life=life)
 
     def leave(self, broker: Broker) -> None:
         """Say that this worker has ended, all it ran being finished or requeued."""

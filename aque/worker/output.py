@@ -30,6 +30,9 @@ log = logging.getLogger("aque.worker")
 _READ_SIZE = 65536
 _TAIL = 1 << 20
 
+#: Hears of all that is read: the task's id, the stream's name, the bytes.
+Tee = Callable[[int, str, bytes], None]
+
 
 class Stream:
     """The pipe of one stream of one attempt. `open_file` opens the file for what is too large."""
@@ -42,6 +45,7 @@ class Stream:
         descriptor: int,
         settings: Mapping[str, float],
         open_file: Callable[[int, int, str], int],
+        tee: Tee | None = None,
     ) -> None:
         self.name = name
         self.task = task
@@ -57,6 +61,7 @@ class Stream:
         self._tail_size = 0
         self._has_file = False
         self._open_file = open_file
+        self._tee = tee
         self._file = -1
         self._unwritten = b""
 
@@ -76,6 +81,8 @@ class Stream:
             if not data:
                 self.is_open = False
                 break
+            if self._tee is not None:
+                self._tee(self.task, self.name, data)
             self._keep(data, chunks, now)
             if len(data) < _READ_SIZE:
                 self._write(chunks, now)

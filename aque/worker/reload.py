@@ -85,10 +85,10 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
         saved["task"] = replace(task, attempt=saved.pop("attempt"))
         job = Job(**saved)
         for name, descriptor, stream_state in streams:
-            stream = worker.crew.starter.stream(task, name, descriptor)
+            stream = worker.crew.starter.stream(job.task, name, descriptor)
             stream.resume(stream_state)
             job.streams.append(stream)
-        worker.crew.adopt(job, None if runner is None else _runner(runner, task))
+        worker.crew.adopt(job, None if runner is None else _runner(runner, job.task))
     # The lock above all: a job that inherited it would keep a dead worker alive.
     _set_inheritable(_inherited(worker), False)
 

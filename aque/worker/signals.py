@@ -23,6 +23,8 @@ NOTED = (
     signal.SIGTSTP,
 )
 
+_READ_SIZE = 4096
+
 
 class Signals:
     """What has come since the last `take`. `fileno` becomes readable when something has."""
@@ -66,7 +68,7 @@ class Signals:
     def take(self) -> list[int]:
         """Return the signals noted, in the order they came, and forget them."""
         try:
-            while os.read(self._readable, 4096):
+            while len(os.read(self._readable, _READ_SIZE)) == _READ_SIZE:
                 pass
         except BlockingIOError:
             pass

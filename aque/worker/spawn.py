@@ -55,20 +55,21 @@ class Spawner:
         leads a session and process group of its own. Raises OSError when it cannot be executed.
         """
         actions = [(os.POSIX_SPAWN_DUP2, ours, its) for its, ours in descriptors.items()]
-        program = self._find(command[0], environ.get("PATH", os.defpath))
-
-        def start(path: str, arguments: list[str]) -> int:
-            return self._posix_spawn(
-                path, arguments, environ, file_actions=actions,
-                setsid=own_session, setsigmask=(), setsigdef=self._defaults,
-            )  # fmt: skip
-
+        known = (environ.get("PATH", os.defpath), command[0])
+        program = self._found.get(known)
         try:
-            return start(program, list(command))
+            if program is not None:
+                try:
+                    return self._start(program, command, environ, actions, own_session)
+                except (FileNotFoundError, PermissionError):
+                    del self._found[known]  # it has gone: another may have its name
+            program = self._find(*known)
+            return self._start(program, command, environ, actions, own_session)
         except OSError as error:
-            if error.errno != errno.ENOEXEC:
+            if error.errno != errno.ENOEXEC or program is None:
                 raise OSError(error.errno, error.strerror, command[0]) from None
-        return start("/bin/sh", ["sh", program, *command[1:]])  # no #!: as execvp does
+        script = ["sh", program, *command[1:]]  # no #!: as execvp does
+        return self._start("/bin/sh", script, environ, actions, own_session)
 
     def spawn_as(self, request: Mapping[str, Any], descriptors: Mapping[int, int]) -> int:
         """Start what a request to the shim says, as its user, in a session of its own."""
@@ -78,16 +79,28 @@ class Spawner:
             marks = shim.marks(request["environ"])
             return self.spawn(shim.command(number), marks, theirs, own_session=True)
 
-    def _find(self, name: str, path: str) -> str:
+    def _start(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        actions: list[tuple[int, int, int]],
+        own_session: bool,
+    ) -> int:
+        return self._posix_spawn(
+            program, list(arguments), environ, file_actions=actions,
+            setsid=own_session, setsigmask=(), setsigdef=self._defaults,
+        )  # fmt: skip
+
+    def _find(self, path: str, name: str) -> str:
+        """Find a program; remember where, unless that means another one in another directory."""
         if "/" in name:
             return name
-        found = self._found.get((path, name))
-        if found is None or not os.access(found, os.X_OK):
-            found = find_program(name, path)
-            if os.path.isabs(found):  # another means another file in another directory
-                if len(self._found) >= _FOUND_MOST:
-                    self._found.clear()
-                self._found[path, name] = found
+        found = find_program(name, path)
+        if os.path.isabs(found):
+            if len(self._found) >= _FOUND_MOST:
+                self._found.clear()
+            self._found[path, name] = found
         return found
 
 

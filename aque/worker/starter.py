@@ -12,10 +12,10 @@ from aque import codec, trust
 from aque.brokers.base import Broker
 from aque.errors import AqueError
 from aque.patterns import shell
-from aque.task import Task
+from aque.task import Task, shell_words
 from aque.worker import files, leftovers, runners
 from aque.worker.job import Job
-from aque.worker.output import Stream
+from aque.worker.output import Stream, Tee
 from aque.worker.room import is_shortage
 from aque.worker.runners import Runner, Runners
 from aque.worker.spawn import Spawner
@@ -30,13 +30,15 @@ class Foreground:
 
     They also share our standard input if it is `stdin_kept`, and ignore the signals that are
     `ignored` (by nohup, say). `slot_variable` is told the slot, from 0. A queue that is `private`
-    and short-lived is not theirs to submit to.
+    and short-lived is not theirs to submit to. With a `tee` their output is read and stored, as
+    that of other jobs, and the tee hears of it.
     """
 
     stdin_kept: bool = False
     ignored: frozenset[int] = frozenset()
     slot_variable: str | None = None
     private: bool = False
+    tee: Tee | None = None
 
 
 class PlaceError(AqueError):
@@ -65,6 +67,7 @@ class Starter:
         self._settings = broker.settings()
         self._environs: dict[int | None, dict[str, str]] = {}
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self._no_stdin = {0: self._null}
 
     @property
     def is_foreground(self) -> bool:
@@ -87,7 +90,11 @@ class Starter:
         return start(task, {**environ, **own}, slot), None
 
     def _start_command(self, task: Task, environ: dict[str, str], slot: int) -> Job:
-        command = shell.argument_list(_values(task.args, ()), _values(task.kwargs, {}))
+        if self._foreground is not None and task.stdin is None and self._foreground.tee is None:
+            stdin = {} if self._foreground.stdin_kept else self._no_stdin
+            pid = self._spawner.spawn(_command(task), environ, stdin, own_session=False)
+            return Job(task, pid, slot, False)
+        command = _command(task)
         with files.Descriptors() as opened:
             incoming: dict[str, int] = {}
             is_own = self._foreground is None
@@ -95,7 +102,7 @@ class Starter:
                 if is_own:  # else it stays where we are, though that may have lost its name
                     self._spawner.enter(task.cwd, task.umask)
                 theirs = self._stdin(task, opened)
-                if is_own:
+                if self._foreground is None or self._foreground.tee is not None:
                     theirs[1], theirs[2], incoming = files.outputs(task, opened)
             command = files.behind_fifos(command, task)
             pid = self._spawner.spawn(command, environ, theirs, is_own)
@@ -156,7 +163,8 @@ class Starter:
 
     def stream(self, task: Task, name: str, descriptor: int) -> Stream:
         open_file = self._broker.open_output
-        return Stream(name, task.id, task.attempt, descriptor, self._settings, open_file)
+        tee = None if self._foreground is None else self._foreground.tee
+        return Stream(name, task.id, task.attempt, descriptor, self._settings, open_file, tee)
 
     def _environ(self, task: Task) -> dict[str, str]:
         if task.environment not in self._environs:
@@ -181,6 +189,13 @@ def _own(task: Task, slot: int) -> dict[str, str]:
     if task.keep_background:
         own[leftovers.MARK] = ""  # by which what our jobs left is found, and killed
     return own
+
+
+def _command(task: Task) -> list[str]:
+    words = None if task.kwargs else shell_words(task)
+    if words:
+        return words
+    return shell.argument_list(_values(task.args, ()), _values(task.kwargs, {}))
 
 
 def _values(text: str | None, default: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 #: ru_maxrss is in KiB on Linux and in bytes on macOS (getrusage(2) of each).
@@ -36,7 +36,6 @@ def of_child(rusage: Any) -> Usage:
     Until its exec a vforked child has our memory, and the kernel counts that among its peaks: a
     peak that is no larger than our own says nothing, and is left out.
     """
-    usage = of(rusage)
-    if rusage.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
-        return replace(usage, max_rss=None)
-    return usage
+    peak = rusage.ru_maxrss
+    is_ours = peak <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Usage(rusage.ru_utime, rusage.ru_stime, None if is_ours else peak * _RSS_UNIT)

@@ -1,4 +1,8 @@
-"""Own the measure of aque-xargs beside the system's xargs: many short commands, and start-up."""
+"""Own the measure of aque-xargs beside its peers: many short commands, start-up, memory.
+
+Besides `true` a program is run that does nothing at all, if a compiler is there to make it: it
+shows what the start of `true` hides.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +19,34 @@ from table import ratio, show
 
 _COMMANDS = 5000
 _STARTS = 20
+_JOBS = 1000
+_MEMORY = (1_000, 10_000, 20_000)
+_NOTHING = b'void _start(void){__asm__ volatile("mov $60,%eax; xor %edi,%edi; syscall");}'
 _IMPORTS = [sys.executable, "-c", "import click, sqlite3"]
 
 
 def run(commands: int | None, rounds: int) -> None:
-    """5,000 times `true` beside the system's xargs; start-up."""
+    """5,000 times `true` beside xargs and GNU parallel; start-up; memory."""
     with place.own_queue(), place.own_directory() as directory:
         number = commands or _COMMANDS
         items = os.path.join(directory, "items")
-        with open(items, "w", encoding="ascii") as file:
-            file.writelines(f"{item}\n" for item in range(number))
+        _write_items(items, number)
         for processes in (2, 8):
-            _compare_runs(items, number, processes, rounds)
+            _compare_runs(items, number, ["true"], processes, rounds)
+        program = _nothing(directory)
+        if program is not None:
+            _compare_runs(items, number, [program], 2, rounds)
+        _compare_parallel(items, min(number, _JOBS), rounds)
+        _show_memory(items)
         with open(items, "w", encoding="ascii") as file:
             file.write("a\n")
         _compare_starts(items)
 
 
-def _compare_runs(items: str, number: int, processes: int, rounds: int) -> None:
-    words = [f"-P{processes}", "-n1", "true"]
+def _compare_runs(
+    items: str, number: int, command: Sequence[str], processes: int, rounds: int
+) -> None:
+    words = [f"-P{processes}", "-n1", *command]
     times = interleave(
         {"aque-xargs": _turn(items, _ours(words)), "xargs": _turn(items, _theirs(words))}, rounds
     )
@@ -43,8 +56,57 @@ def _compare_runs(items: str, number: int, processes: int, rounds: int) -> None:
          ratio(median(taken), theirs)]
         for name, taken in times.items()
     ]  # fmt: skip
-    title = f"{number:,} times true, -P{processes}, start-up included, median of {rounds}"
+    name = os.path.basename(command[0])
+    title = f"{number:,} times {name}, -P{processes}, start-up included, median of {rounds}"
     show(title, ["time", "a second", "to xargs"], rows)
+
+
+def _compare_parallel(items: str, number: int, rounds: int) -> None:
+    program = shutil.which("parallel")
+    if program is None:
+        print("\nGNU parallel is not installed")
+        return
+    words = ["-P2", "-n1", "true"]
+    _write_items(items, number)
+    contenders = {
+        "aque-xargs": _turn(items, _ours(words)),
+        "GNU parallel": _turn(items, [program, "--will-cite", *words]),
+    }
+    times = {name: median(t) for name, t in interleave(contenders, rounds).items()}
+    rows = [[name, f"{t:.3f} s", ratio(t, times["GNU parallel"])] for name, t in times.items()]
+    show(f"{number:,} times true, -P2, median of {rounds}", ["time", "to parallel"], rows)
+
+
+def _show_memory(items: str) -> None:
+    rows = []
+    for number in _MEMORY:
+        _write_items(items, number)
+        with open(items, "rb") as stdin:
+            words = _ours(["-P2", "-n1", "true"])
+            process = subprocess.Popen(words, stdin=stdin)
+            _, _, used = os.wait4(process.pid, 0)
+            process.returncode = 0
+        rows.append([f"{number:,} items", f"{used.ru_maxrss / 1024:.1f} MiB"])
+    show("Peak memory of aque-xargs -n1", ["at most"], rows)
+
+
+def _write_items(items: str, number: int) -> None:
+    with open(items, "w", encoding="ascii") as file:
+        file.writelines(f"{item}\n" for item in range(number))
+
+
+def _nothing(directory: str) -> str | None:
+    """Return a program that ends at once, without so much as a C library; None without a compiler.
+
+    It leaves by the system call itself, so it is known for one kind of machine only.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None or os.uname().machine != "x86_64":
+        return None
+    path = os.path.join(directory, "nothing")
+    words = [compiler, "-static", "-nostdlib", "-O2", "-x", "c", "-o", path, "-"]
+    done = subprocess.run(words, input=_NOTHING, stderr=subprocess.DEVNULL, check=False)
+    return None if done.returncode else path
 
 
 def _compare_starts(items: str) -> None:

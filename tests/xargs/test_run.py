@@ -167,9 +167,3 @@ def test_the_environment_is_passed_on_and_only_added_to(tmp_path):
     theirs = {b"PATH", b"B"}
     assert theirs < set(names)
     assert all(name.startswith(b"AQUE_") for name in set(names) - theirs)
-
-
-def test_asking_before_each_command_is_refused():
-    done = pair.run_ours(["-p", "echo"], b"a")
-    assert (done.stdout, done.status) == (b"", 1)
-    assert done.stderr == b"xargs: -p, --interactive is not there yet; use xargs for it\n"

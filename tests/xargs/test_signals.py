@@ -75,7 +75,8 @@ def test_a_signal_ends_the_children_and_then_the_run_by_itself(broker, number):
         assert [task.exit_signal for task in children] == [number, number, None, None]
         assert group.status == states.CANCELLED
         said = f"interrupted; 0 commands succeeded, 4 were cancelled (task {group.id})"
-        assert told(process) == f"aque-xargs: {said}\n"
+        resume = f"aque-xargs --resume {group.id} runs the rest"
+        assert told(process) == f"aque-xargs: {said}; {resume}\n"
 
 
 def test_a_command_that_ignores_the_signal_is_killed_by_the_second():

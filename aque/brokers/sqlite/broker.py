@@ -37,6 +37,7 @@ from aque.brokers.sqlite import (
     look,
     migrations,
     place,
+    reopen,
     steer,
 )
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
@@ -64,6 +65,10 @@ _BEAT = "UPDATE worker SET heartbeat = heartbeat + 1, ended_at = NULL WHERE id =
 _DISMISS = """
 UPDATE worker SET ended_at = ? WHERE id = ?
 AND NOT EXISTS (SELECT 1 FROM task WHERE status = 'running' AND worker = ?)
+"""
+_SET_LIMIT = """
+INSERT INTO "limit" (name, capacity, task) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET capacity = excluded.capacity
 """
 _CHANGES = "SELECT id, status FROM task WHERE changed > ?"
 _OUTPUT = """
@@ -150,9 +155,9 @@ class SQLiteBroker(Broker):
         with self._database.snapshot():
             return claim.limits(self._database.read)
 
-    def set_limits(self, capacities: Mapping[str, int]) -> None:
+    def set_limits(self, capacities: Mapping[str, int], task: int | None = None) -> None:
         with self._write() as tx:
-            tx.executemany('INSERT OR REPLACE INTO "limit" VALUES (?, ?)', list(capacities.items()))
+            tx.executemany(_SET_LIMIT, [(name, n, task) for name, n in capacities.items()])
             tx.rings.add(bell.READY)
             tx.next_changed()  # an event: what a limit held may run now
 
@@ -161,6 +166,10 @@ class SQLiteBroker(Broker):
     def create(self, prototypes: Sequence[Prototype]) -> list[int]:
         with self._write() as tx:
             return create.create(tx, prototypes, self._memory)
+
+    def create_like(self, prototype: Prototype, arguments: Sequence[str]) -> list[int]:
+        with self._write() as tx:
+            return create.create_like(tx, prototype, arguments, self._memory)
 
     def commit(self, ids: Sequence[int]) -> None:
         with self._write() as tx:
@@ -325,6 +334,11 @@ class SQLiteBroker(Broker):
             _refuse_missing(tx, ids)
             steer.retry(tx, ids)
 
+    def reopen(self, group: int, worker: int) -> None:
+        with self._write() as tx:
+            _refuse_missing(tx, [group])
+            reopen.reopen(tx, group, worker)
+
     def remove(self, ids: Sequence[int]) -> None:
         with self._write() as tx:
             _refuse_missing(tx, ids)
@@ -380,7 +394,8 @@ class SQLiteBroker(Broker):
     def make_life(self, token: str) -> int:
         path = self.life_path(token)
         try:
-            beside.make_directory(os.path.dirname(path), self._database.location.path)
+            for directory in (self.directory, os.path.dirname(path)):
+                beside.make_directory(directory, self._database.location.path)
             return beside.create_file(path, self._database.location.path)
         except OSError as error:
             raise BrokerError(

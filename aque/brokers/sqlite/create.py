@@ -22,6 +22,7 @@ _COLUMNS = (
     " timeout retries retry_delay keep_background created_at owner cause"
 ).split()
 _PATTERN, _CAUSE = _COLUMNS.index("pattern"), _COLUMNS.index("cause")
+_ID, _ARGS, _CHANGED = map(_COLUMNS.index, ("id", "args", "changed"))
 _INSERT = f"INSERT INTO task ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 _INSERT_EDGE = "INSERT OR IGNORE INTO dependency (task, dependency, kind) VALUES (?, ?, ?)"
 _COUNT_UP = "UPDATE task SET waiting = waiting + ? WHERE id = ?"
@@ -161,12 +162,7 @@ def create(tx: Transaction, prototypes: Sequence[Prototype], memory: Memory) -> 
     creation = _Creation(tx, len(prototypes), memory)
     for id, prototype in zip(creation.ids, prototypes):
         creation.rows.append(_row(creation, id, prototype))
-    tx.executemany(_INSERT, creation.rows)
-    if creation.edges:
-        tx.executemany(_INSERT_EDGE, creation.edges)
-        tx.executemany(_COUNT_UP, [(count, parent) for parent, count in creation.children.items()])
-    for (table, shared), count in creation.uses.items():
-        tx.execute(f"UPDATE {table} SET uses = uses + ? WHERE id = ?", (count, shared))
+    _insert(creation)
     if creation.children:
         _refuse_cycles(creation, prototypes)
     may_end = [row[0] for row in creation.rows if row[_PATTERN] is None or row[_CAUSE] is not None]
@@ -174,6 +170,44 @@ def create(tx: Transaction, prototypes: Sequence[Prototype], memory: Memory) -> 
         graph.ended(tx, [id for id in may_end if graph.settle(tx, id)])
     tx.rings.add(bell.READY)
     return list(creation.ids)
+
+
+def create_like(
+    tx: Transaction, prototype: Prototype, arguments: Sequence[str], memory: Memory
+) -> list[int]:
+    """Store tasks that differ in their arguments alone: a row is made once and then changed.
+
+    Children of a group that wait for nothing: what could be refused or settled of others is not
+    looked at.
+    """
+    assert prototype.pattern is not None
+    assert not prototype.after
+    assert not prototype.after_any
+    creation = _Creation(tx, len(arguments), memory)
+    first = list(_row(creation, creation.ids.start, prototype))
+    for id, text in zip(creation.ids, arguments):
+        row = first.copy()
+        row[_ID], row[_ARGS], row[_CHANGED] = id, text, tx.next_changed()
+        creation.rows.append(tuple(row))
+    others = len(arguments) - 1
+    for parent in creation.children:
+        creation.children[parent] += others
+        creation.edges += [(parent, id, task.CHILD) for id in creation.ids[1:]]
+    for shared in creation.uses:
+        creation.uses[shared] += others
+    _insert(creation)
+    tx.rings.add(bell.READY)
+    return list(creation.ids)
+
+
+def _insert(creation: _Creation) -> None:
+    tx = creation.tx
+    tx.executemany(_INSERT, creation.rows)
+    if creation.edges:
+        tx.executemany(_INSERT_EDGE, creation.edges)
+        tx.executemany(_COUNT_UP, [(count, parent) for parent, count in creation.children.items()])
+    for (table, shared), count in creation.uses.items():
+        tx.execute(f"UPDATE {table} SET uses = uses + ? WHERE id = ?", (count, shared))
 
 
 def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:

@@ -5,11 +5,12 @@ An end is fenced by (id, attempt): what comes late, from a worker thought dead, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from aque import bell, states
-from aque.brokers.sqlite import graph
+from aque.brokers.sqlite import begin, graph
 from aque.brokers.sqlite.connection import Transaction, storable
 from aque.task import Chunk, End, Progress, Report, Start
 
@@ -67,16 +68,20 @@ FROM output WHERE task = ? AND attempt = ? AND stream = 'log'
 
 
 def record(tx: Transaction, report: Report) -> list[bool]:
+    begun = begin.begin(tx, report.begun, report.ends)
     write_output(tx, report.output)
     for progress in report.progress:
         _note_progress(tx, progress)
     for start in report.starts:
         _record_start(tx, start)
-    return finish(tx, report.ends)
+    return [*begun.values(), *finish(tx, report.ends, begun)]
 
 
-def finish(tx: Transaction, ends: Sequence[End]) -> list[bool]:
-    answers = [_finish(tx, end) for end in ends]
+def finish(
+    tx: Transaction, ends: Sequence[End], begun: Mapping[int, bool] = MappingProxyType({})
+) -> list[bool]:
+    """Record ends; those of `begun` were written with their begin, where that was not too late."""
+    answers = [begun[end.id] if begin.is_written(end, begun) else _finish(tx, end) for end in ends]
     done = [e.id for e, ours in zip(ends, answers) if ours and e.status != states.PENDING]
     graph.ended(tx, done)
     return answers

@@ -23,7 +23,6 @@ import _signal  # type: ignore[import-not-found]
 import fcntl
 import json
 import os
-import random
 import signal
 import socket
 import time
@@ -110,7 +109,7 @@ class WriteLock:
                     f"{self.queue} has been locked for {self._timeout:g} s by {self._who()}; "
                     "end or continue that process, then try again"
                 )
-            time.sleep(random.uniform(0.0002, 0.0006) if tries < _EAGER_TRIES else 0.005)
+            time.sleep(_eager_pause() if tries < _EAGER_TRIES else 0.005)
         try:
             os.pwrite(self._descriptor, self._holder, 0)
         except OSError:
@@ -152,6 +151,12 @@ class WriteLock:
         if holder is None:
             return "another process"
         return f"process {holder['pid']} on {holder['host']} (at it since {holder['since']})"
+
+
+def _eager_pause() -> float:
+    from random import uniform  # seldom needed, and slow to import
+
+    return uniform(0.0002, 0.0006)
 
 
 def _holder() -> bytes:

@@ -106,14 +106,18 @@ def retry(tx: Transaction, ids: Sequence[int]) -> None:
     for id in family:
         status = _status(tx, id)
         if status in states.COMPLETE_STATES:  # else one before it has revived it
-            finish.archive(tx, id, status)
-            waiting = graph.recount(tx, id)
-            values = (waiting, _open_requirements(tx, id), tx.next_changed(), id, status)
-            tx.execute(_RETRY, values)
+            retry_one(tx, id, status, _open_requirements(tx, id))
             graph.reopened(tx, [id])
     _refuse_failed_dependencies(tx, ids, family)
     graph.ended(tx, [id for id in family if graph.settle(tx, id)])
     tx.rings.add(bell.READY)
+
+
+def retry_one(tx: Transaction, id: int, status: str, requirements: int) -> None:
+    """Make an ended task pending, its attempt being kept; its dependents are yet to be told."""
+    finish.archive(tx, id, status)
+    values = (graph.recount(tx, id), requirements, tx.next_changed(), id, status)
+    tx.execute(_RETRY, values)
 
 
 def remove(tx: Transaction, ids: Sequence[int]) -> list[tuple[int, int, str]]:

@@ -89,7 +89,26 @@ OURS = (
     Row("", "name", "NAME", settings.text("name"), "name the tasks"),
     Row("", "priority", "N", settings.priority, "larger runs first"),
     Row("", "cpus", "X", settings.cpus, "the processors that each command takes"),
+    Row("", "memory", "SIZE", settings.memory, "the memory that each command takes"),
+    Row("", "host", "GLOB", settings.text("host"), "where the commands may run"),
+    Row("", "limit", "NAME[:N]", settings.limit, "tokens that each command takes"),
+    Row("", "detach", "", settings.flag("detach"), "leave the commands to workers"),
+    Row("", "resume", "ID", settings.resume, "run the rest of an earlier run; last: of the last"),
+    Row("", "retries", "N", settings.retries, "run what fails up to N times more"),
+    Row("", "timeout", "TIME", settings.timeout, "end a command that takes longer"),
+    Row("", "halt", "WHEN,fail=N[%]", settings.halt, "end at N failures; WHEN: soon, now"),
+    Row("", "group", "", settings.group, "show each command's output at its end"),
+    Row("", "line-buffer", "", settings.line_buffer, "show output a line at a time"),
+    Row("", "keep-order", "", settings.flag("keep_order"), "show output in the input's order"),
+    Row("", "tag", "", settings.flag("tag"), "begin each line with the arguments"),
+    Row("", "joblog", "FILE", settings.text("joblog"), "write a line for each command"),
+    Row("", "bar", "", settings.flag("bar"), "show a bar of what is done"),
+    Row("", "eta", "", settings.flag("eta"), "show how long the rest will take"),
+    Row("", "dry-run", "", settings.flag("dry_run"), "print the commands, and run none"),
 )
+
+#: Of one run alone: an option of these is not kept with the run, to be used again.
+_ONCE = frozenset("arg-file broker resume detach dry-run show-limits".split())
 
 
 def parse(argv: Sequence[str], environ: Mapping[bytes, bytes]) -> Options:
@@ -106,7 +125,7 @@ def parse(argv: Sequence[str], environ: Mapping[bytes, bytes]) -> Options:
     for option, value in scan.found:
         try:
             options = rows[option].act(options, value)
-        except ValueError as error:
+        except (ValueError, errors.UsageError) as error:
             raise UsageError(str(error), options.warnings) from None
         if options.help or options.version:
             return options
@@ -116,7 +135,24 @@ def parse(argv: Sequence[str], environ: Mapping[bytes, bytes]) -> Options:
         # GNU's text ends in a newline of its own.
         text = "warning: the -E option has no effect if -0 or -d is used.\n"
         options = settings.warn(options, text)
-    return dataclasses.replace(options, command=tuple(scan.operands) or options.command)
+    return dataclasses.replace(
+        options,
+        command=tuple(scan.operands) or options.command,
+        has_command=bool(scan.operands),
+        words=tuple(
+            word
+            for option, value in scan.found
+            if option.long not in _ONCE
+            for word in _words(option, value)
+        ),
+    )
+
+
+def _words(option: getopt.Option, value: str | None) -> list[str]:
+    """Return an option as words that mean the same."""
+    if option.long:
+        return [f"--{option.long}" + ("" if value is None else f"={value}")]
+    return [f"-{option.short}", value or ""]
 
 
 def _option(row: Row) -> getopt.Option:

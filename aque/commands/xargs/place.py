@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
-from aque import brokers, prototypes, states, trust
+from aque import brokers, codec, prototypes, states, trust
 from aque.brokers.base import Broker
 from aque.commands.xargs import quoting, say
 from aque.commands.xargs.settings import Options
-from aque.errors import BrokerError, UsageError
-from aque.task import Prototype, Requirements
+from aque.errors import AqueError, BrokerError, StateError, UsageError
+from aque.schedule import hosts
+from aque.task import Prototype, Requirements, Task
 from aque.worker import host, membership
 from aque.worker.membership import Membership, Share
 from aque.worker.signals import NOTED
@@ -44,7 +45,15 @@ class Place:
 
 @contextmanager
 def open_place(options: Options) -> Iterator[Place]:
-    """Open the queue; where that cannot be, say so and open a private one."""
+    """Open the queue; where that cannot be, say so and open a private one.
+
+    Raises AqueError where a run is to be resumed that cannot be.
+    """
+    if options.resume is not None:
+        place = _settle(options.broker, options, is_private=False)
+        yield place
+        _close(place.broker)
+        return
     try:
         place = _settle(options.broker, options, is_private=False)
     except (BrokerError, UsageError) as error:
@@ -66,20 +75,48 @@ def _settle(url: str | None, options: Options, is_private: bool) -> Place:
     here = host.this_host()
     share = Share(here.cpus, here.memory, options.max_procs or UNLIMITED)
     try:
+        _refuse_what_cannot_be(options, broker, is_private)
         member = membership.join(broker, here, membership.XARGS, None, share)
-        group = _group(options, member)
-        (id,) = broker.create([group])
-        environment = broker.fetch([id])[0].environment
+        group = None if options.resume is None else _reopen(broker, options.resume, member)
+        if group is None:
+            (id,) = broker.create([make_group(options, member)])
+            (group,) = broker.fetch([id])
+        environ = {} if group.environment is None else broker.environ(group.environment)
     except OSError as error:
         _close(broker)
         raise BrokerError(f"cannot use the queue {broker.to_url()}: {error.strerror}") from None
-    except BrokerError:
+    except AqueError:
         _close(broker)
         raise
-    return Place(broker, member, id, environment, group.environ or {}, is_private)
+    return Place(broker, member, group.id, group.environment, environ, is_private)
 
 
-def _group(options: Options, member: Membership) -> Prototype:
+def _refuse_what_cannot_be(options: Options, broker: Broker, is_private: bool) -> None:
+    """Raise StateError for a limit that nobody has set, or another host than this."""
+    if not is_private:
+        refuse_missing_limits(options, broker)
+    if options.host is not None and not hosts.matches(options.host, host.names()):
+        raise StateError(f"this host is none of {options.host}; --detach leaves it to workers")
+
+
+def refuse_missing_limits(options: Options, broker: Broker) -> None:
+    """Raise StateError for a limit that nobody has set."""
+    for name, _ in options.limits:
+        if name not in broker.limits():
+            raise StateError(f"there is no limit {name!r}; aque-limit {name}=N makes it")
+
+
+def _reopen(broker: Broker, id: int, member: Membership) -> Task:
+    try:
+        broker.reopen(id, member.id)
+    except AqueError:
+        member.leave(broker)
+        raise
+    return broker.fetch([id])[0]
+
+
+def make_group(options: Options, member: Membership) -> Prototype:
+    """Return the group of a run, with what it takes to resume it."""
     here = prototypes.surroundings()
     if here["cwd"] is not None and _text(here["cwd"]) != here["cwd"]:
         here["cwd"] = None  # no text; our commands stay in it all the same
@@ -90,6 +127,7 @@ def _group(options: Options, member: Membership) -> Prototype:
         priority=options.priority,
         requirements=Requirements(user=trust.user_name(), cpus=0.0),
         owner=member.id,
+        extra=codec.encode({"options": [*options.words], "command": [*options.command]}, "extra"),
         **here,
     )
 

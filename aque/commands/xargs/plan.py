@@ -1,39 +1,31 @@
 """Own what the embedded worker does in a run: the commands of its input, and no other task.
 
-The tasks are children of one group that is in `creating` while input comes, and are reserved for
-this worker. A hundred are put in at a time, and no more before those have begun, so memory is
-constant for endless input. What has begun is awaited, whatever ends the run.
-
-Where the queue cannot be written for a while (a full disk, a lock held for long) the run waits,
-says so once, and goes on: nothing is run that is not recorded.
+What has begun is awaited, whatever ends the run. Where the queue cannot be written for a while (a
+full disk, a lock held for long) the run waits, says so once, and goes on.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-import time
-from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 
-from aque import codec, states, trust
+from aque import states
 from aque import task as tasks
 from aque.commands.xargs import quoting, say, write
-from aque.commands.xargs.batches import Argv
+from aque.commands.xargs.asking import Asker
+from aque.commands.xargs.audience import Audience
+from aque.commands.xargs.backlog import Backlog
+from aque.commands.xargs.halting import Halting
 from aque.commands.xargs.items import InputError
 from aque.commands.xargs.place import UNLIMITED
 from aque.commands.xargs.settings import Options
-from aque.commands.xargs.source import Entry, Source
+from aque.commands.xargs.source import Source
 from aque.commands.xargs.tally import ABORTED, NOT_EXECUTABLE, SIGNALLED, Tally
-from aque.errors import BrokerError, TaskNotFoundError
-from aque.task import End, Prototype, Requirements, Task
+from aque.errors import AqueError, BrokerError, TaskNotFoundError
+from aque.task import End, Task
 from aque.worker.loop import Worker
 
-#: Tasks put into the queue at a time; as many may wait there, twice as many for a moment.
-_STEP = 100
-_RETRY_DELAY = 1.0
 #: The exit status by which a command ends the run.
 _STOP = 255
 #: Seconds from an interrupt to KILL.
@@ -45,27 +37,33 @@ _FROM_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 class Plan:
     """What the embedded worker is for: the commands of one run, and no other task."""
 
-    def __init__(self, worker: Worker, source: Source, options: Options, group: int) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        source: Source,
+        options: Options,
+        backlog: Backlog,
+        audience: Audience,
+        group: int,
+    ) -> None:
         self._worker = worker
         self._broker = worker.broker
         self._source = source
         self._options = options
         self._group = group
-        self._need = Requirements(
-            user=trust.user_name(), cpus=options.cpus or 0.0, worker=worker.membership.id
-        )
-        self._entries: deque[Entry] = deque()
-        self._waiting: set[int] = set()  # in the queue, and not begun
+        self._backlog = backlog
+        self._audience = audience
+        self._asker = Asker(worker.selector) if options.interactive else None
+        self._halt = Halting(options.halt) if options.halt else None
         self._has_retried = False
-        self._retry_at = 0.0
         self._tally = Tally()
         self._is_stopped = False
         self._ended_by: int | None = None
         self._procs = options.max_procs
         self._has_begun = False
-        self._has_tried = False
         self._ascii_only = options.verbose and quoting.is_ascii_only()
         source.attach(worker.selector)
+        audience.attach(backlog)
         worker.change_slots(1)  # what cannot be run is tried once, not -P times
 
     # What the loop asks
@@ -86,18 +84,16 @@ class Plan:
 
         Raises BrokerError where an interrupted run would have to wait for the queue.
         """
-        source = self._source
         if self._is_stopped:
-            source.unwatch()
+            self._backlog.drop()
             self._leave_if_unheard()
             return
-        while len(self._entries) < _STEP and self._may_read:
-            self._entries.extend(source.read())
-        if source.is_over:
-            source.unwatch()
+        if self._backlog.advance():
+            self._worker.look_again()
         self._tell_notices()
-        if self._entries and len(self._waiting) < _STEP and time.monotonic() >= self._retry_at:
-            self._put_in()
+        if self._audience.is_gone:
+            self._tally.stop(SIGNALLED, is_last=True)
+            self._end_now(signal.SIGPIPE)
 
     def check(self) -> None:
         """Look what others did: killed the group, or a task that waits, or retried one."""
@@ -108,38 +104,47 @@ class Plan:
             self._tally.stop(SIGNALLED, is_last=True)
             self._stop()
             return
-        statuses = self._broker.statuses(sorted(self._waiting))
-        still = {id for id, status in statuses.items() if status in states.WAITING_STATES}
-        if still != self._waiting:
-            self._waiting = still
+        if self._backlog.lose():
             self._tally.fail()
         self._look_for_retried()
+        self._audience.look()
+
+    def take(self) -> Task | None:
+        if self._is_stopped or self._options.needs_room or not self._audience.has_room:
+            return None
+        return self._backlog.take() if self._asker is None else self._take_wanted(self._asker)
 
     def may_claim(self) -> bool:
-        return bool(self._waiting or self._has_retried) and not self._is_stopped
+        if self._is_stopped or not self._audience.has_room:
+            return False
+        return self._has_retried or (self._options.needs_room and bool(self._backlog.waiting))
 
     def note_start(self, task: Task) -> None:
-        self._waiting.discard(task.id)
+        self._backlog.waiting.pop(task.id, None)
         if not self._has_begun:
             self._has_begun = True
             self._worker.change_slots(self._procs or UNLIMITED)
-        if self._options.verbose:
+        if self._options.verbose and self._asker is None:
             words = tasks.shell_words(task) or []
             write(2, quoting.quote(words, self._ascii_only) + "\n")
+        self._audience.started(task)
 
     def note_end(self, task: Task, end: End) -> None:
-        if end.status == states.PENDING:  # there was no room for it
-            self._waiting.add(task.id)
-        elif end.status == states.CANCELLED:
-            self._tally.fail()
+        if end.status == states.PENDING:  # it is to be tried again, or there was no room for it
+            self._has_retried = True
+            self._audience.again(task)
+            return
+        self._audience.ended(task, end, end.status != states.SUCCESS)
+        if end.status == states.CANCELLED or (end.error and not end.error.startswith("ended ")):
+            self._count_failed(end)
         elif end.exit_signal is not None:
             self._abort(SIGNALLED, f"{_name(task)}: terminated by signal {end.exit_signal}")
         elif end.exit_status == _STOP:
             self._abort(ABORTED, f"{_name(task)}: exited with status 255; aborting")
-        elif end.user_time is None:  # it never was a process
-            self._abort(end.exit_status or NOT_EXECUTABLE, end.error or "cannot run")
         elif end.exit_status:
             self._tally.fail()
+        if self._halt is not None and self._halt.is_due(end.status) and not self._is_stopped:
+            self._stop_by(self._halt)
 
     def is_over(self) -> bool:
         if self._is_stopped:
@@ -152,9 +157,10 @@ class Plan:
     def finish(self) -> None:
         """Close the group, and cancel what has not begun."""
         if self._is_stopped:
-            left = sorted(self._waiting) if self._ended_by is None else [self._group]
+            left = sorted(self._backlog.waiting) if self._ended_by is None else [self._group]
             self._broker.cancel(left, signal.SIGTERM, 0)
         self._broker.commit([self._group])
+        self._audience.close()
 
     def tell(self) -> int:
         """Say what is left to say; return the exit status, or minus the signal that ended us."""
@@ -169,54 +175,47 @@ class Plan:
 
     # What that rests on
 
+    def _take_wanted(self, asker: Asker) -> Task | None:
+        """Take the next task that a person wants, once the answer has come."""
+        while (task := self._backlog.first()) is not None:
+            try:
+                answer = asker.ask(task)
+            except AqueError as error:
+                say(str(error))
+                self._tally.stop(error.exit_status, is_last=True)
+                self._stop()
+                return None
+            if answer is None:
+                return None
+            self._backlog.take()
+            if answer:
+                return task
+            self._broker.cancel_waiting([task.id])
+        return None
+
+    def _count_failed(self, end: End) -> None:
+        """Count what was killed or timed out, which ends no run; what never ran does."""
+        if end.status == states.ERROR and end.user_time is None:
+            self._abort(end.exit_status or NOT_EXECUTABLE, end.error or "cannot run")
+        else:
+            self._tally.fail()
+
+    def _stop_by(self, halt: Halting) -> None:
+        failed = "1 command" if halt.failed == 1 else f"{halt.failed} commands"
+        say(f"{failed} failed; {'ending what runs' if halt.now else 'nothing more is begun'}")
+        self._stop()
+        if halt.now:
+            self._end_now(signal.SIGTERM)
+
     @property
     def _is_all_begun(self) -> bool:
-        return self._source.is_over and not self._entries and not self._waiting
-
-    @property
-    def _may_read(self) -> bool:
-        return not self._source.is_over and self._source.is_ready()
+        return self._backlog.is_empty
 
     def _tell_notices(self) -> None:
-        """Tell what comes next, if that is no command and all before it has begun."""
-        while self._entries and not self._waiting:
-            entry = self._entries[0]
-            if isinstance(entry, list):
-                return
-            say(str(self._entries.popleft()))
-            if isinstance(entry, InputError):
-                self._tally.stop(entry.exit_status, is_last=False)
-
-    def _put_in(self) -> None:
-        argvs: list[Argv] = []
-        for entry in self._entries:
-            if not isinstance(entry, list) or len(argvs) == _STEP:
-                break
-            argvs.append(entry)
-        if not argvs:
-            return
-        try:
-            self._waiting.update(self._broker.create(self._children(argvs)))
-        except BrokerError as error:
-            logging.getLogger("aque.worker").error("%s; trying again", error)
-            self._retry_at = time.monotonic() + _RETRY_DELAY
-            return
-        for _ in argvs:
-            self._entries.popleft()
-        self._worker.look_again()
-
-    def _children(self, argvs: Sequence[Argv]) -> list[Prototype]:
-        stdin = "/dev/tty" if self._options.open_tty else None
-        return [
-            Prototype(
-                pattern="shell",
-                args=codec.encode([os.fsdecode(word) for word in argv], "args"),
-                parent=self._group,
-                requirements=self._need,
-                stdin=stdin,
-            )
-            for argv in argvs
-        ]
+        while (notice := self._backlog.take_notice()) is not None:
+            say(str(notice))
+            if isinstance(notice, InputError):
+                self._tally.stop(notice.exit_status, is_last=False)
 
     def _is_killed(self) -> bool:
         try:
@@ -227,14 +226,13 @@ class Plan:
     def _look_for_retried(self) -> None:
         """Look whether one that had ended waits again, reserved for us."""
         pending = self._broker.children(self._group, 1, (states.PENDING,))
-        self._has_retried = bool(pending) and not self._waiting
+        self._has_retried = bool(pending) and not self._backlog.waiting
         if self._has_retried:
             self._worker.look_again()
 
     def _abort(self, status: int, message: str) -> None:
         """End the run for a command; as GNU does, once what comes next has been read."""
-        while self._may_read and not self._entries:
-            self._entries.extend(self._source.read())
+        self._backlog.look_ahead()
         self._tell_notices()
         if not self._tally.is_settled:
             say(message)
@@ -243,7 +241,11 @@ class Plan:
 
     def _stop(self) -> None:
         self._is_stopped = True
-        self._entries.clear()
+        self._backlog.drop()
+
+    def _end_now(self, number: int) -> None:
+        self._stop()
+        self._worker.crew.cancel(number, _GRACE)
 
     def _end_by(self, number: int) -> None:
         """End the run and what is running, which gets the signal too."""
@@ -259,18 +261,16 @@ class Plan:
     def _leave_if_unheard(self) -> None:
         """Leave when all has ended, and the queue did not take it at the first try."""
         crew = self._worker.crew
-        if self._ended_by is None or crew.jobs or not crew.ends:
-            return
-        if self._has_tried:
+        if self._ended_by and crew.ends and not crew.jobs and self._worker.is_troubled:
             raise BrokerError("the queue cannot be told how the last commands ended")
-        self._has_tried = True
 
     def _say_what_is_left(self) -> None:
         with suppress(BrokerError):
             counts = self._broker.count_children([self._group]).get(self._group, {})
             say(
                 f"interrupted; {counts.get(states.SUCCESS, 0)} commands succeeded,"
-                f" {counts.get(states.CANCELLED, 0)} were cancelled (task {self._group})"
+                f" {counts.get(states.CANCELLED, 0)} were cancelled (task {self._group});"
+                f" aque-xargs --resume {self._group} runs the rest"
             )
 
 

@@ -6,12 +6,18 @@ import gc
 import logging
 import os
 
+from aque import trust
 from aque.commands.xargs import limits, say, write
+from aque.commands.xargs.audience import Audience
+from aque.commands.xargs.backlog import Backlog
+from aque.commands.xargs.display import Display
+from aque.commands.xargs.joblog import JobLog
 from aque.commands.xargs.place import Place, open_place
 from aque.commands.xargs.plan import Plan
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
 from aque.errors import BrokerError, UsageError
+from aque.task import Prototype, Requirements, limits_text
 from aque.worker.loop import Worker
 from aque.worker.signals import Signals
 from aque.worker.starter import Foreground
@@ -19,14 +25,31 @@ from aque.worker.starter import Foreground
 
 def run(options: Options) -> int:
     """Run the commands; return the exit status, or minus the signal that ended the run."""
-    if options.interactive:
-        raise UsageError("-p, --interactive is not there yet; use xargs for it")
+    if options.resume is not None:
+        from aque.commands.xargs import resuming
+
+        options = resuming.recall(options)
+    _refuse(options)
     source = Source(options)
     if options.show_limits:
         _show_limits(options)
+    if options.dry_run:
+        from aque.commands.xargs import listing
+
+        return listing.print_commands(source)
+    if options.detach:
+        from aque.commands.xargs import detaching
+
+        return detaching.detach(options, source)
+    beyond = None if options.resume is None else resuming.compare(options, source)
+    log = JobLog(options.joblog, options.resume is not None) if options.joblog else None
+    display = Display(options) if options.keeps_output else None
     with open_place(options) as place:
-        worker = _worker(place, options)
-        plan = Plan(worker, source, options, place.group)
+        worker = _worker(place, options, display)
+        earlier = None if beyond is None else resuming.earlier(place.broker, place.group, beyond)
+        backlog = Backlog(place.broker, source, _model(options, place), earlier)
+        audience = Audience(options, display, log)
+        plan = Plan(worker, source, options, backlog, audience, place.group)
         gc.freeze()
         gc.enable()
         try:
@@ -38,6 +61,36 @@ def run(options: Options) -> int:
         return plan.tell()
 
 
+def _refuse(options: Options) -> None:
+    """Raise UsageError for options that do not go together."""
+    if options.interactive and options.needs_room:
+        raise UsageError("-p cannot ask for commands that wait for cpus, memory or a limit")
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in ("resume", "halt", "joblog", "bar", "eta", "tag", "keep_order", "grouped")
+        if getattr(options, name)
+    ]
+    if options.detach and given:
+        name = "--group" if given[0] == "--grouped" else given[0]
+        raise UsageError(f"{name} needs the commands here; leave it or --detach out")
+
+
+def _model(options: Options, place: Place) -> Prototype:
+    """Return what each command's task is like, but for its arguments."""
+    need = Requirements(
+        user=trust.user_name(),
+        cpus=options.cpus or 0.0,
+        memory=options.memory or 0,
+        limits=None if place.is_private else limits_text(dict(options.limits)),
+        worker=place.member.id,
+    )
+    stdin = "/dev/tty" if options.open_tty else None
+    return Prototype(
+        pattern="shell", parent=place.group, requirements=need, stdin=stdin,
+        timeout=options.timeout, retries=options.retries,
+    )  # fmt: skip
+
+
 def _show_limits(options: Options) -> None:
     write(2, limits.report(os.environb, options.max_chars))
     if os.isatty(0):
@@ -45,12 +98,13 @@ def _show_limits(options: Options) -> None:
         write(2, limits.report_on_terminal(options.command[0], runs_empty))
 
 
-def _worker(place: Place, options: Options) -> Worker:
+def _worker(place: Place, options: Options, display: Display | None) -> Worker:
     signals = Signals()
     ignored = signals.install(keep_ignored=True)
     logging.getLogger("aque.worker").addHandler(_Told())
     stdin_kept = options.arg_file is not None
-    foreground = Foreground(stdin_kept, ignored, options.slot_var, place.is_private)
+    tee = None if display is None else display.hear
+    foreground = Foreground(stdin_kept, ignored, options.slot_var, place.is_private, tee)
     worker = Worker(place.broker, place.member, signals, foreground=foreground)
     worker.crew.starter.know_environ(place.environment, place.environ)
     return worker

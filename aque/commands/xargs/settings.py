@@ -11,7 +11,23 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aque.commands import quantities
 from aque.commands.xargs import limits, values
+
+#: What `resume` is for the last run, whichever that is.
+LAST = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """When failures end a run: at so many, or at `percent` of those that have ended.
+
+    `now`: what runs is ended too.
+    """
+
+    now: bool
+    count: int = 0
+    percent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +66,43 @@ class Options:
     #: To be printed before anything runs, each after the program's name.
     warnings: tuple[str, ...] = ()
 
+    #: The options as they could be typed again, but for those that are for one run alone.
+    words: tuple[str, ...] = ()
+    #: Whether a command was given.
+    has_command: bool = False
+
     broker: str | None = None
     name: str | None = None
     priority: int | None = None
     cpus: float | None = None
+    memory: int | None = None
+    host: str | None = None
+    #: Tokens of named limits that each command takes.
+    limits: tuple[tuple[str, int], ...] = ()
+    detach: bool = False
+    resume: int | None = None
+    retries: int = 0
+    #: Seconds.
+    timeout: float | None = None
+    halt: Halt | None = None
+    #: Each command's output is kept, stored and shown: whole at its end, or `by_line`.
+    grouped: bool = False
+    by_line: bool = False
+    keep_order: bool = False
+    tag: bool = False
+    joblog: str | None = None
+    bar: bool = False
+    eta: bool = False
+    dry_run: bool = False
+
+    @property
+    def keeps_output(self) -> bool:
+        return self.grouped or self.by_line or self.keep_order or self.tag
+
+    @property
+    def needs_room(self) -> bool:
+        """Whether a command may have to wait for more than its turn."""
+        return bool(self.cpus or self.memory or self.limits)
 
     @property
     def is_strict(self) -> bool:
@@ -145,6 +194,47 @@ def priority(options: Options, value: str | None) -> Options:
 
 def cpus(options: Options, value: str | None) -> Options:
     return dataclasses.replace(options, cpus=values.decimal(value or "", "--cpus"))
+
+
+def memory(options: Options, value: str | None) -> Options:
+    return dataclasses.replace(options, memory=quantities.parse_size(value or ""))
+
+
+def limit(options: Options, value: str | None) -> Options:
+    return dataclasses.replace(options, limits=(*options.limits, values.limit(value or "")))
+
+
+def resume(options: Options, value: str | None) -> Options:
+    id = LAST if value == "last" else values.number(value or "", "--resume", 1)
+    return dataclasses.replace(options, resume=id)
+
+
+def retries(options: Options, value: str | None) -> Options:
+    count = values.number(value or "", "--retries", 0, 2**31 - 1)
+    return dataclasses.replace(options, retries=count)
+
+
+def timeout(options: Options, value: str | None) -> Options:
+    seconds = quantities.parse_duration(value or "")
+    if not seconds:
+        raise ValueError("a --timeout of no time at all ends every command; leave it out for none")
+    return dataclasses.replace(options, timeout=seconds)
+
+
+def halt(options: Options, value: str | None) -> Options:
+    text = value or ""
+    if text == "never":
+        return dataclasses.replace(options, halt=None)
+    now, count, percent = values.halt(text)
+    return dataclasses.replace(options, halt=Halt(now, count, percent))
+
+
+def group(options: Options, _: str | None) -> Options:
+    return dataclasses.replace(options, grouped=True, by_line=False)
+
+
+def line_buffer(options: Options, _: str | None) -> Options:
+    return dataclasses.replace(options, grouped=False, by_line=True)
 
 
 def warn(options: Options, text: str) -> Options:

@@ -44,6 +44,16 @@ class Source:
         """Say who waits for the input."""
         self._selector = selector
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether the input is to be typed at a terminal."""
+        return not self._is_file and os.isatty(self._descriptor)
+
+    def wait_and_read(self) -> list[Entry]:
+        """Read once, however long that takes."""
+        self._poll.poll()
+        return self.read()
+
     def is_ready(self) -> bool:
         """Whether `read` would not wait; if it would, have the selector tell when it does not."""
         if self._is_watched:

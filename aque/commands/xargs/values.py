@@ -16,6 +16,9 @@ _NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+", re.ASCII)
 #: What strtoul(3) takes: blanks, a sign, and for hexadecimal a prefix that digits must follow.
 _OCTAL = re.compile(rb"(?:[ \t\n\v\f\r]*([+-]?)([0-7]+))?")
 _HEXADECIMAL = re.compile(rb"(?:[ \t\n\v\f\r]*([+-]?)(?:0[xX](?=[0-9a-fA-F]))?([0-9a-fA-F]+))?")
+#: A name, and tokens that are more than none.
+_LIMIT = re.compile(r"([^:]+)(?::(0*[1-9][0-9]{0,17}))?", re.ASCII)
+_HALT = re.compile(r"(now|soon),fail=([0-9]{1,18})(%?)", re.ASCII)
 _ESCAPES = {
     b"a": b"\a",
     b"b": b"\b",
@@ -60,6 +63,25 @@ def decimal(text: str, option: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f'invalid number "{text}" for {option} option\n{TRY_HELP}')
     return value
+
+
+def limit(text: str) -> tuple[str, int]:
+    """Read a limit's name, and how many of its tokens: NAME or NAME:N."""
+    match = _LIMIT.fullmatch(text)
+    if match is None:
+        raise ValueError(f'invalid limit "{text}" for --limit option; write nuke or nuke:2')
+    return match[1], int(match[2] or 1)
+
+
+def halt(text: str) -> tuple[bool, int, float]:
+    """Read when to halt: whether now, at how many failures, and at how many percent."""
+    match = _HALT.fullmatch(text)
+    if match is None or not float(match[2]) or (match[3] and float(match[2]) > 100):
+        raise ValueError(
+            f'invalid condition "{text}" for --halt option; write soon,fail=1 or now,fail=20%'
+        )
+    now, number = match[1] == "now", float(match[2])
+    return (now, 0, number) if match[3] else (now, int(number), 0.0)
 
 
 def _out_of_range(text: str, value: int, option: str, bounds: tuple[int, int | None]) -> str:

@@ -38,12 +38,6 @@ CREATE TABLE requirements (
     uses INTEGER NOT NULL CHECK (uses >= 0)
 );
 
--- Tokens that tasks take while they run; what is taken is counted from the running rows.
-CREATE TABLE "limit" (
-    name TEXT PRIMARY KEY,
-    capacity INTEGER NOT NULL CHECK (capacity >= 0)
-) WITHOUT ROWID;
-
 CREATE TABLE worker (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     token TEXT NOT NULL UNIQUE,
@@ -143,6 +137,15 @@ CREATE INDEX task_parent ON task (parent, status) WHERE parent IS NOT NULL;
 CREATE INDEX task_ended ON task (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX task_changed ON task (changed);
 
+-- Tokens that tasks take while they run; what is taken is counted from the running rows. One that
+-- is a group's own goes with it.
+CREATE TABLE "limit" (
+    name TEXT PRIMARY KEY,
+    capacity INTEGER NOT NULL CHECK (capacity >= 0),
+    task INTEGER REFERENCES task (id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX limit_task ON "limit" (task) WHERE task IS NOT NULL;
+
 -- `task` waits for `dependency`. A dependency that was removed leaves its edge behind.
 CREATE TABLE dependency (
     task INTEGER NOT NULL REFERENCES task (id) ON DELETE CASCADE,
@@ -207,13 +210,13 @@ END;
 CREATE TRIGGER task_transition BEFORE UPDATE OF status ON task
 WHEN NOT CASE OLD.status
     WHEN 'pending' THEN NEW.status = 'running' OR NEW.status = 'success' OR NEW.status = 'paused'
-        OR NEW.status = 'error' OR NEW.status = 'cancelled'
+        OR NEW.status = 'error' OR NEW.status = 'cancelled' OR NEW.status = 'creating'
     WHEN 'running' THEN NEW.status = 'success' OR NEW.status = 'error' OR NEW.status = 'pending'
         OR NEW.status = 'cancelled'
     WHEN 'creating' THEN NEW.status = 'pending' OR NEW.status = 'paused'
         OR NEW.status = 'error' OR NEW.status = 'cancelled'
     WHEN 'paused' THEN NEW.status = 'pending' OR NEW.status = 'error' OR NEW.status = 'cancelled'
-    ELSE NEW.status = 'pending'
+    ELSE NEW.status = 'pending' OR NEW.status = 'creating'
 END
 BEGIN
     SELECT RAISE(ABORT, 'a forbidden transition');

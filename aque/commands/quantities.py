@@ -1,0 +1,28 @@
+"""Own how durations and sizes are written: `1d2h3m4.5s`, `4G`."""
+
+from __future__ import annotations
+
+import re
+
+from aque.errors import UsageError
+
+_DURATION = r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?|\.\d+)s?)?"
+_SIZE = r"(\d+(?:\.\d*)?)([KMGT]?)B?"
+
+
+def parse_duration(value: float | str) -> float:
+    """Return a duration in seconds. Raises UsageError for what is none."""
+    match = re.fullmatch(_DURATION, str(value))
+    if match is None:
+        raise UsageError(f"{value!r} is no duration; write 90, 1.5s, 10m or 1d2h3m4.5s")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def parse_size(value: int | str) -> int:
+    """Return a size in bytes. Raises UsageError for what is none."""
+    match = re.fullmatch(_SIZE, str(value), re.IGNORECASE)
+    if match is None:
+        raise UsageError(f"{value!r} is no size; write 4096, 512M or 4G")
+    power = " KMGT".index(match.group(2).upper() or " ")
+    return int(float(match.group(1)) * 1024**power)

@@ -1,0 +1,79 @@
+"""Own who is told, besides the queue, of what begins and ends: display, log and progress."""
+
+from __future__ import annotations
+
+import time
+
+from aque.commands.xargs.backlog import Backlog
+from aque.commands.xargs.display import Display
+from aque.commands.xargs.joblog import JobLog
+from aque.commands.xargs.progress import Progress
+from aque.commands.xargs.settings import Options
+from aque.task import End, Task
+
+
+class Audience:
+    """Those that the options ask for. `display` is there where output is kept."""
+
+    def __init__(self, options: Options, display: Display | None, log: JobLog | None) -> None:
+        self._display = display
+        self._log = log
+        self._wants_progress = options.bar or options.eta
+        self._options = options
+        self._progress: Progress | None = None
+        self._running: dict[int, float] = {}  # when it began, by id
+        self._backlog: Backlog | None = None
+
+    def attach(self, backlog: Backlog) -> None:
+        """Say who knows what is left."""
+        self._backlog = backlog
+        if self._wants_progress:
+            self._progress = Progress(self._options.bar, self._options.eta, self._left)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody reads any more what the commands write."""
+        return self._display is not None and self._display.is_broken
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more command may be begun."""
+        return self._display is None or self._display.has_room
+
+    def started(self, task: Task) -> None:
+        self._running[task.id] = time.time()
+        if self._display is not None:
+            self._display.started(task)
+
+    def again(self, task: Task) -> None:
+        """Hear that a command is to be tried again."""
+        self._running.pop(task.id, None)
+        if self._display is not None:
+            self._display.again(task)
+
+    def ended(self, task: Task, end: End, is_failure: bool) -> None:
+        assert self._backlog is not None
+        began = self._running.pop(task.id, end.ended_at)
+        number = self._backlog.numbers.pop(task.id, 0)
+        if self._display is not None:
+            self._display.ended(task)
+        if self._log is not None:
+            self._log.write(task, end, number, began)
+        if self._progress is not None:
+            self._progress.count(is_failure)
+
+    def look(self) -> None:
+        """Show how time goes by."""
+        if self._progress is not None:
+            self._progress.show()
+
+    def close(self) -> None:
+        if self._display is not None:
+            self._display.close()
+        if self._progress is not None:
+            self._progress.close()
+
+    def _left(self) -> int | None:
+        assert self._backlog is not None
+        waiting = self._backlog.count
+        return None if waiting is None else waiting + len(self._running)

@@ -1,0 +1,48 @@
+"""Own how a worker hears the bells: of new work, and of signals for what it runs.
+
+A run of aque-xargs that is over in a moment needs no ears, and to have them costs 20 ms (inotify is
+reached through ctypes, and slow to close): they are opened at the first poll, which is later there.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable
+
+from aque import bell
+from aque.bell import Listener
+from aque.brokers.base import Broker
+
+
+class Ears:
+    """Calls `hear` from the selector when a bell rings, once they are open."""
+
+    def __init__(self, selector: selectors.BaseSelector, hear: Callable[[set[str]], None]) -> None:
+        self._selector = selector
+        self._hear = hear
+        self._listener: Listener | None = None
+
+    def open(self, broker: Broker) -> float:
+        """Open them, if they are not or were deaf; return the seconds to the next poll."""
+        if self._listener is None:
+            self._listener = broker.listen(bell.READY, bell.SIGNAL)
+        elif self._listener.fileno() < 0:
+            self._listener.drain()
+        descriptor = self._listener.fileno()
+        if descriptor >= 0 and descriptor not in self._selector.get_map():
+            self._selector.register(descriptor, selectors.EVENT_READ, self._drain)
+        return self._listener.interval
+
+    def heard_something(self) -> float:
+        """Note that a poll found something; return the seconds to the next, which may be sooner."""
+        assert self._listener is not None
+        self._listener.heard_something()
+        return self._listener.interval
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+
+    def _drain(self) -> None:
+        assert self._listener is not None
+        self._hear(self._listener.drain())

@@ -1,0 +1,59 @@
+"""-p asks at the terminal, as GNU xargs does."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import time
+
+import pytest
+from xargs import gnu, pair
+
+DEADLINE = 20.0
+
+
+def converse(program: str, arguments: str, answers: list[bytes]) -> tuple[bytes, int]:
+    """Run a program on a terminal of its own, answering each question; return what it showed."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe("sh", ["sh", "-c", f"echo a b c | {program} {arguments}"], pair.environ())
+    shown, until = b"", time.monotonic() + DEADLINE
+    left = list(answers)
+    while time.monotonic() < until:
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                data = os.read(terminal, 4096)
+            except OSError:
+                break
+            shown += data
+        if left and shown.count(b"?...") > len(answers) - len(left):
+            os.write(terminal, left.pop(0))
+    os.close(terminal)
+    return shown, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answers"),
+    [
+        ("-p -n1 echo", [b"y\n", b"n\n", b"Yes\n"]),
+        ("-p -n1 -t sh -c 'exit 3'", [b"n\n", b"y\n", b"\n"]),
+        ("-pr -n2 echo '$x'", [b"no\n", b"y\n"]),
+    ],
+)
+def test_each_command_is_asked_for_as_by_gnu_xargs(arguments, answers):
+    theirs = converse(gnu.path(), arguments, answers)
+    assert converse(" ".join(pair.OURS), arguments, answers) == theirs
+
+
+def test_without_a_terminal_nothing_is_run():
+    outcomes = []
+    for words in ([gnu.path()], [*pair.OURS]):
+        done = subprocess.run(
+            [*words, "-p", "echo"], input=b"a", capture_output=True, start_new_session=True,
+            env=pair.environ(), check=False, timeout=30,
+        )  # fmt: skip
+        told = done.stderr.replace(b"aque-", b"").replace(gnu.path().encode(), b"xargs")
+        outcomes.append((done.stdout, told, done.returncode))
+    assert outcomes[0] == outcomes[1]

@@ -1,0 +1,109 @@
+"""The options that GNU xargs has not: retries, time, halting, logs, progress, dry runs."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from support import aque
+from xargs import pair, runs
+
+from aque import states
+from aque.brokers.base import Broker
+
+
+def test_what_fails_is_tried_again_and_only_its_last_end_counts(broker: Broker):
+    script = "test $0 -lt $AQUE_ATTEMPT || exit 255"
+    assert runs.run("-n1", "--retries=1", "sh", "-c", script, data=b"0 1").status == 0
+    assert [task.attempt for task in runs.children(broker)] == [1, 2]
+    assert runs.run("-n1", "--retries=1", "sh", "-c", script, data=b"2 0").status == 124
+
+
+def test_a_command_that_takes_too_long_is_a_failure_and_the_run_goes_on(broker: Broker):
+    argv = ["-n1", "--timeout=0.2", "sh", "-c", "test $0 = b || exec sleep 60"]
+    assert runs.run(*argv, data=b"a b") == pair.Outcome(b"", b"", 123)
+    found = [(task.status, task.error) for task in runs.children(broker)]
+    assert found == [(states.ERROR, "timed out after 0.2s"), (states.SUCCESS, None)]
+
+
+def test_a_command_that_takes_too_much_memory_is_a_failure_and_the_run_goes_on(broker: Broker):
+    hog = "import time; x = b'x' * 30_000_000; time.sleep(60)"
+    script = f'[ $0 = b ] || exec {sys.executable} -c "{hog}"'
+    assert runs.run("-n1", "--memory=8M", "sh", "-c", script, data=b"a b").status == 123
+    assert runs.statuses(broker) == [states.ERROR, states.SUCCESS]
+
+
+@pytest.mark.parametrize(
+    ("halt", "procs", "begun"),
+    [
+        ("soon,fail=2", 1, "1122"), ("now,fail=1", 1, "11"), ("soon,fail=50%", 1, "112233"),
+        ("never", 1, "1122334455"), ("soon,fail=9", 2, "1122334455"),
+    ],
+)  # fmt: skip
+def test_enough_failures_end_a_run(broker: Broker, halt, procs, begun):
+    argv = ["--halt", halt, "-n1", f"-P{procs}", "sh", "-c", "echo $0$0; exit 1"]
+    done = runs.run(*argv, data=b"1 2 3 4 5")
+    assert ("".join(sorted(done.stdout.decode().split())), done.status) == (begun, 123)
+
+
+def test_halting_now_ends_what_runs(broker: Broker, tmp_path):
+    script = "[ $0 = b ] || exec sleep 60; while [ ! -e a ]; do sleep 0.01; done; exit 1"
+    script = f"[ $0 = b ] || : > a; {script}"
+    done = runs.run("--halt=now,fail=1", "-n1", "-P2", "sh", "-c", script, data=b"a b c",
+                    cwd=tmp_path)  # fmt: skip
+    assert (done.stderr, done.status) == (b"xargs: 1 command failed; ending what runs\n", 123)
+    assert runs.statuses(broker) == [states.CANCELLED, states.ERROR, states.CANCELLED]
+
+
+def test_the_log_has_the_columns_of_gnu_parallel(tmp_path):
+    log = tmp_path / "log"
+    argv = [f"--joblog={log}", "-n1", "sh", "-c", "case $0 in 9) kill -9 $$;; esac; exit $0"]
+    runs.run(*argv, data=b"0 3 9")
+    header, *rows = (line.split("\t") for line in log.read_text().splitlines())
+    assert header == "Seq Host Starttime JobRuntime Send Receive Exitval Signal Command".split()
+    assert [(row[0], row[1], row[6], row[7]) for row in rows] == [
+        ("1", ":", "0", "0"), ("2", ":", "3", "0"), ("3", ":", "0", "9"),
+    ]  # fmt: skip
+    assert rows[0][8].endswith("exit $0' 0")
+    assert all(float(row[2]) > 1e9 and float(row[3]) >= 0 for row in rows)
+
+
+def test_progress_ends_with_all_that_was_done():
+    done = runs.run("--bar", "--eta", "-n1", "sh", "-c", "exit $0", data=b"0 1 0")
+    bar = "#" * 24
+    assert done.stderr.decode().splitlines()[-1] == (
+        f"[{bar}] 100%  3 of 3 done, 1 failed, 0:00 left"
+    )
+
+
+def test_a_dry_run_prints_what_a_shell_would_read_and_touches_no_queue(tmp_path):
+    env = pair.environ(AQUE_BROKER=str(tmp_path / "none.db"))
+    done = runs.run("--dry-run", "-n1", "echo", "a b", data=b'c "d\'"', env=env)
+    assert done.stdout == b"echo 'a b' c\necho 'a b' \"d'\"\n"
+    assert not list(tmp_path.glob("none*"))
+
+
+def test_commands_wait_for_their_limit(broker: Broker, tmp_path):
+    aque("limit", "nuke=1")
+    script = "mkdir lock || exit 1; sleep 0.05; rmdir lock"
+    argv = ["--limit=nuke", "-n1", "-P4", "sh", "-c", script]
+    assert runs.run(*argv, data=b"a b c d", cwd=tmp_path) == pair.Outcome(b"", b"", 0)
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--limit=nope"], "there is no limit 'nope'; aque-limit nope=N makes it"),
+        (["--limit=:"], 'invalid limit ":" for --limit option; write nuke or nuke:2'),
+        (["--halt=soon"], 'invalid condition "soon" for --halt option; write soon,fail=1 or '
+         "now,fail=20%"),
+        (["--host=nowhere"], "this host is none of nowhere; --detach leaves it to workers"),
+        (["--timeout=x"], "'x' is no duration; write 90, 1.5s, 10m or 1d2h3m4.5s"),
+        (["--joblog=/nope/log"], "cannot write the log /nope/log: No such file or directory"),
+        (["-p", "--cpus=1"], "-p cannot ask for commands that wait for cpus, memory or a limit"),
+        (["--detach", "--tag"], "--tag needs the commands here; leave it or --detach out"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_in_one_line(broker: Broker, argv, told):
+    assert runs.run(*argv, "true", data=b"a") == pair.Outcome(b"", f"xargs: {told}\n".encode(), 1)
+    assert broker.roots(0.0, None, None)[0] == []
