@@ -366,12 +366,16 @@ class Crew:
         return any(job.is_lost for job in self.jobs.values())
 
     def keep_only(self, attempts: Collection[tuple[int, int]]) -> list[int]:
-        """Kill the jobs that are none of these (id, attempt); return their tasks' ids, once."""
+        """Kill the jobs that are none of these (id, attempt); return their tasks' ids, once.
+
+        What has begun and is yet to be recorded is nobody else's.
+        """
         self.calls.take_back_lost(attempts)
+        ours = {*attempts, *((one.id, one.attempt) for one in self.begun)}
         lost = [
             job
             for job in self.jobs.values()
-            if not job.is_lost and (job.task.id, job.task.attempt) not in attempts
+            if not job.is_lost and (job.task.id, job.task.attempt) not in ours
         ]
         for job in lost:
             job.lose()

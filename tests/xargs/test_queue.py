@@ -172,3 +172,11 @@ def test_every_library_file_has_the_same_sum(tmp_path, broker):
     assert sorted(ours.stdout.splitlines()) == sorted(theirs.stdout.splitlines())
     (group,), _ = broker.roots(0.0, None, None)
     assert broker.count_children([group.id]) == {group.id: {states.SUCCESS: len(files)}}
+
+
+def test_what_has_begun_and_is_yet_to_be_recorded_is_not_taken_for_lost(broker):
+    """A run looks each poll what is still its own; commands begin before the queue hears of it."""
+    broker.set_settings({"poll": 0.01})
+    data = b"".join(b"%d\n" % number for number in range(300))
+    ours = run("-n1", "-P4", "sh", "-c", "sleep 0.005", data=data)
+    assert (ours.status, ours.stderr) == (0, b"")
