@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from aque import states as states
     from aque.context import current_broker as current_broker
     from aque.context import current_task as current_task
+    from aque.context import progress as progress
+    from aque.executor import Executor as Executor
     from aque.futures import Future as Future
     from aque.futures import as_completed as as_completed
     from aque.futures import wait as wait
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Executor": "aque.executor",
     "Future": "aque.futures",
     "Queue": "aque.queue",
     "as_completed": "aque.futures",
     "current_broker": "aque.context",
     "current_task": "aque.context",
+    "progress": "aque.context",
     "wait": "aque.futures",
 }
 _MODULES = frozenset({"errors", "states"})

@@ -23,6 +23,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 READY = "ready"  # a task became ready to run
@@ -34,6 +35,9 @@ SIGNAL = "signal"  # somebody wants a running task signalled or cancelled
 POLL = 1.0
 #: The same where bells cannot be heard at all: the first, and what it grows to.
 SHARED_POLL = (0.02, 0.25)
+
+#: Looks that may follow each other at once, and the seconds after which one more may.
+_BURST, _PACE = 10, 0.02
 
 _IN_ATTRIB, _IN_MODIFY, _IN_DELETE_SELF, _IN_MOVE_SELF = 0x4, 0x2, 0x400, 0x800
 _IN_DONT_FOLLOW = 0x02000000
@@ -52,6 +56,7 @@ def ring(directory: str, name: str) -> None:
         pass
 
 
+@lru_cache(maxsize=100)
 def bell_path(directory: str, name: str) -> str:
     return os.path.join(directory, name + ".bell")
 
@@ -75,6 +80,21 @@ def _make(path: str) -> bool:
     return True
 
 
+class Pace:
+    """Lets a few looks through at once, and under a storm of rings one each 20 ms."""
+
+    def __init__(self) -> None:
+        self._credit = float(_BURST)
+        self._last = time.monotonic()
+
+    def keep(self) -> None:
+        now = time.monotonic()
+        self._credit = min(_BURST, self._credit + (now - self._last) / _PACE) - 1
+        self._last = now
+        if self._credit < 0:
+            time.sleep(-self._credit * _PACE)
+
+
 class Listener:
     """Hears the bells of one queue, or polls where they cannot be heard.
 
@@ -84,6 +104,7 @@ class Listener:
     def __init__(
         self, directory: str, names: Iterable[str], is_shared: bool = False, poll: float = POLL
     ) -> None:
+        self._descriptor = -1
         self._directory = directory
         self._names = tuple(names)
         self._watches: dict[int, str] = {}
@@ -134,6 +155,9 @@ class Listener:
         poller = select.poll()
         poller.register(self._descriptor, select.POLLIN)
         return self.drain() if poller.poll(seconds * 1000) else set()
+
+    def __del__(self) -> None:
+        self.close()
 
     def close(self) -> None:
         if self._descriptor >= 0:

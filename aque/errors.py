@@ -45,6 +45,10 @@ class CodecError(AqueError):
     """A value cannot be turned into text, or a text not into a value."""
 
 
+class LargeValueWarning(UserWarning):
+    """A value is so large that it should be a file, and its path be passed."""
+
+
 class DependencyError(AqueError):
     """A dependency stands in the way."""
 

@@ -14,7 +14,7 @@ from typing import Any
 from aque import trust
 from aque.errors import UsageError
 
-EDGES = ("dependencies", "after", "after_any", "children", "parent")
+EDGES = frozenset(("dependencies", "after", "after_any", "children", "parent"))
 VALUES = ("pattern", "func", "args", "kwargs", "extra")
 PLAIN = frozenset(
     "name priority duration due_at cwd environ umask import_path interpreter stdin stdin_value"

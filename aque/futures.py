@@ -6,13 +6,21 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from aque import outcome, states, waiting
+from aque import outcome, reading, states, waiting
 from aque.task import Task
 
 if TYPE_CHECKING:
     from aque.queue import Queue
 
 T = TypeVar("T")
+
+
+class Progress(NamedTuple):
+    """How far a task is: `done` of `total`, and where it is, as the task itself has said."""
+
+    done: float | None
+    total: float | None
+    message: str | None
 
 
 class Future(Generic[T]):
@@ -85,6 +93,32 @@ class Future(Generic[T]):
         if error is not None and task.status == states.CANCELLED:
             raise error
         return error
+
+    def output(self, stream: str = reading.STDOUT) -> bytes:
+        """Return what the latest attempt has written so far; `stream` may be stderr, or log."""
+        task = self.task()
+        pieces: list[bytes] = []
+        reader = reading.Reader(self.queue.broker, task.id, task.attempt, [stream])
+        reader.read(lambda _, data: pieces.append(data))
+        return b"".join(pieces)
+
+    def progress(self) -> Progress | None:
+        """Return how far the task says it is; None where it has not said so."""
+        task = self.task()
+        if task.progress_done is None and task.progress_message is None:
+            return None
+        return Progress(task.progress_done, task.progress_total, task.progress_message)
+
+    def retry(self, recursive: bool = False) -> None:
+        """Have the ended task run again; with `recursive` also what failed of all it depends on.
+
+        Raises StateError where it has not ended, or needs what has failed.
+        """
+        self.queue.retry([self.id], recursive)
+
+    def signal(self, number: int) -> bool:
+        """Signal the processes of the task; whether it runs."""
+        return bool(self.queue.signal([self.id], number))
 
     def iter(self) -> Iterator[Future[Any]]:
         """Yield the futures of all it depends on, children too, and its own: dependencies first."""

@@ -11,35 +11,48 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from functools import lru_cache
+from types import BuiltinFunctionType, FunctionType
+from typing import Any, NamedTuple
 
 from aque import codec, io_paths, states, trust
 from aque.errors import DependencyCycleError, UsageError
-from aque.fields import PLAIN, REQUIREMENTS, check
+from aque.fields import EDGES, PLAIN, REQUIREMENTS, check
 from aque.mounts import Mount
 from aque.schedule import hosts, mounts
-from aque.task import Earlier, Prototype, Reference, Requirements, limits_text
+from aque.task import Earlier, Prototype, Reference, Requirements, limits_text, prototype
 
 #: What a job is told by its worker, and what is not passed on to the tasks it submits.
 JOB_VARIABLES = ("AQUE_TID", "AQUE_ATTEMPT", "AQUE_SLOT", "AQUE_CPUS", "AQUE_JOB")
+
+_PLAIN_FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType, type))
 
 #: Something to wait for: an id, a future, or the dict of another prototype.
 Dependency = Any
 _Visit = Generator["tuple[dict[str, Any], Earlier | None]", int, int]
 
 
-def flatten(
-    submitted: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]
-) -> tuple[list[Prototype], list[int]]:
-    """Return prototypes in an order fit for `Broker.create`, and where the submitted ones are.
+class Flat(NamedTuple):
+    """Prototypes in an order fit for `Broker.create`.
+
+    `indices` are the places of the submitted ones, `futures` those found among arguments.
+    """
+
+    prototypes: list[Prototype]
+    indices: list[int]
+    futures: list[Any]
+
+
+def flatten(submitted: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]) -> Flat:
+    """Put prototypes, and those nested in them, into order.
 
     Raises UsageError for a key that is none, CodecError for a value that cannot be encoded,
     DependencyCycleError for a task that would wait for itself.
     """
+    check(defaults)
     flattening = _Flattening(defaults)
     indices = [flattening.place(prototype) for prototype in submitted]
-    return flattening.prototypes, indices
+    return Flat(flattening.prototypes, indices, flattening.futures)
 
 
 class _Flattening:
@@ -47,6 +60,7 @@ class _Flattening:
 
     def __init__(self, defaults: Mapping[str, Any]) -> None:
         self.prototypes: list[Prototype] = []
+        self.futures: list[Any] = []  # those found among arguments
         self._defaults = defaults
         self._finder = io_paths.Finder()
         self._placed: dict[int, int] = {}
@@ -55,6 +69,8 @@ class _Flattening:
 
     def place(self, prototype: Mapping[str, Any]) -> int:
         """Place a prototype and all it refers to; a stack of generators, since chains are long."""
+        if type(prototype) is dict and self._has_no_edges(prototype):
+            return self._place_alone(prototype)
         stack = [self._visit(prototype, None)]
         answer: int | None = None
         while stack:
@@ -69,6 +85,37 @@ class _Flattening:
         assert answer is not None
         return answer
 
+    def _has_no_edges(self, submitted: Mapping[str, Any]) -> bool:
+        return EDGES.isdisjoint(submitted) and EDGES.isdisjoint(self._defaults)
+
+    def _place_alone(self, submitted: Mapping[str, Any]) -> int:
+        """Place what refers to nothing: what most are, when they come by the thousand."""
+        key = id(submitted)
+        if key not in self._placed:
+            check(submitted)
+            self._kept.append(submitted)
+            self._placed[key] = len(self.prototypes)
+            self._append(self._with_defaults(submitted), (), (), None)
+        return self._placed[key]
+
+    def _with_defaults(self, submitted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all fields; an environment that is taken over becomes that of the task's user."""
+        fields = {**self._defaults, **submitted}
+        if fields.get("user") is not None and "environ" in fields and "environ" not in submitted:
+            fields["environ"] = {**fields["environ"], **trust.login_environ(fields["user"])}
+        return fields
+
+    def _append(
+        self,
+        fields: dict[str, Any],
+        after: tuple[Reference, ...],
+        after_any: tuple[Reference, ...],
+        parent: Reference | None,
+    ) -> None:
+        if fields.get("pattern") == "shell" or fields.get("io_paths"):
+            fields.update(self._io_hints(fields))
+        self.prototypes.append(make(fields, after, after_any, parent, self.futures))
+
     def _visit(self, submitted: Mapping[str, Any], parent: Earlier | None) -> _Visit:
         key = id(submitted)
         if key in self._open:
@@ -81,9 +128,7 @@ class _Flattening:
         self._kept.append(submitted)
         check(submitted)
         is_child = parent is not None or submitted.get("parent") is not None
-        fields = dict(submitted) if is_child else {**self._defaults, **submitted}
-        if fields.get("user") is not None and "environ" in fields and "environ" not in submitted:
-            fields["environ"] = {**fields["environ"], **trust.login_environ(fields["user"])}
+        fields = dict(submitted) if is_child else self._with_defaults(submitted)
         after: list[Reference] = []
         for dependency in (*_listed(fields, "dependencies"), *_listed(fields, "after")):
             after.append(_known(dependency) or Earlier((yield dependency, None)))
@@ -94,8 +139,7 @@ class _Flattening:
         if parent is None and fields.get("parent") is not None:
             above = _known(fields["parent"]) or Earlier((yield fields["parent"], None))
         index = self._placed[key] = len(self.prototypes)
-        fields.update(self._io_hints(fields))
-        self.prototypes.append(make(fields, tuple(after), tuple(after_any), above))
+        self._append(fields, tuple(after), tuple(after_any), above)
         for child in _listed(fields, "children"):
             yield child, Earlier(index)
         self._open.discard(key)
@@ -119,22 +163,30 @@ def make(
     after: tuple[Reference, ...] = (),
     after_any: tuple[Reference, ...] = (),
     parent: Reference | None = None,
+    futures: list[Any] | None = None,
 ) -> Prototype:
-    """Make one prototype: encode its values, and see to what is left out."""
+    """Make one prototype: encode its values, and see to what is left out.
+
+    Futures among its arguments are added to `futures`; it waits for them too.
+    """
     func, pattern = fields.get("func"), fields.get("pattern")
-    if func is not None and not callable(func):
-        raise UsageError(f"func is {func!r}, which cannot be called")
     if pattern is None and func is not None:
         pattern = "generic"
-    plain = {key: fields[key] for key in PLAIN & fields.keys()}
+    plain = {key: value for key, value in fields.items() if key in PLAIN}
     if pattern not in (None, "shell") and "import_path" not in plain:
-        plain["import_path"] = os.path.abspath(sys.path[0]) if sys.path else None
-    return Prototype(
+        plain["import_path"] = _absolute(sys.path[0] if sys.path else None)
+    found: list[Any] | None = None if pattern in (None, "shell") else []
+    args, kwargs = _encode(fields, "args", list, found), _encode(fields, "kwargs", dict, found)
+    if found:
+        after += tuple(future.id for future in found)
+        if futures is not None:
+            futures.extend(found)
+    return prototype(
         pattern=pattern,
-        func=None if func is None else codec.encode(func, "func"),
-        args=_encode(fields, "args", list),
-        kwargs=_encode(fields, "kwargs", dict),
-        extra=_encode(fields, "extra", None),
+        func=None if func is None else _checked(func),
+        args=args,
+        kwargs=kwargs,
+        extra=_encode(fields, "extra", None) if "extra" in fields else None,
         after=after,
         after_any=after_any,
         parent=parent,
@@ -145,9 +197,79 @@ def make(
     )
 
 
+class Call(NamedTuple):
+    """The prototype of a call, and the futures found among its arguments."""
+
+    prototype: Prototype
+    futures: list[Any]
+
+
+class Form:
+    """What many calls have in common, made ready once."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        check(fields)
+        (self._common,), _, self._futures = flatten([{**fields, "pattern": "generic"}], {})
+
+    def call(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+        """Return the prototype of func(*args, **kwargs)."""
+        found: list[Any] = []
+        given = {"func": _checked(func), "args": codec.encode(list(args), "args", found)}
+        if kwargs:
+            given["kwargs"] = codec.encode(dict(kwargs), "kwargs", found)
+        return self._make(given, found)
+
+    def chunk(self, func: Any, chunk: Sequence[Any]) -> Call:
+        """Return the prototype of one call, or of several with the pattern `map`."""
+        found: list[Any] = []
+        args = codec.encode(list(chunk), "args", found)
+        return self._make({"func": _checked(func), "pattern": "map", "args": args}, found)
+
+    def _make(self, given: dict[str, Any], found: list[Any]) -> Call:
+        if found or self._futures:
+            given["after"] = self._common.after + tuple(future.id for future in found)
+        made: Prototype = object.__new__(Prototype)
+        made.__dict__.update(self._common.__dict__, **given)
+        return Call(made, found)
+
+
+def _checked(func: Any) -> str:
+    if not callable(func):
+        raise UsageError(f"func is {func!r}, which cannot be called")
+    return encode_function(func)
+
+
+def count_cpus() -> int:
+    """Return how many cpus this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def encode_function(func: Any) -> str:
+    """Encode what is to be called; a plain function is looked up by its name once."""
+    return _name(func) if type(func) in _PLAIN_FUNCTIONS else codec.encode(func, "func")
+
+
+@lru_cache(maxsize=1000)
+def _name(func: Any) -> str:
+    return codec.encode(func, "func")
+
+
+def import_path() -> str | None:
+    """Return where this program's own modules are, which its tasks are to find too."""
+    return _absolute(sys.path[0] if sys.path else None)
+
+
+def _absolute(path: str | None) -> str | None:
+    return path if path is None or path[:1] == "/" else os.path.abspath(path)
+
+
 def surroundings() -> dict[str, Any]:
     """Return what a task takes over from this process: directory, environment and umask."""
-    environ = {key: value for key, value in os.environ.items() if key not in JOB_VARIABLES}
+    environ = os.environ.copy()
+    for name in JOB_VARIABLES:
+        environ.pop(name, None)
     return {"cwd": _directory(), "environ": environ, "umask": _umask()}
 
 
@@ -159,12 +281,18 @@ def _directory() -> str | None:
 
 
 def _requirements(fields: Mapping[str, Any]) -> Requirements:
-    return replace(Requirements(user=trust.user_name()), **_needs(fields))
+    return _needing(trust.user_name(), *_needs(fields).items())
+
+
+@lru_cache(maxsize=1000)
+def _needing(user: str, *needs: tuple[str, Any]) -> Requirements:
+    """Return requirements, the same object for the same needs."""
+    return Requirements(**{"user": user, **dict(needs)})
 
 
 def _needs(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the requirements that are given, as the fields of a Requirements."""
-    given = {key: fields[key] for key in REQUIREMENTS if fields.get(key) is not None}
+    given = {k: v for k, v in fields.items() if k in REQUIREMENTS and v is not None}
     if "cpus" in given:
         given["cpus"] = float(given["cpus"])
     if "memory" in given:
@@ -186,11 +314,13 @@ def _tokens(limits: Mapping[str, int]) -> Mapping[str, int]:
     return limits
 
 
-def _encode(fields: Mapping[str, Any], key: str, kind: Any) -> str | None:
+def _encode(
+    fields: Mapping[str, Any], key: str, kind: Any, futures: list[Any] | None = None
+) -> str | None:
     value = fields.get(key)
     if value is None:
         return None
-    return codec.encode(kind(value) if kind else value, key)
+    return codec.encode(kind(value) if kind else value, key, futures)
 
 
 def _known(dependency: Dependency) -> int | None:

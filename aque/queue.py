@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from aque import brokers, names, prototypes, states
 from aque.brokers.base import Broker
 from aque.errors import UsageError
 from aque.futures import Future
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,6 +30,13 @@ class Queue:
         if not isinstance(broker, Broker):
             broker = brokers.from_url(broker, create=create)
         self.broker: Broker = broker
+
+    @property
+    def log(self) -> Logger:
+        """The logger `aque.queue`."""
+        import logging  # slow, and most programs never ask
+
+        return logging.getLogger("aque.queue")
 
     # Submit
 
@@ -58,10 +68,19 @@ class Queue:
                 "a script that is loaded for its functions must not submit: "
                 'put what it does under if __name__ == "__main__":'
             )
-        listed = list(submitted)
-        ready, indices = prototypes.flatten(listed, prototypes.surroundings())
-        ids = self.broker.create(ready)
-        return [Future(self, ids[index]) for index in indices]
+        flat = prototypes.flatten(list(submitted), prototypes.surroundings())
+        self.refuse_others(flat.futures)
+        ids = self.broker.create(flat.prototypes)
+        return [Future(self, ids[index]) for index in flat.indices]
+
+    def refuse_others(self, futures: Iterable[Any]) -> None:
+        """Raise UsageError for a future, found among arguments, of another queue's task."""
+        for future in futures:
+            if future.queue is not self and future.queue.broker.to_url() != self.broker.to_url():
+                raise UsageError(
+                    f"task {future.id} is in another queue ({future.queue.broker.to_url()}); "
+                    "pass its result"
+                )
 
     def task(self, **defaults: Any) -> Callable[[Callable[P, T]], TaskFunction[P, T]]:
         """Make a function submittable: `@queue.task(cpus=2)`, then `function.submit(...)`."""
@@ -180,6 +199,11 @@ class TaskFunction(Generic[P, T]):
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Submit a call of the function."""
         return self.submit_ex(args=args, kwargs=kwargs)
+
+    def map(self, *iterables: Iterable[Any]) -> list[Future[T]]:
+        """Submit a call for each set of arguments, as `map` has them, in one transaction."""
+        given = {**self._defaults, "func": self._func}
+        return self._queue.submit_many({**given, "args": args} for args in zip(*iterables))
 
     def submit_ex(self, **fields: Any) -> Future[T]:
         """Submit a call, with fields that go before the decorator's."""

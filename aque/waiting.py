@@ -11,23 +11,6 @@ from aque.errors import TaskNotFoundError
 
 #: So many ids are asked for one by one; for more, all that changed is asked for.
 _FEW = 100
-#: Looks that may follow each other at once, and the seconds after which one more may.
-_BURST, _PACE = 10, 0.02
-
-
-class Pace:
-    """Lets a few looks through at once, and under a storm of rings one each 20 ms."""
-
-    def __init__(self) -> None:
-        self._credit = float(_BURST)
-        self._last = time.monotonic()
-
-    def keep(self) -> None:
-        now = time.monotonic()
-        self._credit = min(_BURST, self._credit + (now - self._last) / _PACE) - 1
-        self._last = now
-        if self._credit < 0:
-            time.sleep(-self._credit * _PACE)
 
 
 def wait_complete(
@@ -43,27 +26,24 @@ def wait_complete(
     second. Raises TaskNotFoundError for a task that does not exist or is removed meanwhile.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    listener = broker.listen(bell.DONE)
+    listener = broker.listen_again(bell.DONE)
     watch = _Watch(broker, ids)
-    pace = Pace()
+    pace = bell.Pace()
     poll_at = 0.0
-    try:
-        while True:
-            now = time.monotonic()
-            if on_poll is not None and now >= poll_at:
-                poll_at = now + bell.POLL
-                on_poll()
-            before = watch.number
-            if watch.look() and (any_one or not watch.unfinished):
-                return watch.statuses
-            if watch.number != before:
-                listener.heard_something()
-            if deadline is not None and time.monotonic() >= deadline:
-                return watch.statuses
-            listener.wait(None if deadline is None else deadline - time.monotonic())
-            pace.keep()
-    finally:
-        listener.close()
+    while True:
+        now = time.monotonic()
+        if on_poll is not None and now >= poll_at:
+            poll_at = now + bell.POLL
+            on_poll()
+        before = watch.number
+        if watch.look() and (any_one or not watch.unfinished):
+            return watch.statuses
+        if watch.number != before:
+            listener.heard_something()
+        if deadline is not None and time.monotonic() >= deadline:
+            return watch.statuses
+        listener.wait(None if deadline is None else deadline - time.monotonic())
+        pace.keep()
 
 
 class _Watch:

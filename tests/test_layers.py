@@ -12,17 +12,21 @@ import aque
 
 ROOT = Path(aque.__file__).parent
 
+#: The contract, all of a broker that is known below it.
+_CONTRACT = ("brokers.base", "brokers.events", "brokers.settings")
 #: Low to high, as in docs/architecture.md. A module may import lower ones and its own package.
 LAYERS = (
     ("errors", "states"),
     ("mounts", "machine"),
-    ("task", "codec", "names", "location", "proctitle", "trust", "io_paths", "fields"),
+    ("task", "codec", "names", "location", "proctitle", "trust", "io_paths", "logs", "fields"),
     ("bell",),
-    ("brokers.base", "brokers.settings"),  # the contract, all of a broker that is known below it
+    _CONTRACT,
     ("schedule",),
     ("brokers",),
-    ("context", "futures", "outcome", "waiting", "prototypes"),
+    ("context", "futures", "outcome", "waiting", "prototypes", "reading"),
     ("queue",),
+    ("pending", "attendant"),
+    ("executor",),
     ("patterns",),
     ("worker",),
     ("commands",),
@@ -42,7 +46,15 @@ HOMES = {
     "pickle": (),
     "asyncio": (),
     "multiprocessing": (),
-    "threading": ("brokers.sqlite.", "worker.namesake", "worker.runner"),
+    "threading": (
+        "brokers.sqlite.",
+        "brokers.events",
+        "brokers.base",
+        "worker.namesake",
+        "worker.runner",
+        "pending",
+        "attendant",
+    ),
 }
 
 
@@ -107,7 +119,7 @@ def test_imports_point_down(name: str) -> None:
         if for_types and (name, other) in TYPES_ONLY:
             continue
         same = package(name) == package(other)
-        is_contract = layer(name) == LAYERS.index(("brokers.base", "brokers.settings"))
+        is_contract = layer(name) == LAYERS.index(_CONTRACT)
         assert layer(other) <= layer(name), f"aque.{name} imports aque.{other}, which is above"
         assert same or not is_contract or layer(other) < layer(name)
 
@@ -163,7 +175,15 @@ def test_no_module_but_the_brokers_opens_the_database() -> None:
 
 
 #: Values are a border too: their own code runs when they are named, printed or reduced.
-BORDERS = ("commands.entry", "worker.runner", "worker.loop", "worker.crew", "codec", "names")
+BORDERS = (
+    "brokers.events",
+    "commands.entry",
+    "worker.runner",
+    "worker.loop",
+    "worker.crew",
+    "codec",
+    "names",
+)
 
 
 def test_only_borders_catch_everything() -> None:

@@ -1,19 +1,30 @@
-"""Own which broker a URL means."""
+"""Own which broker a URL means: SQLite's, or one of a plug-in.
+
+A plug-in provides its broker by an entry point of the group `aque.brokers`, named by the scheme of
+its URLs: a function of (url, durable, create) that returns a Broker.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from aque import location
 from aque.brokers.base import Broker, Finding
+from aque.errors import UsageError
 
 
 def from_url(url: str | None = None, *, durable: bool = True, create: bool = True) -> Broker:
     """Open the queue at `url`, a URL or a path; by default $AQUE_BROKER, else the user's own.
 
     With `durable`, what a method returned survives a power cut; without, a crash of any process.
-    Raises BrokerError where it cannot be reached, TrustError where it is not ours to use.
+    Raises BrokerError where it cannot be reached, TrustError where it is not ours to use, and
+    UsageError for a scheme that nobody provides.
     """
+    text = url or os.environ.get("AQUE_BROKER") or ""
+    scheme, colon, _ = text.partition("://")
+    if colon and scheme != "sqlite":
+        return _from_plugin(scheme, text, durable, create)
     from aque.brokers.sqlite.broker import SQLiteBroker
 
     return SQLiteBroker(location.find(url), durable=durable, create=create)
@@ -42,3 +53,13 @@ def diagnose(url: str | None = None) -> Iterable[Finding]:
     from aque.brokers.sqlite import diagnosis
 
     return diagnosis.examine(location.find(url))
+
+
+def _from_plugin(scheme: str, url: str, durable: bool, create: bool) -> Broker:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="aque.brokers"):
+        if point.name == scheme:
+            made: Broker = point.load()(url, durable=durable, create=create)
+            return made
+    raise UsageError(f"no broker for {scheme}://; use sqlite:///path or a path")

@@ -7,18 +7,30 @@ suite in tests/brokers runs against every broker.
 
 from __future__ import annotations
 
+import os
+import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import (
-    Any,
-    NamedTuple,
-    Protocol,
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from aque.bell import Listener, ring
+from aque.brokers.events import Callback, Waiter
+from aque.task import (
+    NOTHING,
+    Chunk,
+    End,
+    Progress,
+    Prototype,
+    Report,
+    Requirements,
+    Task,
+    WorkerRecord,
 )
 
-from aque.bell import Listener
-from aque.task import NOTHING, Chunk, End, Prototype, Report, Requirements, Task, WorkerRecord
+if TYPE_CHECKING:
+    from logging import Logger
 
 
 class Candidate(NamedTuple):
@@ -65,6 +77,12 @@ class Offer(Protocol):
     def limits(self) -> Mapping[str, Limit]:
         """Return the named limits."""
 
+    def leave_behind(self, id: int) -> None:
+        """Say that a chosen task is to wait behind a running one of its kind, not to begin now.
+
+        Until it does it holds nothing, and has no `started_at`.
+        """
+
     def running_mounts(self) -> Sequence[tuple[str, int]]:
         """Return the texts of the mounts of this host's running tasks, and how many have each."""
 
@@ -78,13 +96,15 @@ class Claim:
     """What a claim brought: tasks that are now running, and when the next one falls due.
 
     `number` is that of the latest event the claim knew of: until there is another, and nothing
-    falls due, a claim would bring nothing more. With `is_dismissed` it brought nothing since the
-    worker was taken for dead; a beat makes it one again.
+    falls due, a claim would bring nothing more. `rings` are the bells for `Broker.ring`, once the
+    tasks have been started, which matters more than that others hear of it. With `is_dismissed` it
+    brought nothing since the worker was taken for dead; a beat makes it one again.
     """
 
     tasks: Sequence[Task]
     next_due_at: float | None
     number: int
+    rings: frozenset[str] = frozenset()
     is_dismissed: bool = False
 
 
@@ -156,11 +176,28 @@ class Wakeable(Protocol):
     def wake_for_work(self) -> None: ...
 
 
+class _Heard(threading.local):
+    """The listeners that a thread keeps."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.listeners: dict[tuple[str, ...], Listener] = {}
+
+
 class Broker(ABC):
     """A store of tasks. Threads may share one; a fork opens anew what it needs."""
 
     def __init__(self) -> None:
         self._workers: weakref.WeakValueDictionary[int, Wakeable] = weakref.WeakValueDictionary()
+        self._waiter: Waiter | None = None
+        self._heard = _Heard()
+
+    @property
+    def log(self) -> Logger:
+        """The logger `aque.broker`."""
+        import logging  # slow, and most programs never ask
+
+        return logging.getLogger("aque.broker")
 
     # Where it is
 
@@ -189,6 +226,47 @@ class Broker(ABC):
     @abstractmethod
     def is_outdated(self) -> bool:
         """Whether a newer aque has upgraded the queue since this process opened it."""
+
+    # Events
+
+    def ring(self, names: Iterable[str]) -> None:
+        """Ring bells."""
+        for name in names:
+            ring(self.directory, name)
+
+    def listen_again(self, *names: str) -> Listener:
+        """Return this thread's own listener for these bells, which is kept: do not close it.
+
+        To close one takes the kernel 5 ms and more, much longer than most have to wait.
+        """
+        heard = self._heard
+        if heard.pid != os.getpid():  # a fork's: the parent hears by them
+            heard.listeners, heard.pid = {}, os.getpid()
+        if names not in heard.listeners:
+            heard.listeners[names] = self.listen(*names)
+        listener = heard.listeners[names]
+        listener.drain()
+        listener.heard_something()  # where bells are polled: at the pace of a new one
+        return listener
+
+    @property
+    def waiter(self) -> Waiter:
+        """The thread of this process that hears this queue's bells; it runs while it has to."""
+        if self._waiter is None or self._waiter.pid != os.getpid():
+            self._waiter = Waiter(self)
+        return self._waiter
+
+    def bind(self, name: str, callback: Callback) -> None:
+        """Have `callback(event)` called, in a thread, whenever this becomes so from now on.
+
+        `name` is one of `task_status`, `task_status.<status>`, `task_status.<id>`, `output.<id>`
+        and `signal.<id>`. Two changes between two looks are one event.
+        """
+        self.waiter.bind(name, callback)
+
+    def unbind(self, name: str, callback: Callback) -> None:
+        """Undo `bind`."""
+        self.waiter.unbind(name, callback)
 
     # Settings
 
@@ -283,6 +361,14 @@ class Broker(ABC):
         """Return the status of each of these ids that exists."""
 
     @abstractmethod
+    def results(self, ids: Sequence[int]) -> dict[int, str | None]:
+        """Return the text of the result of each of these that is a success."""
+
+    @abstractmethod
+    def signals(self, ids: Sequence[int]) -> dict[int, int]:
+        """Return the signal that is wanted of each of these that runs, a cancel's included."""
+
+    @abstractmethod
     def changes(self, since: int | None = None) -> Changes:
         """Return what changed after event `since`; without it, only the number of the latest."""
 
@@ -364,6 +450,10 @@ class Broker(ABC):
         False for one begun says that it was cancelled before: its process is to be ended. One that
         was paused is stopped.
         """
+
+    @abstractmethod
+    def report_progress(self, progress: Progress) -> None:
+        """Note how far a running attempt says it is."""
 
     @abstractmethod
     def requeue(
@@ -450,6 +540,14 @@ class Broker(ABC):
     @abstractmethod
     def output(self, id: int, attempt: int, after: int = 0) -> list[Chunk]:
         """Return the chunks of an attempt's output that follow chunk number `after`."""
+
+    @abstractmethod
+    def append_log(self, id: int, attempt: int, line: bytes) -> None:
+        """Add a line to the log of an attempt."""
+
+    @abstractmethod
+    def last_output(self, ids: Sequence[int]) -> dict[int, int]:
+        """Return the number of the latest chunk of each of these tasks that has written."""
 
     @abstractmethod
     def open_output(self, id: int, attempt: int, stream: str) -> int:

@@ -22,6 +22,9 @@ are running code. `decode(trusted=False)`, for rows of another user, refuses the
 at anything else, imports nothing, and takes care of the quieter calls too: `__hash__` of what is
 put into a set, `__iter__` and `__index__` of what is handed to OSError, `__del__` of what is made.
 
+A future among a task's arguments is `{"$result": id}`: a dependency, read as its result when the
+task is called.
+
 Refused: values that contain themselves (an id could be written for what was seen before, as
 pickle's memo does, but then a text can no longer be read from the top down, nor by a person),
 and what is nested over 100 deep, which another process might not have the stack for. The same
@@ -36,38 +39,71 @@ from __future__ import annotations
 from aque.codec.registry import register
 from aque.codec.text import parse, print_tree
 from aque.codec.walk import Reader, Writer, refuse, root
-from aque.errors import CodecError
+from aque.errors import CodecError, LargeValueWarning
 from aque.names import describe
 
 TYPE_CHECKING = False  # typing itself is slow to import
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["decode", "encode", "register"]
 
 
-def encode(value: object, path: str = "value") -> str:
+#: Characters past which a value is said to be large.
+LARGE = 1_000_000
+_SMALL = 1 << 63
+
+
+def encode(value: object, path: str = "value", futures: list[Any] | None = None) -> str:
     """Return `value` as text. `path` is what a refusal calls it: `args[2]['key']: <reason>`.
 
-    Raises CodecError for what has no text form.
+    Futures in it are added to `futures`, and are refused without it. Raises CodecError for what has
+    no text form. Warns, by LargeValueWarning, of a text over 1 MB.
     """
+    if type(value) is list and all(map(_is_plain, value)):
+        text: str = print_tree(value)
+        return text if len(text) <= LARGE else _warned(path, text)
     try:
-        return print_tree(Writer().write(value, root(path)))
+        text = print_tree(Writer(futures).write(value, root(path)))
     except CodecError:
         raise
     except Exception as error:  # an object's own code, or the end of the stack
         raise refuse(root(path), f"it cannot be encoded: {describe(error)}") from error
+    return text if len(text) <= LARGE else _warned(path, text)
 
 
-def decode(text: str, trusted: bool = True) -> Any:
+def _is_plain(value: object) -> bool:
+    """Tell whether a value is written as itself: what most arguments are, and no more is asked."""
+    if value is None or type(value) is bool:
+        return True
+    if type(value) is int:
+        return -_SMALL < value < _SMALL
+    return type(value) is str and value.isascii()
+
+
+def _warned(path: str, text: str) -> str:
+    import warnings
+
+    warnings.warn(
+        f"{path} is {len(text) / 1e6:.1f} MB as text, which is stored with the task and slows "
+        "down all that look at it; write such a value to a file, and pass the path",
+        LargeValueWarning,
+        stacklevel=3,
+    )
+    return text
+
+
+def decode(text: str, trusted: bool = True, results: Callable[[int], Any] | None = None) -> Any:
     """Return the value that `text` stands for; CodecError if it stands for none.
 
     With `trusted=False`, for text that another user wrote, nothing is imported and nothing of
-    the user's is called: a reduce form is refused before anything else is looked at.
+    the user's is called: a reduce form is refused before anything else is looked at. `results`
+    returns the result of a task, by its id, for each future that stood among arguments.
     """
     try:
         tree, has_tags = parse(text, trusted)
-        return Reader(trusted).read(tree) if has_tags else tree
+        return Reader(trusted, results).read(tree) if has_tags else tree
     except CodecError:
         raise
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from aque import names
-from aque.codec import exceptions, library, objects, reduction, registry
+from aque.codec import exceptions, library, objects, reduction, references, registry
 from aque.codec.walk import refuse
 from aque.errors import CodecError
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def write(value: Any, path: Path, writer: Writer) -> Any:
     """Write a value of any type that is not built in."""
     kind = type(value)
+    if references.is_future(kind):
+        return references.write(value, path, writer)
     if registry.is_registered(kind):
         return registry.write(value, path, writer)
     form = library.writer_of(kind)
@@ -63,6 +65,7 @@ def _read_name(payload: Any, reader: Reader) -> Any:
 
 READERS = {
     "$name": _read_name,
+    "$result": references.read,
     "$type": registry.read,
     "$reduce": reduction.read,
     "$exception": exceptions.read,

@@ -10,6 +10,7 @@ from aque.errors import CodecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Path = tuple["Path | None", str, object]
@@ -41,10 +42,14 @@ def _shortened(step: object) -> str:
 
 
 class Writer:
-    """Write values as trees of JSON; `active` holds the ids of what the current one is inside."""
+    """Write values as trees of JSON; `active` holds the ids of what the current one is inside.
 
-    def __init__(self) -> None:
+    Futures among them are noted in `futures`, or refused where that is None.
+    """
+
+    def __init__(self, futures: list[Any] | None = None) -> None:
         self.active: set[int] = set()
+        self.futures = futures
 
     def write(self, value: object, path: Path) -> Any:
         """Return the tree of `value`, which stands at `path`."""
@@ -69,10 +74,14 @@ class Writer:
 
 
 class Reader:
-    """Read trees of JSON as values; whether they are `trusted` holds for all that is in them."""
+    """Read trees of JSON as values; whether they are `trusted` holds for all that is in them.
 
-    def __init__(self, trusted: bool) -> None:
+    `results` returns the result of the task of an id, for a future among them.
+    """
+
+    def __init__(self, trusted: bool, results: Callable[[int], Any] | None = None) -> None:
         self.trusted = trusted
+        self.results = results
 
     def read(self, tree: Any) -> Any:
         """Return the value of `tree`."""

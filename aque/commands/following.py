@@ -1,7 +1,6 @@
 """Own showing output: what is there, and what comes until the tasks have ended.
 
-Bytes are passed through untouched. A stream that grew too large for the queue goes on in a file,
-which is read as far as it is there and looked at again at each ring.
+Bytes are passed through untouched, as reading.py finds them.
 """
 
 from __future__ import annotations
@@ -10,16 +9,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from aque import bell, outcome, states
+from aque import bell, logs, outcome, states
 from aque.brokers.base import Broker
-from aque.task import Chunk, Task
-from aque.waiting import Pace
+from aque.reading import STDERR, STDOUT, Reader, Write
+from aque.task import Task
 
-STDOUT, STDERR = "stdout", "stderr"
 _DESCRIPTORS = {STDOUT: 1, STDERR: 2}
-_READ_SIZE = 1 << 20
-
-Write = Callable[[str, bytes], None]
 
 
 def write_through(stream: str, data: bytes) -> None:
@@ -35,54 +30,31 @@ def write_here(stream: str, data: bytes) -> None:
     write_through(STDOUT, data)
 
 
-class Reader:
-    """Reads the output of one attempt from where it stopped."""
+class LogWriter:
+    """Writes records of logging, as they are stored, as lines for people."""
 
-    def __init__(self, broker: Broker, id: int, attempt: int, streams: Iterable[str]) -> None:
-        self.id = id
-        self.attempt = attempt
-        self._broker = broker
-        self._streams = frozenset(streams)
-        self._last = 0
-        self._files: dict[str, int] = {}  # offset by stream that goes on in a file
+    def __init__(self) -> None:
+        self._rest = b""
 
-    def read(self, write: Write) -> None:
-        for chunk in self._broker.output(self.id, self.attempt, self._last):
-            self._last = chunk.number
-            if chunk.stream in self._streams:
-                self._take(chunk, write)
-        for stream in list(self._files):
-            self._read_file(stream, write)
-
-    def _take(self, chunk: Chunk, write: Write) -> None:
-        if chunk.data is None:
-            self._files.setdefault(chunk.stream, 0)
-        else:
-            write(chunk.stream, chunk.data)
-
-    def _read_file(self, stream: str, write: Write) -> None:
-        path = self._broker.output_path(self.id, self.attempt, stream)
-        try:
-            with open(path, "rb", opener=_open_planted_by_nobody) as file:
-                file.seek(self._files[stream])
-                while data := file.read(_READ_SIZE):
-                    self._files[stream] += len(data)
-                    write(stream, data)
-        except FileNotFoundError:
-            print(f"aque: the large output of task {self.id} is gone ({path})", file=sys.stderr)
-            self._files.pop(stream, None)
-
-
-def _open_planted_by_nobody(path: str, flags: int) -> int:
-    """Open no link, which could lead to any file of ours, and wait for no FIFO."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    def __call__(self, stream: str, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            text = logs.shown(line) + "\n"
+            write_here(stream, text.encode(errors="surrogateescape"))
 
 
 def show(broker: Broker, ids: Sequence[int], streams: Iterable[str], write: Write) -> None:
     """Write what these tasks' latest attempts have written so far."""
     wanted = tuple(streams)
     for task in broker.fetch(ids):
-        Reader(broker, task.id, task.attempt, wanted).read(write)
+        _read(Reader(broker, task.id, task.attempt, wanted), write)
+
+
+def _read(reader: Reader, write: Write) -> None:
+    reader.read(write)
+    while reader.missing:
+        path = reader.missing.pop()
+        print(f"aque: the large output of task {reader.id} is gone ({path})", file=sys.stderr)
 
 
 def follow(
@@ -95,7 +67,7 @@ def follow(
     """Write the output of these tasks as it comes until all have ended; return their status."""
     followers = {id: _Follower(broker, id, tuple(streams)) for id in ids}
     listener = broker.listen(bell.OUTPUT, bell.DONE)
-    pace = Pace()
+    pace = bell.Pace()
     try:
         while True:
             if on_poll is not None:
@@ -124,9 +96,9 @@ class _Follower:
         if self.ended:
             return
         if task.attempt != self._reader.attempt:
-            self._reader.read(write)
+            _read(self._reader, write)
             self._reader = Reader(self._broker, task.id, task.attempt, self._streams)
-        self._reader.read(write)  # after the task was fetched: its end comes after its output
+        _read(self._reader, write)  # after the task was fetched: its end comes after its output
         if task.status in states.COMPLETE_STATES:
             self.ended = True
             self.exit_status = outcome.exit_status(task)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +12,7 @@ from aque.commands import entry, options
 
 if TYPE_CHECKING:
     from aque.queue import Queue
+    from aque.reading import Write
 
 
 @click.command()
@@ -19,15 +20,14 @@ if TYPE_CHECKING:
 @click.option("-w", "--watch", is_flag=True, help="Follow until all have ended; exit as they did.")
 @click.option("--stdout", "only_stdout", is_flag=True, help="Standard output only.")
 @click.option("--stderr", "only_stderr", is_flag=True, help="Standard error only, to stdout.")
+@click.option("--log", "only_log", is_flag=True, help="What it logged, with time and level.")
 @options.ids_argument()
-def output(
-    broker: str | None, watch: bool, only_stdout: bool, only_stderr: bool, ids: Sequence[str]
-) -> int:
+def output(broker: str | None, watch: bool, ids: Sequence[str], **chosen: bool) -> int:
     """Show what tasks have written, byte for byte.
 
     Standard output goes to standard output and standard error to standard error, unless one of them
-    is chosen. Of a group, it is what its children have written, in order. With --watch the exit
-    status is the task's own, of several the highest.
+    or the log is chosen. Of a group, it is what its children have written, in order. With --watch
+    the exit status is the task's own, of several the highest.
 
     \b
     aque-output 7
@@ -37,15 +37,25 @@ def output(
 
     queue = options.open_queue(broker)
     wanted = options.resolve(queue.broker, ids)
-    streams, write = [following.STDOUT, following.STDERR], following.write_through
-    if only_stdout != only_stderr:
-        streams = [following.STDOUT if only_stdout else following.STDERR]
-        write = following.write_here
+    streams, write = _choose(chosen)
     if watch:
         options.note_missing_worker(queue, "aque-output", wanted)
         return following.follow(queue.broker, wanted, streams, write, options.recovery(queue))
     following.show(queue.broker, _with_members(queue, wanted), streams, write)
     return 0
+
+
+def _choose(chosen: Mapping[str, bool]) -> tuple[list[str], Write]:
+    """Return the streams to show, and what writes them where they belong."""
+    from aque import reading
+    from aque.commands import following
+
+    wanted = [name for name in ("stdout", "stderr", "log") if chosen[f"only_{name}"]]
+    if len(wanted) > 1 and "log" in wanted:
+        raise click.UsageError(f"--{wanted[0]} and --log exclude each other")
+    if len(wanted) != 1:
+        return [reading.STDOUT, reading.STDERR], following.write_through
+    return wanted, following.LogWriter() if wanted == ["log"] else following.write_here
 
 
 def _with_members(queue: Queue, ids: Sequence[int]) -> list[int]:

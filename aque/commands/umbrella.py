@@ -13,8 +13,10 @@ COMMANDS = {
     "init": ("aque.commands.init", "make a queue, set, share and copy it"),
     "kill": ("aque.commands.kill", "end tasks"),
     "limit": ("aque.commands.limit", "set named limits, and list them"),
+    "log": ("aque.commands.log", "add a line to the log of the task it runs in"),
     "output": ("aque.commands.output", "show what tasks have written"),
     "pause": ("aque.commands.pause", "hold tasks that wait, stop tasks that run"),
+    "progress": ("aque.commands.progress", "say how far the task it runs in is"),
     "resume": ("aque.commands.resume", "let paused tasks go on"),
     "retry": ("aque.commands.retry", "run ended tasks again"),
     "rm": ("aque.commands.rm", "forget tasks"),
@@ -59,7 +61,7 @@ def _load(name: str) -> Callable[[Sequence[str]], int]:
 
 
 def _help() -> str:
-    lines = [f"  {name:<8}{summary}" for name, (_, summary) in COMMANDS.items()]
+    lines = [f"  {name:<10}{summary}" for name, (_, summary) in COMMANDS.items()]
     return "\n".join(
         [
             "Usage: aque COMMAND [ARG...]",

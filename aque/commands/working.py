@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import selectors
 import signal
 import sys
 import time
@@ -46,7 +48,10 @@ class Options:
 
 
 class Plan:
-    """What aque-worker is for: any task, until none is left where `mode` says so."""
+    """What aque-worker is for: any task, until none is left where `mode` says so.
+
+    One that is `attending` ends when its standard input does.
+    """
 
     def __init__(self, mode: str) -> None:
         self._mode = mode
@@ -55,6 +60,15 @@ class Plan:
 
     def attach(self, worker: Worker) -> None:
         self._worker = worker
+        if self._mode == "attending":
+            worker.selector.register(0, selectors.EVENT_READ, self._note_end_of_input)
+
+    def _note_end_of_input(self) -> None:
+        """Finish what runs, and end: whoever started us has ended, or wants no more."""
+        assert self._worker is not None
+        if not os.read(0, 4096):
+            self._worker.selector.unregister(0)
+            self._worker.drain()
 
     def heed(self, number: int) -> bool:
         return False
@@ -172,9 +186,10 @@ def _reload(worker: Worker) -> None:
 def _log_to_stderr(options: Options) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if options.log_format == "json" else _Text())
-    log.addHandler(handler)
-    log.propagate = False
-    log.setLevel(
+    ours = logging.getLogger("aque")  # of the worker, and of its jobs
+    ours.addHandler(handler)
+    ours.propagate = False
+    ours.setLevel(
         logging.ERROR if options.quiet else logging.INFO if options.verbose else logging.WARNING
     )
 
@@ -182,7 +197,8 @@ def _log_to_stderr(options: Options) -> None:
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = time.strftime("%H:%M:%S", time.localtime(record.created))
-        return f"{at} aque-worker: {record.getMessage()}"
+        name = "" if record.name == log.name else f"{record.name}: "
+        return f"{at} aque-worker: {name}{record.getMessage()}"
 
 
 class _Json(logging.Formatter):

@@ -16,6 +16,7 @@ from aque.errors import UsageError
 
 BUILT_IN = {
     "generic": "aque.patterns.generic:run",
+    "map": "aque.patterns.map:run",
     "reduce": "aque.patterns.reduce:run",
     "shell": "aque.patterns.shell:run",
 }

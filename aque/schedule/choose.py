@@ -65,7 +65,7 @@ def chooser(claimant: Claimant, line: Line | None = None) -> Choose:
 
 def _choose(offer: Offer, claimant: Claimant, line: Line) -> list[int]:
     kinds = {kind: need for kind, need in offer.kinds.items() if may_run(need, claimant)}
-    if not kinds or claimant.free.slots < 1:
+    if not kinds or (claimant.free.slots < 1 and not claimant.behind):
         line.note_none()
         return []
     limits = offer.limits() if any(need.limits for need in kinds.values()) else {}
@@ -74,9 +74,13 @@ def _choose(offer: Offer, claimant: Claimant, line: Line) -> list[int]:
     blocked = _Blocked(line, replace(claimant.whole, tokens=capacities), offer.now)
     has_mounts = any(need.mounts for need in kinds.values())
     busy = mounts.count_busy(offer.running_mounts()) if has_mounts else {}
-    heads = [_Head(offer, kind, need, free, busy) for kind, need in kinds.items()]
+    behind = _Behind(offer, claimant)
+    heads = [
+        _Head(offer, kind, need, _most(need, free) + behind.most(need), busy)
+        for kind, need in kinds.items()
+    ]
     heads = [head for head in heads if head.candidate is not None]
-    return _take(heads, free, blocked)
+    return _take(heads, free, blocked, behind)
 
 
 def _free(
@@ -101,12 +105,12 @@ class _Head:
         offer: Offer,
         kind: int,
         need: Requirements,
-        free: Resources,
+        most: int,
         busy: Mapping[Mount, int],
     ) -> None:
         self.need = need
         self._io_scale = mounts.scale(need.mounts, busy)
-        self._candidates = iter(offer.heads(kind, _most(need, free)))
+        self._candidates = iter(offer.heads(kind, most))
         self.candidate: Candidate | None = next(self._candidates, None)
 
     def advance(self) -> bool:
@@ -150,18 +154,44 @@ class _Blocked:
             self._line.note_none()
 
 
-def _take(heads: list[_Head], free: Resources, blocked: _Blocked) -> list[int]:
+class _Behind:
+    """Those that are taken to wait behind running ones of their kind, and to hold what they do.
+
+    They are taken in order like all others: when somebody else stands first, nobody passes.
+    """
+
+    def __init__(self, offer: Offer, claimant: Claimant) -> None:
+        self._offer = offer
+        self._kinds = claimant.behind_kinds
+        self.left = claimant.behind
+
+    def most(self, need: Requirements) -> int:
+        return self.left if need in self._kinds else 0
+
+    def take(self, id: int, need: Requirements) -> bool:
+        """Take this one if it can wait behind another."""
+        if self.left < 1 or need not in self._kinds:
+            self.left = 0
+            return False
+        self.left -= 1
+        self._offer.leave_behind(id)
+        return True
+
+
+def _take(heads: list[_Head], free: Resources, blocked: _Blocked, behind: _Behind) -> list[int]:
     chosen: list[int] = []
     queue = [(head.order, index) for index, head in enumerate(heads)]
     heapify(queue)
-    while queue and free.slots >= 1:
-        head = heads[queue[0][1]]
-        if not free.fits(head.need):
-            free = blocked.note(queue[0][0][-1], head.need, free)
+    while queue and (free.slots >= 1 or behind.left):
+        head, id = heads[queue[0][1]], queue[0][0][-1]
+        if free.fits(head.need):
+            free = free.without(head.need)
+        elif not behind.take(id, head.need):
+            if free.slots >= 1:
+                free = blocked.note(id, head.need, free)
             heappop(queue)
             continue
-        chosen.append(queue[0][0][-1])
-        free = free.without(head.need)
+        chosen.append(id)
         if head.advance():
             heapreplace(queue, (head.order, queue[0][1]))
         else:

@@ -33,6 +33,9 @@ class Claimant:
     platform: str = ""
     groups: frozenset[str] = frozenset()
     share: Resources | None = None
+    #: How many tasks may be claimed to wait behind running ones, and of which kinds.
+    behind: int = 0
+    behind_kinds: frozenset[Requirements] = frozenset()
     #: What its host has mounted; None where nobody knows.
     mounts: frozenset[Mount] | None = None
 

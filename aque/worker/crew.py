@@ -24,8 +24,9 @@ from aque import states
 from aque.brokers.base import Request
 from aque.errors import AqueError, BrokerError
 from aque.schedule import retries
-from aque.task import Begin, Chunk, End, Start, Task
-from aque.worker import limits, processes, runners, usage
+from aque.task import Begin, Chunk, End, Progress, Start, Task
+from aque.worker import limits, processes, usage
+from aque.worker.calls import Calls
 from aque.worker.guarding import Guard
 from aque.worker.job import Job, failed_start
 from aque.worker.room import Room, is_shortage
@@ -51,7 +52,6 @@ class Crew:
         self.starter = starter
         self.guard = guard
         self._selector = selector
-        self._busy: dict[int, Runner] = {}  # by pid
         self.jobs: dict[int, Job] = {}  # by pid
         self._timed: dict[int, Job] = {}  # by pid: those to be looked at each turn
         self._unrecorded: dict[int, Job] = {}  # by pid, the first started first
@@ -59,6 +59,8 @@ class Crew:
         self.begun: list[Begin] = []
         self.ends: list[End] = []
         self.output: list[Chunk] = []
+        self.progress: list[Progress] = []
+        self.calls = Calls(self, starter.runners, selector, starter.stream, starter.common_of)
         self.room = Room()
         self._kept: set[int] = set()  # runners whose last task leaves what it started
         # By (id, attempt), as two attempts of a task may be here: one lost, one claimed again.
@@ -107,6 +109,15 @@ class Crew:
 
     def adopt(self, job: Job, runner: Runner | None) -> None:
         """Take in a job that has been started, now or by the program before a reload."""
+        self.take_in(job)
+        for stream in job.streams:
+            if stream.is_open and runner is None:
+                self._watch(stream.descriptor, partial(self._read, job))
+        if runner is not None:
+            self.calls.adopt(runner)
+
+    def take_in(self, job: Job) -> None:
+        """Count a job among ours. Its slot is its own from now on."""
         self.jobs[job.pid] = job
         job.token = self.guard.token
         self._slots.hold(job.slot)
@@ -114,25 +125,32 @@ class Crew:
             self._unrecorded[job.pid] = job
         if job.has_limits or job.kill_at is not None:
             self._timed[job.pid] = job
-        for stream in job.streams:
-            if stream.is_open:
-                self._watch(stream.descriptor, partial(self._read, job))
-        if runner is not None:
-            self._busy[runner.pid] = runner
-            self._watch(runner.answers, partial(self._hear, runner))
+
+    def take_slot(self) -> int:
+        return self._slots.take()
+
+    def look_after(self, job: Job) -> None:
+        """Look at a job each turn: it has ended, or its output waits for room."""
+        self._timed[job.pid] = job
 
     def _fail(self, task: Task, status: int, reason: str) -> None:
-        self._end(task, failed_start(task, status, reason, time.time()))
+        self.end(task, failed_start(task, status, reason, time.time()))
 
     def _put_back(self, task: Task, reason: str) -> None:
-        self._end(task, End(task.id, task.attempt, states.PENDING, time.time(), error=reason))
+        self.end(task, End(task.id, task.attempt, states.PENDING, time.time(), error=reason))
 
     def _note_shortage(self, error: OSError) -> None:
         running = len(self.jobs)
         if self.room.note_shortage(running, time.monotonic()):
             log.warning("no room for more than %d processes (%s); waiting", running, error.strerror)
 
-    def _end(self, task: Task, end: End) -> None:
+    def give_back(self, task: Task) -> None:
+        """Have a task that never began wait again."""
+        self.ends.append(End(task.id, task.attempt, states.PENDING, time.time()))
+        self.changed_at = time.monotonic()
+        self._ended[task.id, task.attempt] = task
+
+    def end(self, task: Task, end: End) -> None:
         if end.status == states.ERROR and retries.may_retry(task.retried, task.retries):
             delay = retries.delay(task.retried, task.retry_delay)
             end = replace(end, status=states.PENDING, due_at=end.ended_at + delay)
@@ -161,6 +179,8 @@ class Crew:
             job = self.jobs.get(pid)
             if job is None:
                 self.guard.note_ended(pid)
+            elif job.is_python:
+                self.calls.end(pid, wait_status, usage.of_child(rusage))
             else:
                 job.wait_status = wait_status
                 job.usage = usage.of_child(rusage)
@@ -188,7 +208,7 @@ class Crew:
         job = self.jobs.get(pid)
         if job is not None:
             self._end_session(job)
-        elif self.starter.runners.forget(pid) and pid not in self._kept:
+        if self.starter.runners.forget(pid) and job is None and pid not in self._kept:
             _kill_group(pid)
         self._kept.discard(pid)
 
@@ -206,31 +226,13 @@ class Crew:
         if not job.is_drained or job.is_ending:  # somebody of another group may be left
             processes.send(processes.of_session(job.pid), signal.SIGKILL)
 
-    def _hear(self, runner: Runner) -> None:
-        answer = runner.read_answer()
-        if answer is not None:
-            self._selector.unregister(runner.answers)
-            runner.answer = answer
-            self._finish_call(runner)
-        elif runner.is_at_end:
-            self._selector.unregister(runner.answers)  # it is dying: its end will be noted
-
-    def _finish_call(self, runner: Runner) -> None:
-        job, answer = self.jobs[runner.pid], runner.answer
-        assert answer is not None
-        self._read(job)
-        if not self._has_kept_output(job):
-            return
-        self._release(job)
-        del self._busy[runner.pid]
-        runner.answer = None
-        runner.is_retired |= not answer["is_clean"] or job.is_ending
-        if job.task.keep_background and not job.is_ending:
-            self._kept.add(runner.pid)
-        self._end(job.task, job.end_told(runners.end_of(job.task, answer, time.time())))
-        self.starter.runners.give_back(runner)
+    def keep(self, pid: int) -> None:
+        """Leave alone what a runner's last call has started, when that ends."""
+        self._kept.add(pid)
 
     def _read(self, job: Job) -> None:
+        if job.is_python:
+            return
         now = time.time()
         for stream in job.streams:
             if stream.is_open or stream.is_stalled:
@@ -247,14 +249,21 @@ class Crew:
             return
         for job in [job for job in self._timed.values() if job.is_stalled]:
             self._read(job)
-            if job.is_stalled:
+            if job.is_python:
+                self._write_stalled(job)
+            if job.is_stalled or job.is_python:
                 continue
             for stream in job.streams:
                 if stream.is_open and stream.descriptor not in self._selector.get_map():
                     self._watch(stream.descriptor, partial(self._read, job))
-            runner = self._busy.get(job.pid)
-            if runner is not None and runner.answer is not None:
-                self._finish_call(runner)
+
+    def _write_stalled(self, job: Job) -> None:
+        for stream in job.streams:
+            stream.take(b"", time.time())
+        if job.is_stalled:
+            self._retry_at = time.monotonic() + _STALL
+        else:
+            self.calls.go_on(job)
 
     def _finish_if_drained(self, job: Job) -> None:
         assert job.drain_until is not None
@@ -264,28 +273,27 @@ class Crew:
             return
         if not job.is_drained and time.monotonic() < job.drain_until:
             return
-        if not self._has_kept_output(job):
+        if not self.has_kept_output(job):
             return
-        self._release(job)
-        self._end(job.task, job.end(time.time()))
-        runner = self._busy.pop(job.pid, None)
-        if runner is not None:
-            self._unregister(runner.answers)
-            runner.close()
+        self.release(job)
+        self.end(job.task, job.end(time.time()))
+        if job.is_python:
+            self.calls.drop(job.pid)
         else:
             for stream in job.streams:
                 os.close(stream.descriptor)
 
-    def _has_kept_output(self, job: Job) -> bool:
+    def has_kept_output(self, job: Job) -> bool:
         """Keep the last of a job's output; False where that is to be tried again."""
         for stream in job.streams:
             if not stream.is_stalled:
                 self.output += stream.finish(time.time())
         if job.is_stalled:
+            self._timed[job.pid] = job
             self._retry_at = time.monotonic() + _STALL
         return not job.is_stalled
 
-    def _release(self, job: Job) -> None:
+    def release(self, job: Job) -> None:
         del self.jobs[job.pid]
         self._timed.pop(job.pid, None)
         self._unrecorded.pop(job.pid, None)
@@ -299,20 +307,22 @@ class Crew:
         self._selector.register(descriptor, selectors.EVENT_READ, hear)
 
     def _unregister(self, descriptor: int) -> None:
-        if descriptor in self._selector.get_map():
+        if descriptor >= 0 and descriptor in self._selector.get_map():
             self._selector.unregister(descriptor)
 
     # Steering
 
     def handle(self, requests: list[Request]) -> None:
         """Pass on signals and cancels to the jobs they are for."""
-        by_attempt = {(job.task.id, job.task.attempt): job for job in self.jobs.values()}
         now = time.monotonic()
         for request in requests:
-            job = by_attempt.get((request.id, request.attempt))
-            if job is not None:
-                job.handle(request, now)
-                self._timed[job.pid] = job
+            runner = self.calls.runner_with(request.id)
+            if runner is not None:  # it may be about to begin, or to give way to the next
+                self.calls.single_out(runner.pid)
+            for job in self.jobs.values():
+                if (job.task.id, job.task.attempt) == (request.id, request.attempt):
+                    job.handle(request, now)
+                    self._timed[job.pid] = job
 
     def end_lost(self, begun: Sequence[Begin]) -> None:
         """End what began when its task was cancelled already; they end as cancelled."""
@@ -323,11 +333,16 @@ class Crew:
         if not self._timed:
             return
         now = time.monotonic()
+        condemned = []
         for job in self._timed.values():
             if job.has_limits and not job.is_ending and job.wait_status is None:
                 verdict = limits.verdict(job, now)
                 if verdict is not None:
-                    job.condemn(verdict, now, grace)
+                    condemned.append((job, verdict))
+        for job, verdict in condemned:
+            self.calls.single_out(job.pid)
+            if self.jobs.get(job.pid) is job:
+                job.condemn(verdict, now, grace)
 
     def kill_overdue(self) -> None:
         if not self._timed:
@@ -339,6 +354,7 @@ class Crew:
 
     def cancel(self, number: int, grace: float) -> None:
         """Signal all jobs, and kill them after the grace; they end as cancelled."""
+        self.calls.take_back_all()
         requests = [
             Request(job.task.id, job.task.attempt, number, grace) for job in self.jobs.values()
         ]
@@ -354,6 +370,7 @@ class Crew:
 
         What has begun and is yet to be recorded is nobody else's.
         """
+        self.calls.take_back_lost(attempts)
         ours = {*attempts, *((one.id, one.attempt) for one in self.begun)}
         lost = [
             job
@@ -365,15 +382,16 @@ class Crew:
         return [job.task.id for job in lost]
 
     def stop(self, grace: float) -> None:
+        self.calls.take_back_all()
         for job in self.jobs.values():
             job.stop(time.monotonic(), grace)
             self._timed[job.pid] = job
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which something is to be done for a job."""
-        if not self._timed:
-            return None
-        return min((t for job in self._timed.values() for t in self._deadlines(job)), default=None)
+        times = [t for job in self._timed.values() for t in self._deadlines(job)]
+        late = self.calls.next_deadline()
+        return min(times if late is None else [*times, late], default=None)
 
     def _deadlines(self, job: Job) -> Iterator[float]:
         if job.kill_at is not None:
@@ -390,6 +408,11 @@ class Crew:
                 yield look
 
     # Recording
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something yet to be recorded."""
+        return bool(self.begun or self.ends or self.output or self.progress)
 
     def starts(self, before: float) -> Sequence[Start]:
         """Return the processes started before then that the queue does not know yet."""
@@ -412,7 +435,7 @@ class Crew:
         return self._ended.pop((end.id, end.attempt))
 
     def runner_of(self, job: Job) -> Runner | None:
-        return self._busy.get(job.pid)
+        return self.calls.runner_of(job)
 
     def close(self) -> None:
         self.starter.close()

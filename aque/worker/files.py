@@ -46,6 +46,10 @@ class Descriptors:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return ends[0], ends[1]
 
+    def again(self, descriptor: int, lowest: int) -> int:
+        """Make another descriptor of the same open file."""
+        return self._add(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest))
+
     def incoming(self) -> tuple[int, int]:
         """Make a pipe whose reading end does not wait."""
         ends = self.pipe()

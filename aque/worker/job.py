@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Iterable
@@ -47,6 +48,11 @@ class Job:
     drain_until: float | None = None
     #: What is left of its session and still has its grace, once its own process has ended.
     rest: list[processes.Process] = field(default_factory=list)
+
+    @property
+    def log(self) -> logging.Logger:
+        """The logger `aque.job.<id>`; what the task logs by that name in a runner comes here."""
+        return logging.getLogger(f"aque.job.{self.task.id}")
 
     @property
     def has_limits(self) -> bool:

@@ -44,6 +44,8 @@ _PACE, _QUIET = 0.01, 0.003
 _SHORT = 0.2
 #: Seconds from a transaction that failed to the next.
 _RETRY_DELAY = 1.0
+#: Seconds from one transaction to the next while short calls come in numbers, and that number.
+_GATHER, _FLOOD = 0.001, 3
 
 log = logging.getLogger("aque.worker")
 
@@ -90,6 +92,7 @@ class Worker:
         grace: float | None = None,
         foreground: Foreground | None = None,
     ) -> None:
+        self.log = log
         self.broker = broker
         self.here = membership.here
         self.membership = membership
@@ -124,9 +127,10 @@ class Worker:
         if broker.is_shared:
             self._round_interval = min(self._round_interval, self.settings["heartbeat"])
         self._retry_at = 0.0
-        self._recorded_at = 0.0
         self._output_since: float | None = None
         self._noted_ends = 0
+        self._recorded_at = 0.0
+        self._is_flooded = False
         self._line = Line()
         self._mounted: frozenset[mounts.Mount] = frozenset()
         self._polled = -1  # the latest event that a poll of ours knew of
@@ -185,6 +189,7 @@ class Worker:
     def drain(self) -> None:
         """Start nothing new, and let what runs go on for the grace."""
         self.is_draining = True
+        self.crew.calls.take_back_all()
         if self.grace is not None:
             self.drain_until = time.monotonic() + self.grace
 
@@ -263,6 +268,7 @@ class Worker:
 
     def _pass_requests(self, plan: Plan) -> None:
         now = time.monotonic()
+        self.crew.calls.take_back_late(now)
         self.crew.enforce_limits(self.settings["grace"])
         self.crew.kill_overdue()
         is_poll = now >= self._poll_at
@@ -316,8 +322,10 @@ class Worker:
             self._look_at = float("inf")  # until the plan says so, or something has ended
         if now < self._retry_at or not (wants_work or self._record_at() <= now):
             return
-        starts = crew.starts(now - RECORD_DELAY)
-        report = Report(tuple(crew.ends), starts, tuple(crew.output), tuple(crew.begun))
+        report = Report(
+            tuple(crew.ends), crew.starts(now - RECORD_DELAY), tuple(crew.output),
+            tuple(crew.progress), tuple(crew.begun),
+        )  # fmt: skip
         claim = None
         try:
             if wants_work and not self._is_overtaken():
@@ -342,15 +350,30 @@ class Worker:
         self.is_dry = not claim.tasks and claim.next_due_at is None and self._line.is_empty
         self._next_due_at = float("inf") if claim.next_due_at is None else claim.next_due_at
         self._look_at = time.monotonic() + max(0.0, self._next_due_at - time.time())
+        behind = []
         for task in claim.tasks:
             log.info("task %d starts", task.id)
             plan.note_start(task)
-            self.crew.start(task)
+            if task.started_at is None:
+                behind.append(task)
+            else:
+                self.crew.start(task)
+        self.crew.calls.queue(behind)
+        self._is_flooded = len(behind) >= _FLOOD
+        self.broker.ring(claim.rings)
 
     def _wait(self) -> None:
+        self._nap()
         timeout = max(0.0, self._next_deadline() - time.monotonic())
         for key, _ in self.selector.select(timeout):
             key.data()
+
+    def _nap(self) -> None:
+        """Let news gather while short calls come in numbers, and tell them in one transaction."""
+        if self._is_flooded and len(self.crew.jobs) == self.share.slots:
+            left = self._recorded_at + _GATHER - time.monotonic()
+            if left > 0:
+                time.sleep(left)
 
     # What they rest on
 
@@ -359,6 +382,7 @@ class Worker:
         del crew.begun[: len(report.begun)]
         del crew.ends[: len(report.ends)]
         del crew.output[: len(report.output)]
+        del crew.progress[: len(report.progress)]
         self._output_since = None
         for start in report.starts:
             crew.note_recorded(start)
@@ -377,7 +401,10 @@ class Worker:
     @property
     def _has_room(self) -> bool:
         """Whether it may start one more."""
-        return not self._is_leaving and len(self.crew.jobs) < self._slots(time.monotonic())
+        if self._is_leaving:
+            return False
+        has_slot = len(self.crew.jobs) < self._slots(time.monotonic())
+        return has_slot or self.crew.calls.room() > 0  # a turn behind a running call
 
     @property
     def _is_leaving(self) -> bool:
@@ -418,7 +445,7 @@ class Worker:
             member.id, member.user, is_exclusive, free, whole,
             frozenset() if is_exclusive else host.names(), here.platform, trust.group_names(),
             Resources(self.share.cpus, self.share.memory, self.share.slots),
-            self._mounted,
+            self.crew.calls.room(), self.crew.calls.kinds(), self._mounted,
         )  # fmt: skip
 
     def _record_at(self) -> float:
@@ -427,7 +454,7 @@ class Worker:
         at = float("inf")
         if crew.ends or crew.begun:
             at = min(self._recorded_at + _PACE, crew.changed_at + _QUIET)
-        if crew.output:
+        if crew.output or crew.progress:
             self._output_since = self._output_since or time.monotonic()
             at = min(at, self._output_since + RECORD_DELAY)
         started = crew.first_unrecorded()
@@ -435,8 +462,10 @@ class Worker:
 
     def _next_deadline(self) -> float:
         times = [self._poll_at, self._check_at, self._record_at()]
-        if not self._is_leaving and len(self.crew.jobs) < self.share.slots:
-            times.append(self._look_at if self._has_room else self.crew.room.look_at)
+        if self._has_room:
+            times.append(self._look_at)
+        elif not self._is_leaving and len(self.crew.jobs) < self.share.slots:
+            times.append(self.crew.room.look_at)
         if self._is_idle():
             times.append(self.upkeep.at)
         waits = [self.crew.next_deadline(), self.drain_until, self.guard.next_deadline()]
@@ -451,12 +480,12 @@ class Worker:
         return self._is_idle() and (self.is_draining or plan.is_over())
 
     def _is_idle(self) -> bool:
-        crew = self.crew
-        return not (crew.jobs or crew.begun or crew.ends or crew.output)
+        return not self.crew.jobs and not self.crew.has_news
 
     def _is_ready_to_reload(self) -> bool:
-        is_recorded = not self.crew.ends and not self.crew.output
-        return self.is_renewing and is_recorded and not self.crew.is_draining
+        if self.is_renewing:
+            self.crew.calls.take_back_all()
+        return self.is_renewing and not self.crew.has_news and not self.crew.is_draining
 
     def _hear_bells(self, rung: set[str]) -> None:
         if bell.READY in rung:

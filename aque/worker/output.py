@@ -103,6 +103,13 @@ class Stream:
         self._write(chunks, now)
         return chunks
 
+    def take(self, data: bytes, now: float) -> list[Chunk]:
+        """Keep what somebody else has read."""
+        chunks: list[Chunk] = []
+        self._keep(data, chunks, now)
+        self._write(chunks, now)
+        return chunks
+
     def close(self) -> None:
         """Let go of the file; the pipe belongs to whoever made it."""
         if self._file >= 0:

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
+from aque.task import Task
 from aque.worker import files
 from aque.worker.crew import Crew
 from aque.worker.job import Job
 from aque.worker.loop import Worker
+from aque.worker.outlet import Outlet
 from aque.worker.program import STATE, Program
-from aque.worker.runners import Runner
+from aque.worker.runners import Runner, Sent
 
 
 def take_state() -> dict[str, Any] | None:
@@ -82,10 +85,10 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
         saved["task"] = replace(task, attempt=saved.pop("attempt"))
         job = Job(**saved)
         for name, descriptor, stream_state in streams:
-            stream = worker.crew.starter.stream(task, name, descriptor)
+            stream = worker.crew.starter.stream(job.task, name, descriptor)
             stream.resume(stream_state)
             job.streams.append(stream)
-        worker.crew.adopt(job, None if runner is None else _runner(runner))
+        worker.crew.adopt(job, None if runner is None else _runner(runner, job.task))
     # The lock above all: a job that inherited it would keep a dead worker alive.
     _set_inheritable(_inherited(worker), False)
 
@@ -99,7 +102,7 @@ def _descriptors(crew: Crew) -> Iterable[int]:
     for job in crew.jobs.values():
         runner = crew.runner_of(job)
         if runner is not None:
-            yield from (runner.requests, runner.answers, runner.stdout, runner.stderr)
+            yield from runner.descriptors()
         else:
             yield from (stream.descriptor for stream in job.streams)
 
@@ -114,18 +117,33 @@ def _job_state(crew: Crew, job: Job) -> dict[str, Any]:
     state["attempt"] = job.task.attempt
     state["streams"] = [(s.name, s.descriptor, s.state()) for s in job.streams]
     runner = crew.runner_of(job)
-    state["runner"] = None
-    if runner is not None:
-        names = "key pid requests answers stdout stderr"
-        state["runner"] = {name: getattr(runner, name) for name in names.split()}
-        state["runner"]["buffer"] = runner.buffer.decode()
+    state["runner"] = None if runner is None else _runner_state(runner)
     return state
 
 
-def _runner(saved: dict[str, Any]) -> Runner:
+def _runner_state(runner: Runner) -> dict[str, Any]:
+    """Return what is known of a runner; it has one call, since the others were taken back."""
+    kept = "key pid mark requests tokens returned answers records number".split()
+    state: dict[str, Any] = {name: getattr(runner, name) for name in kept}
+    state["sent"] = runner.sent[0].number
+    for name in ("buffer", "records_buffer"):
+        state[name] = getattr(runner, name).decode("latin-1")
+    for name in ("stdout", "stderr"):
+        outlet: Outlet = getattr(runner, name)
+        state[name] = [outlet.descriptor, outlet.rest.decode("latin-1")]
+    return state
+
+
+def _runner(saved: dict[str, Any], task: Task) -> Runner:
     """Make the runner again; it holds the old code, so this task is its last."""
-    saved["buffer"] = bytearray(saved["buffer"].encode())
+    for name in ("buffer", "records_buffer"):
+        saved[name] = saved[name].encode("latin-1")
+    saved["buffer"] = bytearray(saved["buffer"])
+    for name in ("stdout", "stderr"):
+        descriptor, rest = saved[name]
+        saved[name] = Outlet(descriptor, saved["mark"].encode(), rest.encode("latin-1"))
     saved["key"] = tuple(saved["key"])
+    saved["sent"] = deque([Sent(saved["sent"], task, 0)])
     return Runner(**saved, is_retired=True)
 
 

@@ -1,11 +1,13 @@
-"""The program of an aque-runner: runs Python tasks, one at a time, for the worker that started it.
+"""The program of an aque-runner: runs Python calls, one at a time, for the worker that started it.
 
-It gets one line of JSON a task on descriptor 3 and gives one line of JSON back on descriptor 4;
-descriptors 1 and 2 are the output of whatever task runs. It ends when 3 does. Python 3.9 and later,
-the standard library and aque itself, which the worker gives by its place and nothing else.
+Descriptor 3 brings lines of JSON, each a batch of calls that share all but their arguments; 5
+brings a token, the number of a call, for each that may begin. Who takes a token from that pipe has
+the call: this runner runs it, or the worker has taken it back (runners.py says why). Each call is
+answered by a line on 4; records of logging and progress go out on 6. Descriptors 1 and 2 are the
+output of whatever call runs. It ends when 5 does. Python 3.9 and later, the standard library and
+aque itself, which the worker gives by its place and nothing else.
 
-A task is a guest: environment, directory, descriptors and `sys.path` are put back after each. Its
-`__main__` is the script that its function is of (see names.py), so that it can start
+A task's `__main__` is the script that its function is of (see names.py), so that it can start
 multiprocessing, which looks there.
 """
 
@@ -13,16 +15,24 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 import threading
-from base64 import b64decode
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from aque import codec, names, patterns, proctitle, states
 from aque.errors import AqueError
+from aque.worker import usage
+from aque.worker.home import Home
+from aque.worker.inside import Channel
 
-REQUESTS, ANSWERS = 3, 4
+REQUESTS, ANSWERS, TOKENS, RECORDS = 3, 4, 5, 6
+TOKEN_SIZE = 4
 
+#: A runner whose memory has grown by so much is not used again.
+_MOST_GROWTH = 512 << 20
 _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 #: Loads the aque package from its own directory alone, leaving sys.path to the task.
@@ -38,123 +48,145 @@ runner.main()
 """
 
 
+class _Request(NamedTuple):
+    number: int
+    common: dict[str, Any]
+    id: int
+    attempt: int
+    args: str | None
+    kwargs: str | None
+
+
 def main() -> None:
+    import faulthandler
+
     proctitle.set_comm("aque-runner")
-    for descriptor in (REQUESTS, ANSWERS):
+    faulthandler.enable()
+    for descriptor in (REQUESTS, ANSWERS, TOKENS, RECORDS):
         os.set_inheritable(descriptor, False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    home = _Home()
     with open(REQUESTS, "rb") as requests:
-        for line in requests:
-            answer = json.dumps(_run(json.loads(line))).encode() + b"\n"
-            home.restore()
-            while answer:
-                answer = answer[os.write(ANSWERS, answer) :]
+        hello = json.loads(requests.readline())
+        runner = _Runner(Home(hello["mark"].encode()), Channel(RECORDS))
+        for request in _requests(requests, runner.home):
+            if not runner.answer(request):
+                break
+        requests.read()  # no call may begin here any more: wait for the worker to let go
     os._exit(0)  # whatever threads a task left behind
 
 
-class _Home:
-    """What this process was before its first task, and is again after each."""
-
-    def __init__(self) -> None:
-        self._main = sys.modules["__main__"]
-        self._streams = (sys.stdout, sys.stderr)
-        self._path = list(sys.path)
-        self._environ = dict(os.environ)
-        self._descriptors = {number: _keep(number) for number in (0, 1, 2)}
-
-    def restore(self) -> None:
-        sys.modules["__main__"] = self._main
-        sys.stdout, sys.stderr = self._streams
-        sys.path[:] = self._path
-        for number, kept in self._descriptors.items():
-            os.dup2(kept, number)
-        for key in os.environ.keys() - self._environ.keys():
-            del os.environ[key]
-        os.environ.update(self._environ)
-        os.chdir("/")
+def _requests(requests: Any, home: Home) -> Iterator[_Request]:
+    """Yield the calls whose tokens we get."""
+    first, common = 0, {}
+    calls: list[Any] = []
+    for number in _tokens(home):
+        while not first <= number < first + len(calls):
+            batch = json.loads(requests.readline())
+            first, common, calls = batch["first"], batch["common"], batch["calls"]
+        yield _Request(number, common, *calls[number - first])
 
 
-def _keep(number: int) -> int:
-    """Duplicate a descriptor to where no task's own come."""
-    import fcntl
-
-    return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10)
-
-
-def _run(request: dict[str, Any]) -> dict[str, Any]:
-    before = os.times()
-    try:
-        _prepare(request)
-        answer: dict[str, Any] = {
-            "status": states.SUCCESS,
-            "result": codec.encode(_call(request), "result"),
-        }
-    except BaseException as error:  # the border: whatever a task does, its worker is told
-        answer = _failure(error)
-    _flush()
-    after = os.times()
-    answer["user_time"] = after.user - before.user
-    answer["system_time"] = after.system - before.system
-    answer["max_rss"] = _max_rss()
-    answer["is_clean"] = _is_clean()
-    return answer
+def _tokens(home: Home) -> Iterator[int]:
+    poller = select.poll()
+    poller.register(TOKENS, select.POLLIN)
+    while True:
+        try:
+            token = os.read(TOKENS, TOKEN_SIZE)
+        except BlockingIOError:  # the worker, which takes back tokens, cannot wait for one
+            home.rest()
+            poller.poll()
+            continue
+        if not token:
+            return
+        yield int.from_bytes(token, "little")
 
 
-def _prepare(request: dict[str, Any]) -> None:
-    os.environ.update(request["environ"])
-    sys.argv[:] = [""]
-    if request["umask"] is not None:
-        os.umask(request["umask"])
-    if request["cwd"] is not None:
-        os.chdir(request["cwd"])
-    path = request["import_path"]
-    if path is not None and path not in sys.path:
-        sys.path.insert(0, path)
-    _redirect(request)
+class _Runner:
+    """What is kept from call to call."""
+
+    def __init__(self, home: Home, channel: Channel) -> None:
+        self.home = home
+        self._channel = channel
+        self._functions: dict[str, Any] = {}
+        self._patterns: dict[str, Callable[[patterns.Call], Any]] = {}
+        self._before = _usage()
+        self._least = self._before.ru_maxrss
+
+    def answer(self, request: _Request) -> bool:
+        """Run a call and answer it; say whether another may follow."""
+        started_at = time.time()
+        try:
+            self._enter(request)
+            end: list[Any] = [states.SUCCESS, codec.encode(self._call(request), "result")]
+        except BaseException as error:  # the border: whatever a task does, its worker is told
+            end = _failure(error)
+        self._channel.end()
+        _flush()
+        after, before = _usage(), self._before
+        self._before = after
+        is_clean = self._is_clean(after)
+        seconds = (after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime)
+        peak = usage.of(after).max_rss
+        answer = [request.number, started_at, time.time(), *seconds, peak, is_clean, *end]
+        data = json.dumps(answer).encode() + b"\n"
+        self.home.restore()
+        while data:
+            data = data[os.write(ANSWERS, data) :]
+        return is_clean
+
+    def _enter(self, request: _Request) -> None:
+        self._channel.start(request.id, request.attempt)
+        own = {"AQUE_TID": str(request.id), "AQUE_ATTEMPT": str(request.attempt)}
+        self.home.enter(request.common, own)
+
+    def _call(self, request: _Request) -> Any:
+        name = request.common["pattern"]
+        pattern = self._patterns.get(name)
+        if pattern is None:
+            pattern = self._patterns[name] = patterns.find(name)
+        func = self._function(request.common["func"])
+        script = names.script_of(func)
+        if script is not None:
+            sys.modules["__main__"] = script
+        args = codec.decode(request.args, results=_result_of) if request.args else ()
+        kwargs = codec.decode(request.kwargs, results=_result_of) if request.kwargs else {}
+        return pattern(patterns.Call(request.id, func, tuple(args), dict(kwargs)))
+
+    def _function(self, text: str | None) -> Any:
+        """Decode what is to be called: by name, once, but for a script's, of which one is main."""
+        if text is None:
+            return None
+        func = self._functions.get(text)
+        if func is None:
+            func = codec.decode(text)
+            if text.startswith('{"$name"') and names.script_of(func) is None:
+                self._functions[text] = func
+        return func
+
+    def _is_clean(self, used: Any) -> bool:
+        """Whether the task left neither threads, children nor much memory behind."""
+        if threading.active_count() > 1 or sys.__stdout__.closed or sys.__stderr__.closed:  # type: ignore[union-attr]
+            return False
+        if usage.bytes_of(used.ru_maxrss - self._least) > _MOST_GROWTH:
+            return False
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        return False
 
 
-def _redirect(request: dict[str, Any]) -> None:
-    if request["stdin_value"] is not None:
-        import tempfile
+def _result_of(id: int) -> Any:
+    """Return the result of a task whose future stood among the arguments."""
+    from aque import context, outcome
 
-        with tempfile.TemporaryFile() as file:
-            file.write(b64decode(request["stdin_value"]))
-            file.seek(0)
-            os.dup2(file.fileno(), 0)
-    else:
-        _put(0, request["stdin"] or os.devnull, os.O_RDONLY)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115
-    writing = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    out, err = request["stdout"], request["stderr"]
-    if out is not None:
-        _put(1, out, writing)
-    if err is not None and err == out:
-        os.dup2(1, 2)
-    elif err is not None:
-        _put(2, err, writing)
+    (task,) = context.current_broker().fetch([id])
+    return outcome.result(task)
 
 
-def _put(number: int, path: str, flags: int) -> None:
-    """Open a file as this descriptor."""
-    opened = os.open(path, flags | os.O_NOCTTY, 0o666)
-    os.dup2(opened, number)
-    os.close(opened)
-
-
-def _call(request: dict[str, Any]) -> Any:
-    pattern = patterns.find(request["pattern"])
-    func = codec.decode(request["func"]) if request["func"] else None
-    script = names.script_of(func)
-    if script is not None:
-        sys.modules["__main__"] = script
-    args = codec.decode(request["args"]) if request["args"] else ()
-    kwargs = codec.decode(request["kwargs"]) if request["kwargs"] else {}
-    return pattern(patterns.Call(request["id"], func, tuple(args), dict(kwargs)))
-
-
-def _failure(error: BaseException) -> dict[str, Any]:
+def _failure(error: BaseException) -> list[Any]:
+    """Return status, result, exception, error and exit status of a call that raised."""
     if isinstance(error, SystemExit):
         return _exit(error)
     import traceback
@@ -165,22 +197,18 @@ def _failure(error: BaseException) -> dict[str, Any]:
     error = error.with_traceback(shown)
     if not isinstance(error, AqueError):
         traceback.print_exception(type(error), error, shown)
-    return {
-        "status": states.ERROR,
-        "exception": codec.encode(error, "exception"),
-        "error": "".join(traceback.format_exception_only(type(error), error)).strip(),
-    }
+    text = "".join(traceback.format_exception_only(type(error), error)).strip()
+    return [states.ERROR, None, codec.encode(error, "exception"), text, None]
 
 
-def _exit(error: SystemExit) -> dict[str, Any]:
+def _exit(error: SystemExit) -> list[Any]:
     code = error.code
     if code is None or code == 0:
-        return {"status": states.SUCCESS, "result": "null"}
+        return [states.SUCCESS, "null"]
     if not isinstance(code, int):
         print(code, file=sys.stderr)
         code = 1
-    text = f"ended with exit status {code & 0xFF}"
-    return {"status": states.ERROR, "exit_status": code & 0xFF, "error": text}
+    return [states.ERROR, None, None, f"ended with exit status {code & 0xFF}", code & 0xFF]
 
 
 def _flush() -> None:
@@ -191,20 +219,7 @@ def _flush() -> None:
             pass  # the task closed or replaced it
 
 
-def _max_rss() -> int | None:
+def _usage() -> Any:
     import resource
 
-    from aque.worker import usage
-
-    return usage.of(resource.getrusage(resource.RUSAGE_SELF)).max_rss
-
-
-def _is_clean() -> bool:
-    """Whether the task left neither threads nor children behind, so that another may follow."""
-    if threading.active_count() > 1 or sys.__stdout__.closed or sys.__stderr__.closed:  # type: ignore[union-attr]
-        return False
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return True
-    return False
+    return resource.getrusage(resource.RUSAGE_SELF)

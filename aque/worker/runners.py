@@ -1,11 +1,17 @@
-"""Own the aque-runner processes of a worker: warm, one task at a time each.
+"""Own the aque-runner processes of a worker: warm, one call at a time each.
 
-A Python task in a process of its own would pay 20 ms and more for the interpreter and its imports,
-so runners stay. Tasks of one runner share its modules, hence one per (interpreter, user,
-environment, import path), and never two tasks at once. Its pipes stay too: the worker reads them
-until EAGAIN after each answer, by which all that the task wrote has arrived (fresh pipes for each
-task halve the rate). A runner is not used again once its task left threads or children behind, or
-was killed.
+A Python call in a process of its own would pay 20 ms and more for the interpreter and its imports,
+so runners stay. Calls of one runner share its modules, hence one per (interpreter, user,
+environment, import path), and never two calls at once. Its pipes stay too (fresh ones for each call
+halve the rate). A runner is not used again once a call left threads, children or much memory
+behind, or was killed.
+
+Calls that take less time than it takes to tell of them are sent several at once (calls.py decides
+which). What was sent may have to be taken back: the call before it takes long after all, or is to
+be killed. A pipe decides who has a call, since each read of one is atomic: its token is taken from
+the same pipe by the runner, which then runs it, or by us, and then it never begins. Portable, and
+no lock. Rejected: messages that revoke (the runner may have begun meanwhile), shared memory (no
+compare-and-swap in Python), one call in flight only (each costs two switches of context, 100 us).
 """
 
 from __future__ import annotations
@@ -14,13 +20,16 @@ import json
 import os
 import sys
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from aque import states, trust
 from aque.task import End, Task
 from aque.worker import files, runner
+from aque.worker.outlet import Outlet
 from aque.worker.spawn import Spawner
 
 #: A runner's own descriptors are put below; its pipes are made above, in nobody's way.
@@ -29,50 +38,126 @@ _ABOVE = 10
 #: Interpreter, user, environment and import path.
 Key = tuple[str, str, "int | None", "str | None"]
 
+#: Bytes of requests that surely fit into the pipe of a runner that does not read yet.
+ROOM = 48_000
+
+
+class Answer(NamedTuple):
+    """What a runner says of a call: instants in Unix seconds, seconds of cpu, bytes."""
+
+    number: int
+    started_at: float
+    ended_at: float
+    user_time: float
+    system_time: float
+    max_rss: int | None
+    is_clean: bool
+    status: str
+    result: str | None
+    exception: str | None = None
+    error: str | None = None
+    exit_status: int | None = None
+
+
+class Sent(NamedTuple):
+    """A call that a runner has, or may take; `size` bytes were sent with it."""
+
+    number: int
+    task: Task
+    size: int
+
 
 @dataclass(slots=True)
 class Runner:
-    """One runner process: `requests` is written to; the others are read, without waiting."""
+    """One runner process, and the ends of its pipes that are ours.
+
+    The first of `sent` is what it runs, the rest wait behind. `returned` is the end of the tokens'
+    pipe from which we take back.
+    """
 
     key: Key
     pid: int
+    mark: str
     requests: int
+    tokens: int
+    returned: int
     answers: int
-    stdout: int
-    stderr: int
+    records: int
+    stdout: Outlet
+    stderr: Outlet
+    number: int = 0
     is_retired: bool = False
     is_at_end: bool = False
-    #: Its answer, while output of the task is yet to be kept.
-    answer: dict[str, Any] | None = None
+    sent: deque[Sent] = field(default_factory=deque)
+    answered: deque[Answer] = field(default_factory=deque)
     buffer: bytearray = field(default_factory=bytearray)
+    records_buffer: bytes = b""
 
-    def send(self, request: dict[str, Any]) -> None:
-        """Raises OSError when the runner is gone."""
-        data = json.dumps(request).encode() + b"\n"
-        while data:
-            data = data[os.write(self.requests, data) :]
+    def send(self, common: Mapping[str, Any], tasks: Sequence[Task]) -> None:
+        """Send calls that share all but their arguments. Raises OSError when it is gone."""
+        calls = [[task.id, task.attempt, task.args, task.kwargs] for task in tasks]
+        batch = {"first": self.number, "common": common, "calls": calls}
+        data = json.dumps(batch).encode() + b"\n"
+        for task in tasks:
+            self.sent.append(Sent(self.number, task, len(data) // len(tasks)))
+            self.number += 1
+        numbers = range(self.number - len(tasks), self.number)
+        # The tokens first: it reads requests only then, and a large one fills the pipe.
+        _write(self.tokens, b"".join(n.to_bytes(runner.TOKEN_SIZE, "little") for n in numbers))
+        _write(self.requests, data)
 
-    def read_answer(self) -> dict[str, Any] | None:
-        """Return the answer when all of it is there; `is_at_end` tells that none will come."""
-        while not self.buffer.endswith(b"\n"):
-            try:
-                data = os.read(self.answers, 65536)
-            except BlockingIOError:
-                return None
-            if not data:
-                self.is_at_end = True
-                return None
-            self.buffer += data
-        answer: dict[str, Any] = json.loads(self.buffer)
-        self.buffer.clear()
-        return answer
+    def take_back(self, is_dead: bool = False) -> list[Task]:
+        """Take back the calls that it has not begun; it never will.
+
+        Of one `is_dead` the first is left, which it died of, or with.
+        """
+        taken = set()
+        while token := _read(self.returned, runner.TOKEN_SIZE):
+            taken.add(int.from_bytes(token, "little"))
+        if is_dead and self.sent:
+            taken.discard(self.sent[0].number)
+        returned = [each.task for each in self.sent if each.number in taken]
+        if returned:
+            self.sent = deque(each for each in self.sent if each.number not in taken)
+        return returned
+
+    def read_answers(self) -> None:
+        """Read the answers that are there; `is_at_end` tells that no more will come."""
+        data = _read(self.answers, 1 << 18)
+        if data is None:
+            return
+        if not data:
+            self.is_at_end = True
+        self.buffer += data
+        if b"\n" in data:  # not in all there is: an answer may be large, and comes piece by piece
+            *lines, self.buffer = self.buffer.split(b"\n")
+            for line in lines:
+                self.answered.append(Answer(*json.loads(line)))
+
+    def read_records(self) -> list[list[Any]]:
+        """Return the records that are there: kind, id, attempt, and what they say."""
+        data = b""
+        while more := _read(self.records, 1 << 16):
+            data += more
+        *lines, self.records_buffer = (self.records_buffer + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    @property
+    def room(self) -> int:
+        """How many bytes can be sent without waiting for it to read."""
+        return ROOM - sum(each.size for each in self.sent)
+
+    def descriptors(self) -> list[int]:
+        return [self.requests, self.tokens, self.returned, self.answers, self.records,
+                self.stdout.descriptor, self.stderr.descriptor]  # fmt: skip
 
     def close(self) -> None:
         """Close our ends; an idle runner then exits."""
-        for descriptor in (self.requests, self.answers, self.stdout, self.stderr):
+        for descriptor in self.descriptors():
             if descriptor >= 0:
                 os.close(descriptor)
-        self.requests = self.answers = self.stdout = self.stderr = -1
+        self.requests = self.tokens = self.returned = self.answers = self.records = -1
+        self.stdout.descriptor = self.stderr.descriptor = -1
 
 
 class Runners:
@@ -91,12 +176,11 @@ class Runners:
 
     def take(self, task: Task, environ: Mapping[str, str]) -> Runner:
         """Return a runner for this task, a new one where none is idle. Raises OSError."""
-        interpreter = task.interpreter or sys.executable
-        key = (interpreter, task.user, task.environment, task.import_path)
-        for runner_ in reversed(self._idle):
-            if runner_.key == key:
-                self._idle.remove(runner_)
-                return runner_
+        key = key_of(task)
+        for idle in reversed(self._idle):
+            if idle.key == key:
+                self._idle.remove(idle)
+                return idle
         self._most = max(self._most, len(self._pids) - len(self._idle) + 1)
         return self._start(key, environ)
 
@@ -110,10 +194,10 @@ class Runners:
 
     def forget(self, pid: int) -> bool:
         """Drop a runner that has ended and whose task has too; whether this pid was one."""
-        for runner_ in self._idle:
-            if runner_.pid == pid:
-                self._idle.remove(runner_)
-                runner_.close()
+        for idle in self._idle:
+            if idle.pid == pid:
+                self._idle.remove(idle)
+                idle.close()
                 break
         was_runner = pid in self._pids
         self._pids.discard(pid)
@@ -127,17 +211,29 @@ class Runners:
         package = os.path.dirname(os.path.dirname(os.path.abspath(runner.__file__)))
         command = [key[0], "-c", runner.BOOT, package]
         with files.Descriptors() as opened:
-            pipes = [opened.pipe(lowest=_ABOVE) for _ in range(4)]
-            (requests, to_runner), (from_runner, answers), (out, stdout), (err, stderr) = pipes
-            null = opened.open(os.devnull, os.O_RDONLY)
-            own = {runner.REQUESTS: requests, runner.ANSWERS: answers}
-            theirs = {0: null, 1: stdout, 2: stderr, **own}
+            pipes = [opened.pipe(lowest=_ABOVE) for _ in range(6)]
+            (requests, to_runner), (tokens, to_tokens), *incoming = pipes
+            (answers, from_runner), (records, from_records), (out, stdout), (err, stderr) = incoming
+            returned = opened.again(tokens, _ABOVE)
+            theirs = {
+                0: opened.open(os.devnull, os.O_RDONLY), 1: stdout, 2: stderr,
+                runner.REQUESTS: requests, runner.TOKENS: tokens,
+                runner.ANSWERS: from_runner, runner.RECORDS: from_records,
+            }  # fmt: skip
+            for descriptor in (tokens, answers, records, out, err):
+                os.set_blocking(descriptor, False)
+            ours = (to_runner, to_tokens, returned, answers, records, out, err)
             pid = self._spawn(key[1], command, environ, theirs)
-            opened.keep((to_runner, from_runner, out, err))
-        for descriptor in (from_runner, out, err):
-            os.set_blocking(descriptor, False)
+            opened.keep(ours)
         self._pids.add(pid)
-        return Runner(key, pid, to_runner, from_runner, out, err)
+        mark = f"\0aque:{os.urandom(8).hex()}\0"
+        outlets = (Outlet(out, mark.encode()), Outlet(err, mark.encode()))
+        started = Runner(key, pid, mark, *ours[:5], *outlets)
+        try:
+            _write(to_runner, json.dumps({"mark": mark}).encode() + b"\n")
+        except BrokenPipeError:
+            pass  # no Python, it seems; its end will say more
+        return started
 
     def _spawn(
         self, user: str, command: Sequence[str], environ: Mapping[str, str], theirs: dict[int, int]
@@ -149,16 +245,29 @@ class Runners:
         return self._spawner.spawn_as(request, theirs)
 
 
-def request_for(
-    task: Task, environ: Mapping[str, str], stdin_value: bytes | None
+def key_of(task: Task) -> Key:
+    """Return what tasks that share a runner have in common."""
+    interpreter = task.interpreter or sys.executable
+    return (interpreter, task.user, task.environment, task.import_path)
+
+
+def batches(tasks: Iterable[Task]) -> list[list[Task]]:
+    """Split tasks into runs of those that share all but their arguments."""
+    return [list(run) for _, run in groupby(tasks, _shape)]
+
+
+def _shape(task: Task) -> tuple[Any, ...]:
+    return (task.pattern, task.func, task.cwd, task.umask, task.import_path, task.cpus, task.stdin,
+            task.stdout, task.stderr)  # fmt: skip
+
+
+def common_of(
+    task: Task, environ: Mapping[str, str], stdin_value: bytes | None = None
 ) -> dict[str, Any]:
-    """Return what a runner must know of a task; `environ` is what differs from its own."""
+    """Return what a runner must know of a task's kind; `environ` is what differs from its own."""
     return {
-        "id": task.id,
         "pattern": task.pattern,
         "func": task.func,
-        "args": task.args,
-        "kwargs": task.kwargs,
         "cwd": task.cwd,
         "umask": task.umask,
         "import_path": task.import_path,
@@ -170,13 +279,24 @@ def request_for(
     }
 
 
-def end_of(task: Task, answer: Mapping[str, Any], now: float) -> End:
+def end_of(task: Task, answer: Answer) -> End:
     """Return the end that a runner's answer tells of."""
-    status = answer["status"]
+    status = answer.status
     return End(
-        task.id, task.attempt, status if status in states.COMPLETE_STATES else states.ERROR, now,
-        exit_status=answer.get("exit_status"), result=answer.get("result"),
-        exception=answer.get("exception"), error=answer.get("error"),
-        user_time=answer.get("user_time"), system_time=answer.get("system_time"),
-        max_rss=answer.get("max_rss"),
+        task.id, task.attempt, status if status in states.COMPLETE_STATES else states.ERROR,
+        answer.ended_at, None, answer.exit_status, None, answer.result, answer.exception,
+        answer.error, answer.user_time, answer.system_time, answer.max_rss, answer.started_at,
     )  # fmt: skip
+
+
+def _read(descriptor: int, size: int) -> bytes | None:
+    """Read what is there; None where nothing is, b"" at the end."""
+    try:
+        return os.read(descriptor, size)
+    except BlockingIOError:
+        return None
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

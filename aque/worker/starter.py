@@ -79,22 +79,15 @@ class Starter:
         Raises OSError, AqueError or ValueError where it cannot be started.
         """
         environ = self._environ(task)
-        own = {
-            "AQUE_TID": str(task.id),
-            "AQUE_ATTEMPT": str(task.attempt),
-            "AQUE_SLOT": str(slot),
-            "AQUE_CPUS": f"{task.cpus:g}",
-        }
-        if task.keep_background:
-            own[leftovers.MARK] = ""  # by which what our jobs left is found, and killed
-        if self._foreground is not None and self._foreground.slot_variable:
-            own[self._foreground.slot_variable] = str(slot - 1)
         if self._is_foreign(task):  # the queue is not that user's to open
             environ = {key: environ[key] for key in environ if key != "AQUE_BROKER"}
-        if task.pattern == "shell":
-            start = self._start_as_other if self._is_foreign(task) else self._start_command
-            return start(task, {**environ, **own}, slot), None
-        return self._start_call(task, environ, own, slot)
+        if task.pattern != "shell":
+            return self._start_call(task, environ, slot)
+        own = {"AQUE_TID": str(task.id), "AQUE_ATTEMPT": str(task.attempt), **_own(task, slot)}
+        if self._foreground is not None and self._foreground.slot_variable:
+            own[self._foreground.slot_variable] = str(slot - 1)
+        start = self._start_as_other if self._is_foreign(task) else self._start_command
+        return start(task, {**environ, **own}, slot), None
 
     def _start_command(self, task: Task, environ: dict[str, str], slot: int) -> Job:
         if self._foreground is not None and task.stdin is None and self._foreground.tee is None:
@@ -148,22 +141,25 @@ class Starter:
             return {0: opened.open(task.stdin, os.O_RDONLY)}
         return {} if self._foreground and self._foreground.stdin_kept else {0: self._null}
 
-    def _start_call(
-        self, task: Task, environ: dict[str, str], own: dict[str, str], slot: int
-    ) -> tuple[Job, Runner]:
+    def _start_call(self, task: Task, environ: dict[str, str], slot: int) -> tuple[Job, Runner]:
         is_stored = task.stdin == files.STORED
         stdin_value = (self._broker.stdin_value(task.id) or b"") if is_stored else None
-        request = runners.request_for(task, own, stdin_value)
-        runner = self.runners.take(task, environ)
-        try:
-            runner.send(request)
-        except BrokenPipeError:  # it died while idle; its end is yet to be noted
-            runner.close()
+        common = runners.common_of(task, _own(task, slot), stdin_value)
+        while True:
             runner = self.runners.take(task, environ)
-            runner.send(request)
-        outputs = {"stdout": runner.stdout, "stderr": runner.stderr}
-        streams = [self.stream(task, name, fd) for name, fd in outputs.items()]
-        return Job(task, runner.pid, slot, True, streams, is_python=True), runner
+            is_new = runner.number == 0
+            try:
+                runner.send(common, [task])
+                break
+            except BrokenPipeError:  # it died; its end is yet to be noted
+                if is_new:
+                    break
+                runner.close()
+        return Job(task, runner.pid, slot, own_session=True, is_python=True), runner
+
+    def common_of(self, task: Task, slot: int) -> Mapping[str, Any]:
+        """Return what a runner must know of tasks like this one."""
+        return runners.common_of(task, _own(task, slot))
 
     def stream(self, task: Task, name: str, descriptor: int) -> Stream:
         open_file = self._broker.open_output
@@ -185,6 +181,14 @@ class Starter:
     def close(self) -> None:
         self.runners.close()
         os.close(self._null)
+
+
+def _own(task: Task, slot: int) -> dict[str, str]:
+    """Return the variables of a task's own, but for those of the attempt itself."""
+    own = {"AQUE_SLOT": str(slot), "AQUE_CPUS": f"{task.cpus:g}"}
+    if task.keep_background:
+        own[leftovers.MARK] = ""  # by which what our jobs left is found, and killed
+    return own
 
 
 def _command(task: Task) -> list[str]:

@@ -20,6 +20,11 @@ class Usage:
     max_rss: int | None = None
 
 
+def bytes_of(units: int) -> int:
+    """Return a size in the kernel's units as bytes."""
+    return units * _RSS_UNIT
+
+
 def of(rusage: Any) -> Usage:
     """Return the usage that getrusage reported of a process itself."""
     return Usage(rusage.ru_utime, rusage.ru_stime, rusage.ru_maxrss * _RSS_UNIT)

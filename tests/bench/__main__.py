@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 
 import backlog
 import latency
+import python
 import throughput
 import walreset
 import xargs
@@ -20,6 +21,7 @@ BENCHMARKS = {
     "latency": latency.run,
     "xargs": xargs.run,
     "throughput": throughput.run,
+    "python": python.run,
     "claim": backlog.run,
     "wal-reset": walreset.run,
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from typing import Any
 
 import aque
@@ -164,3 +166,84 @@ class Point:
 
 def move(point: Point, by: int) -> Point:
     return Point(point.x + by)
+
+
+def prefix() -> str:
+    return sys.prefix
+
+
+def arguments() -> list[str]:
+    return sys.argv
+
+
+def warn() -> None:
+    warnings.warn("careful", stacklevel=1)
+
+
+def log() -> None:
+    tool = logging.getLogger("tool")
+    tool.warning("before")
+    logging.basicConfig(level=logging.INFO)
+    tool.info("%d thing", 1)
+    tool.debug("not asked for")
+    logging.getLogger("aque.job").debug("ours")
+    try:
+        raise ValueError("in a log")
+    except ValueError:
+        logging.getLogger("tool.part").exception("wrong")
+
+
+LOG_LINE = log.__code__.co_firstlineno + 8
+
+
+def report(gate: str) -> None:
+    aque.progress(0, 1000, "begun")
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    for step in range(1001):
+        aque.progress(step, 1000, f"step {step}")
+
+
+def loop() -> None:
+    while True:
+        pass
+
+
+def hog(megabytes: int) -> None:
+    held = b"x" * (megabytes << 20)
+    time.sleep(60)
+    print(len(held))
+
+
+HELD: list[bytes] = []
+
+
+def hog_for_good(megabytes: int) -> int:
+    HELD.append(b"x" * (megabytes << 20))
+    return os.getpid()
+
+
+def tell(number: int) -> int:
+    if number % 3 == 0:
+        print("out", number)
+        os.write(1, b"by C %d\n" % number)
+    if number % 5 == 0:
+        print("err", number, file=sys.stderr)
+    return number
+
+
+def note(path: str, number: int, gate: str) -> None:
+    with open(path, "a") as file:
+        file.write(f"{number}\n")
+    while gate and not os.path.exists(gate):
+        time.sleep(0.01)
+
+
+def leave_sometimes(number: int) -> int:
+    if number % 97 == 50:
+        os._exit(7)
+    return number
+
+
+def nap(seconds: float) -> None:
+    time.sleep(seconds)

@@ -48,7 +48,8 @@ def test_objects_and_class_methods_travel_by_name(queue: Queue) -> None:
 def test_large_values_come_back_whole(queue: Queue) -> None:
     for size in (65_536, 3_000_000, 20_000_000):
         assert len(queue.submit(called.large, size).result(20)) == size
-    assert queue.submit(len, "y" * 3_000_000).result(20) == 3_000_000
+    with pytest.warns(errors.LargeValueWarning, match="args is 3.0 MB .* pass the path"):
+        assert queue.submit(len, "y" * 3_000_000).result(20) == 3_000_000
 
 
 def test_a_future_can_be_asked(queue: Queue, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from aque import bell, location
@@ -40,6 +41,7 @@ from aque.brokers.sqlite import (
     steer,
 )
 from aque.brokers.sqlite.connection import Database, Transaction, placeholders
+from aque.brokers.sqlite.create import Memory
 from aque.brokers.sqlite.lock import TIMEOUT
 from aque.errors import BrokerError, TaskNotFoundError, UsageError
 from aque.location import Location
@@ -47,6 +49,7 @@ from aque.task import (
     NOTHING,
     Chunk,
     End,
+    Progress,
     Prototype,
     Report,
     Requirements,
@@ -88,6 +91,7 @@ class SQLiteBroker(Broker):
         super().__init__()
         self._database = Database(where, durable, create, lock_timeout)
         self._known: dict[int, Requirements] = {}
+        self._memory = Memory()
 
     def to_url(self) -> str:
         return location.to_url(self._database.location)
@@ -105,6 +109,7 @@ class SQLiteBroker(Broker):
         return bell.Listener(self.directory, names, self.is_shared, poll)
 
     def close(self) -> None:
+        self._heard.listeners.clear()
         self._database.close()
 
     def is_outdated(self) -> bool:
@@ -160,11 +165,11 @@ class SQLiteBroker(Broker):
 
     def create(self, prototypes: Sequence[Prototype]) -> list[int]:
         with self._write() as tx:
-            return create.create(tx, prototypes)
+            return create.create(tx, prototypes, self._memory)
 
     def create_like(self, prototype: Prototype, arguments: Sequence[str]) -> list[int]:
         with self._write() as tx:
-            return create.create_like(tx, prototype, arguments)
+            return create.create_like(tx, prototype, arguments, self._memory)
 
     def commit(self, ids: Sequence[int]) -> None:
         with self._write() as tx:
@@ -201,6 +206,12 @@ class SQLiteBroker(Broker):
 
     def statuses(self, ids: Sequence[int]) -> dict[int, str]:
         return look.statuses(self._database.read, ids)
+
+    def results(self, ids: Sequence[int]) -> dict[int, str | None]:
+        return look.results(self._database.read, ids)
+
+    def signals(self, ids: Sequence[int]) -> dict[int, int]:
+        return look.signals(self._database.read, ids)
 
     def changes(self, since: int | None = None) -> Changes:
         with self._database.snapshot():
@@ -259,7 +270,9 @@ class SQLiteBroker(Broker):
             finish.record(tx, report)
             claimed = claim.claim(tx, worker, choose, self._known)
             claim.share_room(tx, len(report.ends), len(claimed.tasks))
-            return claimed
+            if claimed.tasks and not report.ends:
+                tx.is_rung_later = True
+        return replace(claimed, rings=frozenset(tx.rings)) if tx.is_rung_later else claimed
 
     def finish(self, ends: Sequence[End]) -> list[bool]:
         return self.record(Report(ends=ends))
@@ -269,6 +282,9 @@ class SQLiteBroker(Broker):
             answers = finish.record(tx, report)
             claim.share_room(tx, len(report.ends), 0)
             return answers
+
+    def report_progress(self, progress: Progress) -> None:
+        self.record(Report(progress=[progress]))
 
     def requeue(
         self, attempts: Sequence[tuple[int, int]], reason: str, is_crash: bool = False
@@ -348,6 +364,18 @@ class SQLiteBroker(Broker):
 
     def output(self, id: int, attempt: int, after: int = 0) -> list[Chunk]:
         return [Chunk(*row) for row in self._database.read(_OUTPUT, (id, attempt, after))]
+
+    def append_log(self, id: int, attempt: int, line: bytes) -> None:
+        inline = int(self.settings()["output-inline"])
+        with self._write() as tx:
+            if finish.append_log(tx, id, attempt, line, inline):
+                return
+            descriptor = self.open_output(id, attempt, "log")
+            os.write(descriptor, line)
+            os.close(descriptor)
+
+    def last_output(self, ids: Sequence[int]) -> dict[int, int]:
+        return look.last_output(self._database.read, ids)
 
     def output_path(self, id: int, attempt: int, stream: str) -> str:
         directory = os.path.join(self.directory, "output")

@@ -50,7 +50,7 @@ FROM requirements WHERE id = ?
 _USED = """
 SELECT total(r.cpus), total(r.memory)
 FROM task AS t JOIN requirements AS r ON r.id = t.requirements
-WHERE t.status = 'running' AND t.worker IN (
+WHERE t.status = 'running' AND t.started_at IS NOT NULL AND t.worker IN (
     SELECT w.id FROM worker AS w JOIN worker AS me ON me.id = ?
     WHERE w.ended_at IS NULL AND w.boot = me.boot AND w.pid_namespace = me.pid_namespace)
 """
@@ -63,7 +63,7 @@ GROUP BY r.mounts
 """
 _USED_LIMITS = """
 SELECT r.limits, count(*) FROM task AS t JOIN requirements AS r ON r.id = t.requirements
-WHERE t.status = 'running' AND r.limits IS NOT NULL GROUP BY r.limits
+WHERE t.status = 'running' AND t.started_at IS NOT NULL AND r.limits IS NOT NULL GROUP BY r.limits
 """
 _IS_MEMBER = "SELECT 1 FROM worker WHERE id = ? AND ended_at IS NULL"
 _START = """
@@ -78,6 +78,7 @@ class _Offer:
     """What can be claimed, read lazily inside the transaction."""
 
     def __init__(self, tx: Transaction, worker: int, known: dict[int, Requirements]) -> None:
+        self.behind: set[int] = set()
         self._tx = tx
         self._worker = worker
         self.now = time.monotonic()
@@ -92,6 +93,9 @@ class _Offer:
 
     def limits(self) -> Mapping[str, Limit]:
         return limits(self._tx.rows)
+
+    def leave_behind(self, id: int) -> None:
+        self.behind.add(id)
 
     def running_mounts(self) -> Sequence[tuple[str, int]]:
         return [(text, count) for text, count in self._tx.rows(_RUNNING_MOUNTS, (self._worker,))]
@@ -120,11 +124,12 @@ def claim(tx: Transaction, worker: int, choose: Choose, known: dict[int, Require
     due_at = _let_due_begin(tx)
     if not tx.rows(_IS_MEMBER, (worker,)):
         return Claim((), due_at, tx.number, is_dismissed=True)
-    chosen: list[int] = []
-    for id in choose(_Offer(tx, worker, known)):
-        cursor = tx.execute(_START, (worker, tx.now, tx.next_changed(), id))
+    offer = _Offer(tx, worker, known)
+    chosen = list(choose(offer))
+    for id in chosen:
+        started_at = None if id in offer.behind else tx.now
+        cursor = tx.execute(_START, (worker, started_at, tx.next_changed(), id))
         assert cursor.rowcount == 1, "a task offered in this transaction cannot be gone"
-        chosen.append(id)
     return Claim(look.fetch(tx.rows, chosen), due_at, tx.number)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from aque import bell, states, task
@@ -44,6 +45,25 @@ SELECT id FROM above
 """
 
 
+class Memory:
+    """What a broker remembers from one creation to the next: the environment it stored last.
+
+    Its content and hash take longer to make than all the rest of a submit.
+    """
+
+    def __init__(self) -> None:
+        self._environ: dict[str, str] = {}
+        self._hashed = "", ""
+
+    def hashed(self, environ: Mapping[str, str]) -> tuple[str, str]:
+        """Return the text of an environment, and the hash of that."""
+        if environ != self._environ or not self._hashed[0]:
+            content = json.dumps(dict(environ), sort_keys=True, separators=(",", ":"))
+            digest = hashlib.sha256(content.encode()).hexdigest()
+            self._environ, self._hashed = dict(environ), (content, digest)
+        return self._hashed
+
+
 class _Parent:
     """A task that may have children."""
 
@@ -55,15 +75,18 @@ class _Parent:
 class _Creation:
     """One call of create: its ids and edges, and what its tasks share, looked up once."""
 
-    def __init__(self, tx: Transaction, count: int) -> None:
+    def __init__(self, tx: Transaction, count: int, memory: Memory) -> None:
         rows = tx.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task'")
         first = rows[0][0] + 1 if rows else 1
         self.tx = tx
+        self.memory = memory
         self.ids = range(first, first + count)
         self.rows: list[tuple[Any, ...]] = []
         self.edges: list[tuple[int, int, str]] = []
         self.children: Counter[int] = Counter()  # new ones, by parent
         self.uses: Counter[tuple[str, int]] = Counter()
+        self.latest: Requirements | None = None
+        self.latest_id = 0
         self._shared: dict[Any, int] = {}
         self._parents: dict[int, _Parent] = {}
         self._limits: set[str] | None = None
@@ -82,10 +105,14 @@ class _Creation:
 
     def use(self, table: str, key: Any, content: Any) -> int:
         """Return the id of a shared row, and count one use of it more."""
-        if key not in self._shared:
-            store = _store_environment if table == "environment" else _store_requirements
-            self._shared[key] = store(self.tx, content)
-        return self.count_use(table, self._shared[key])
+        found = self._shared.get(key)
+        if found is None:
+            if table == "environment":
+                found = _store_environment(self.tx, *self.memory.hashed(content))
+            else:
+                found = _store_requirements(self.tx, content)
+            self._shared[key] = found
+        return self.count_use(table, found)
 
     def count_use(self, table: str, id: int) -> int:
         self.uses[table, id] += 1
@@ -130,20 +157,24 @@ class _Creation:
         return self._fates[id]
 
 
-def create(tx: Transaction, prototypes: Sequence[Prototype]) -> list[int]:
+def create(tx: Transaction, prototypes: Sequence[Prototype], memory: Memory) -> list[int]:
     """Store all prototypes; those that can but end, do so before anybody sees them."""
-    creation = _Creation(tx, len(prototypes))
+    creation = _Creation(tx, len(prototypes), memory)
     for id, prototype in zip(creation.ids, prototypes):
         creation.rows.append(_row(creation, id, prototype))
     _insert(creation)
-    _refuse_cycles(creation, prototypes)
+    if creation.children:
+        _refuse_cycles(creation, prototypes)
     may_end = [row[0] for row in creation.rows if row[_PATTERN] is None or row[_CAUSE] is not None]
-    graph.ended(tx, [id for id in may_end if graph.settle(tx, id)])
+    if may_end:
+        graph.ended(tx, [id for id in may_end if graph.settle(tx, id)])
     tx.rings.add(bell.READY)
     return list(creation.ids)
 
 
-def create_like(tx: Transaction, prototype: Prototype, arguments: Sequence[str]) -> list[int]:
+def create_like(
+    tx: Transaction, prototype: Prototype, arguments: Sequence[str], memory: Memory
+) -> list[int]:
     """Store tasks that differ in their arguments alone: a row is made once and then changed.
 
     Children of a group that wait for nothing: what could be refused or settled of others is not
@@ -152,7 +183,7 @@ def create_like(tx: Transaction, prototype: Prototype, arguments: Sequence[str])
     assert prototype.pattern is not None
     assert not prototype.after
     assert not prototype.after_any
-    creation = _Creation(tx, len(arguments))
+    creation = _Creation(tx, len(arguments), memory)
     first = list(_row(creation, creation.ids.start, prototype))
     for id, text in zip(creation.ids, arguments):
         row = first.copy()
@@ -172,30 +203,35 @@ def create_like(tx: Transaction, prototype: Prototype, arguments: Sequence[str])
 def _insert(creation: _Creation) -> None:
     tx = creation.tx
     tx.executemany(_INSERT, creation.rows)
-    tx.executemany(_INSERT_EDGE, creation.edges)
-    tx.executemany(_COUNT_UP, [(count, parent) for parent, count in creation.children.items()])
+    if creation.edges:
+        tx.executemany(_INSERT_EDGE, creation.edges)
+        tx.executemany(_COUNT_UP, [(count, parent) for parent, count in creation.children.items()])
     for (table, shared), count in creation.uses.items():
         tx.execute(f"UPDATE {table} SET uses = uses + ? WHERE id = ?", (count, shared))
 
 
 def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:
-    parent_id = None if prototype.parent is None else creation.resolve(prototype.parent)
-    parent = None if parent_id is None else creation.parent(parent_id)
-    priority = _first(prototype.priority, parent and parent.priority, task.DEFAULT_PRIORITY)
-    waiting, cause = _connect(creation, id, prototype)
+    p = prototype
+    parent_id, parent, waiting, cause = None, None, 0, None
+    if p.parent is not None:
+        parent_id = creation.resolve(p.parent)
+        parent = creation.parent(parent_id)
+    if p.parent is not None or p.after or p.after_any:
+        waiting, cause = _connect(creation, id, p)
+    priority = p.priority
+    if priority is None:
+        priority = task.DEFAULT_PRIORITY if parent is None else parent.priority
+    cwd, umask, import_path = storable(p.cwd), p.umask, storable(p.import_path)
+    if parent is not None:
+        cwd, umask = _first(cwd, parent.cwd), _first(umask, parent.umask)
+        import_path = _first(import_path, parent.import_path)
     return (
-        id, prototype.status, waiting, priority, prototype.duration, prototype.due_at,
-        _requirements(creation, prototype, parent),
-        parent_id, creation.tx.next_changed(),
-        storable(prototype.name), prototype.pattern, prototype.func, prototype.args,
-        prototype.kwargs, prototype.extra, _first(storable(prototype.cwd), parent and parent.cwd),
-        _environment(creation, prototype.environ, parent),
-        _first(prototype.umask, parent and parent.umask),
-        _first(storable(prototype.import_path), parent and parent.import_path),
-        storable(prototype.interpreter), storable(prototype.stdin), prototype.stdin_value,
-        storable(prototype.stdout), storable(prototype.stderr), prototype.timeout,
-        prototype.retries, prototype.retry_delay, prototype.keep_background,
-        creation.tx.now, prototype.owner, cause,
+        id, p.status, waiting, priority, p.duration, p.due_at, _requirements(creation, p, parent),
+        parent_id, creation.tx.next_changed(), storable(p.name), p.pattern, p.func, p.args,
+        p.kwargs, p.extra, cwd, _environment(creation, p.environ, parent), umask, import_path,
+        storable(p.interpreter), storable(p.stdin), p.stdin_value, storable(p.stdout),
+        storable(p.stderr), p.timeout, p.retries, p.retry_delay, p.keep_background,
+        creation.tx.now, p.owner, cause,
     )  # fmt: skip
 
 
@@ -241,14 +277,19 @@ def _first(*values: Any) -> Any:
 
 def _requirements(creation: _Creation, prototype: Prototype, parent: _Parent | None) -> int:
     requirements = prototype.requirements
+    if requirements is not None and requirements is creation.latest:
+        return creation.count_use("requirements", creation.latest_id)
     if requirements is None:
         assert parent is not None, "only a child may leave its requirements to its parent"
         if not prototype.needs:
             return creation.count_use("requirements", parent.requirements)
         inherited = fetch_requirements(creation.tx, parent.requirements)
         requirements = replace(inherited, **prototype.needs)
-    creation.check_limits(requirements)
-    return creation.use("requirements", requirements, requirements)
+    if requirements.limits is not None:
+        creation.check_limits(requirements)
+    creation.latest = requirements  # most come by the thousand, with one object for all
+    creation.latest_id = creation.use("requirements", requirements, requirements)
+    return creation.latest_id
 
 
 def _environment(creation: _Creation, environ: Any, parent: _Parent | None) -> int | None:
@@ -259,9 +300,7 @@ def _environment(creation: _Creation, environ: Any, parent: _Parent | None) -> i
     return creation.use("environment", id(environ), environ)
 
 
-def _store_environment(tx: Transaction, environ: Any) -> int:
-    content = json.dumps(dict(environ), sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(content.encode()).hexdigest()
+def _store_environment(tx: Transaction, content: str, digest: str) -> int:
     rows = tx.rows("SELECT id FROM environment WHERE hash = ?", (digest,))
     if rows:
         return int(rows[0][0])
@@ -270,8 +309,7 @@ def _store_environment(tx: Transaction, environ: Any) -> int:
 
 
 def _store_requirements(tx: Transaction, requirements: Requirements) -> int:
-    values = astuple(requirements)
-    key = json.dumps(values, separators=(",", ":"))
+    key = _key(requirements)
     rows = tx.rows("SELECT id FROM requirements WHERE key = ?", (key,))
     if rows:
         return int(rows[0][0])
@@ -279,7 +317,12 @@ def _store_requirements(tx: Transaction, requirements: Requirements) -> int:
         'INSERT INTO requirements ("user", "group", host, platform, cpus, memory, limits, mounts,'
         " worker, key, uses) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
     )
-    return int(tx.execute(insert, (*values, key)).lastrowid or 0)
+    return int(tx.execute(insert, (*astuple(requirements), key)).lastrowid or 0)
+
+
+@lru_cache(maxsize=1000)
+def _key(requirements: Requirements) -> str:
+    return json.dumps(astuple(requirements), separators=(",", ":"))
 
 
 def fetch_requirements(tx: Transaction, id: int) -> Requirements:

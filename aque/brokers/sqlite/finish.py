@@ -12,17 +12,28 @@ from types import MappingProxyType
 from aque import bell, states
 from aque.brokers.sqlite import begin, graph
 from aque.brokers.sqlite.connection import Transaction, storable
-from aque.task import Chunk, End, Report, Start
+from aque.task import Chunk, End, Progress, Report, Start
 
 _FINISH = """
 UPDATE task SET status = ?, ended_at = ?, exit_status = ?, exit_signal = ?, result = ?,
-exception = ?, error = ?, user_time = ?, system_time = ?, max_rss = ?, changed = ?
+exception = ?, error = ?, user_time = ?, system_time = ?, max_rss = ?,
+started_at = coalesce(?, started_at), changed = ?
+WHERE id = ? AND attempt = ? AND status = 'running'
+"""
+_GIVE_BACK = """
+UPDATE task SET status = 'pending', attempt = attempt - 1, worker = NULL, stopped_at = NULL,
+changed = ? WHERE id = ? AND attempt = ? AND status = 'running'
+"""
+_STOPPED = "SELECT 1 FROM task WHERE id = ? AND stopped_at IS NOT NULL"
+_PROGRESS = """
+UPDATE task SET progress_done = ?, progress_total = ?, progress_message = ?
 WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _IS_RUNNING = "SELECT cancel_at FROM task WHERE id = ? AND attempt = ? AND status = 'running'"
 _REQUEUE = """
 UPDATE task SET status = 'pending', waiting = ?, cause = ?, worker = NULL, pid = NULL,
-pid_started = NULL, session = NULL, started_at = NULL, stopped_at = NULL, changed = ?
+pid_started = NULL, session = NULL, started_at = NULL, stopped_at = NULL, progress_done = NULL,
+progress_total = NULL, progress_message = NULL, changed = ?
 WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _ARCHIVE = """
@@ -42,7 +53,7 @@ UPDATE task SET crashes = crashes + 1
 WHERE id = ? AND attempt = ? AND status = 'running' AND cancel_at IS NULL
 """
 _STARTED = """
-UPDATE task SET pid = ?, pid_started = ?, session = ?
+UPDATE task SET pid = ?, pid_started = ?, session = ?, started_at = coalesce(started_at, ?)
 WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _OUTPUT = """
@@ -50,10 +61,17 @@ INSERT INTO output (task, attempt, stream, offset, at, data)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM task WHERE id = ?1)
 """
 
+_LOGGED = """
+SELECT coalesce(max(offset + coalesce(length(data), 0)), 0), coalesce(max(data IS NULL), 0)
+FROM output WHERE task = ? AND attempt = ? AND stream = 'log'
+"""
+
 
 def record(tx: Transaction, report: Report) -> list[bool]:
     begun = begin.begin(tx, report.begun, report.ends)
     write_output(tx, report.output)
+    for progress in report.progress:
+        _note_progress(tx, progress)
     for start in report.starts:
         _record_start(tx, start)
     return [*begun.values(), *finish(tx, report.ends, begun)]
@@ -87,6 +105,20 @@ def count_crashes(tx: Transaction, attempts: Sequence[tuple[int, int]], most: in
             finish(tx, [End(id, attempt, states.ERROR, tx.now, error=error)])
 
 
+def append_log(tx: Transaction, id: int, attempt: int, line: bytes, inline: int) -> bool:
+    """Keep a line of a log, if there are no more than `inline` bytes; else it goes into the file.
+
+    Says whether it is kept here.
+    """
+    ((offset, is_large),) = tx.rows(_LOGGED, (id, attempt))
+    is_small = not is_large and offset + len(line) <= inline
+    if not is_large:
+        chunk = Chunk(id, attempt, "log", offset, tx.now, line if is_small else None)
+        write_output(tx, [chunk])
+    tx.rings.add(bell.OUTPUT)
+    return is_small
+
+
 def _requeue(tx: Transaction, id: int, attempt: int, status: str, reason: str | None) -> bool:
     """Have a task wait again, for what is retried meanwhile too; if it was killed, end it."""
     rows = tx.rows(_IS_RUNNING, (id, attempt))
@@ -115,15 +147,37 @@ def write_output(tx: Transaction, chunks: Sequence[Chunk]) -> None:
 def _finish(tx: Transaction, end: End) -> bool:
     if end.status == states.PENDING and end.due_at is not None:
         return _retry(tx, end)
+    if end.status == states.PENDING and end.error is None:
+        return _give_back(tx, end)
     if end.status == states.PENDING:
         return requeue(tx, [(end.id, end.attempt)], end.error or "requeued")[0]
     assert end.status in states.COMPLETE_STATES
     values = (
         end.status, end.ended_at, end.exit_status, end.exit_signal, end.result, end.exception,
-        storable(end.error), end.user_time, end.system_time, end.max_rss, tx.next_changed(),
-        end.id, end.attempt,
+        storable(end.error), end.user_time, end.system_time, end.max_rss, end.started_at,
+        tx.next_changed(), end.id, end.attempt,
     )  # fmt: skip
     return tx.execute(_FINISH, values).rowcount == 1
+
+
+def _give_back(tx: Transaction, end: End) -> bool:
+    """Have a task that never began wait as it did: as this very attempt, and paused if it was."""
+    rows = tx.rows(_IS_RUNNING, (end.id, end.attempt))
+    if rows and rows[0][0] is not None:
+        return requeue(tx, [(end.id, end.attempt)], "killed")[0]
+    is_paused = bool(tx.rows(_STOPPED, (end.id,)))
+    if tx.execute(_GIVE_BACK, (tx.next_changed(), end.id, end.attempt)).rowcount == 0:
+        return False
+    if is_paused:
+        tx.execute("UPDATE task SET status = 'paused' WHERE id = ?", (end.id,))
+    tx.rings.add(bell.READY)
+    return True
+
+
+def _note_progress(tx: Transaction, said: Progress) -> None:
+    values = (said.done, said.total, storable(said.message), said.id, said.attempt)
+    tx.execute(_PROGRESS, values)
+    tx.rings.add(bell.OUTPUT)
 
 
 def _retry(tx: Transaction, end: End) -> bool:
@@ -141,5 +195,5 @@ def _retry(tx: Transaction, end: End) -> bool:
 
 
 def _record_start(tx: Transaction, start: Start) -> None:
-    values = (start.pid, start.pid_started, start.session, start.id, start.attempt)
+    values = (start.pid, start.pid_started, start.session, tx.now, start.id, start.attempt)
     tx.execute(_STARTED, values)

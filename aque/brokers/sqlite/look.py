@@ -42,6 +42,10 @@ _RANK = """
 (t.status = 'running' OR (t.pattern IS NULL AND t.ended_at IS NULL)) * 2 + (t.ended_at IS NULL)
 """
 _WAITED_FOR = "SELECT dependency FROM dependency WHERE task = ? AND kind <> 'child'"
+_CANCELLING = """
+SELECT id, cancel_signal FROM task
+WHERE status = 'running' AND cancel_at IS NOT NULL AND id IN ({})
+"""
 _AHEAD = """
 SELECT count(*), total(t.duration * r.cpus), min(t.duration > 0 OR r.cpus = 0)
 FROM task AS t JOIN requirements AS r ON r.id = t.requirements
@@ -108,11 +112,29 @@ def ahead(rows: Rows, before: Task) -> Ahead:
 
 
 def statuses(rows: Rows, ids: Sequence[int]) -> dict[int, str]:
-    found: dict[int, str] = {}
+    return _by_id(rows, "SELECT id, status FROM task WHERE id IN ({})", ids)
+
+
+def results(rows: Rows, ids: Sequence[int]) -> dict[int, str | None]:
+    return _by_id(rows, "SELECT id, result FROM task WHERE status = 'success' AND id IN ({})", ids)
+
+
+def signals(rows: Rows, ids: Sequence[int]) -> dict[int, int]:
+    found: dict[int, int] = _by_id(
+        rows, "SELECT task, signal FROM signal WHERE task IN ({}) ORDER BY number", ids
+    )
+    return {**found, **_by_id(rows, _CANCELLING, ids)}
+
+
+def last_output(rows: Rows, ids: Sequence[int]) -> dict[int, int]:
+    sql = "SELECT task, max(number) FROM output WHERE task IN ({}) GROUP BY task"
+    return _by_id(rows, sql, ids)
+
+
+def _by_id(rows: Rows, sql: str, ids: Sequence[int]) -> dict[int, Any]:
+    found: dict[int, Any] = {}
     for batch in _batches(ids):
-        found.update(
-            rows(f"SELECT id, status FROM task WHERE id IN ({placeholders(batch)})", batch)
-        )
+        found.update(rows(sql.format(placeholders(batch)), batch))
     return found
 
 

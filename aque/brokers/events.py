@@ -1,0 +1,213 @@
+"""Own events in process: the one thread that hears a queue's bells for all who wait here.
+
+A thousand futures that each polled would ask a thousand questions. So one thread a process and
+queue sleeps on the bells, asks once what changed since the event it saw last, and tells everybody.
+It lives while somebody is bound or hears, and is a daemon: a program's end never waits for it.
+
+Events are levels, not edges: two changes between two looks are one event, of the later state. A
+callback runs in this thread, so it must be quick and must not wait for a future of this process;
+what it raises is logged, and the others are told all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from aque import bell
+from aque.bell import Listener
+from aque.errors import BrokerError, UsageError
+from aque.states import STATES
+
+if TYPE_CHECKING:
+    from aque.brokers.base import Broker, Changes
+
+#: Seconds from a look that failed to the next.
+_RETRY_DELAY = 1.0
+
+
+class Event(NamedTuple):
+    """Something that became so: the name it was bound by, the task, and what is new of it.
+
+    `value` is the status, of `output.<id>` the number of the latest chunk, of `signal.<id>` the
+    signal that is wanted.
+    """
+
+    name: str
+    id: int
+    value: str | int
+
+
+Callback = Callable[[Event], object]
+
+
+class Hearer(Protocol):
+    """Somebody who is told of all changes at once. Each method is called in the thread."""
+
+    def note_changes(self, changes: Changes) -> None:
+        """Hear what changed; called at each poll too, with nothing."""
+
+    def note_error(self, error: BrokerError) -> None:
+        """Hear that the queue could not be looked at; that is tried again."""
+
+
+class Waiter:
+    """The thread of one process and queue, and whom it tells."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.pid = os.getpid()
+        self._broker = broker
+        self._lock = threading.Lock()
+        self._bound: dict[str, list[Callback]] = {}
+        self._hearers: list[Hearer] = []
+        self._thread: threading.Thread | None = None
+        self._number = 0
+        self._outputs: dict[int, int] = {}
+        self._signals: dict[int, int] = {}
+        self._readable, self._writable = -1, -1
+
+    def bind(self, name: str, callback: Callback) -> None:
+        check(name)
+        with self._lock:
+            self._bound[name] = [*self._bound.get(name, ()), callback]
+            self._start()
+
+    def unbind(self, name: str, callback: Callback) -> None:
+        with self._lock:
+            kept = [each for each in self._bound.pop(name, []) if each != callback]
+            if kept:
+                self._bound[name] = kept
+            self._wake()
+
+    def hear(self, hearer: Hearer) -> None:
+        with self._lock:
+            self._hearers = [*self._hearers, hearer]
+            self._start()
+
+    def leave(self, hearer: Hearer) -> None:
+        with self._lock:
+            self._hearers = [each for each in self._hearers if each is not hearer]
+            self._wake()
+
+    def _start(self) -> None:
+        """See that the thread runs; it knows of every event from now on."""
+        if self._thread is None:
+            self._number = self._broker.changes().number
+            self._readable, self._writable = os.pipe()
+            self._thread = threading.Thread(target=self._run, name="aque-waiter", daemon=True)
+            self._thread.start()
+        else:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._thread is not None:
+            os.write(self._writable, b"\0")
+
+    # The thread
+
+    def _run(self) -> None:
+        names: frozenset[str] = frozenset()
+        listener: Listener | None = None
+        pace = bell.Pace()
+        while True:
+            if names != (names := self._wanted()) or listener is None:
+                if listener is not None:
+                    listener.close()
+                if self._is_over():
+                    break
+                listener = self._broker.listen(*sorted(names))
+            try:
+                self._look()
+                self._sleep(listener, listener.interval)
+            except BrokerError as error:
+                self._complain(error)
+                self._sleep(listener, _RETRY_DELAY)
+            listener.drain()
+            pace.keep()
+        self._broker.close()
+
+    def _is_over(self) -> bool:
+        with self._lock:
+            if self._bound or self._hearers:
+                return False
+            self._thread = None
+            os.close(self._readable)
+            os.close(self._writable)
+            return True
+
+    def _wanted(self) -> frozenset[str]:
+        """Return the bells there is somebody for."""
+        names = set()
+        for name in list(self._bound):
+            kind = name.partition(".")[0]
+            names.add({"output": bell.OUTPUT, "signal": bell.SIGNAL}.get(kind, bell.DONE))
+        return frozenset(names | {bell.DONE} if self._hearers else names)
+
+    def _sleep(self, listener: Listener, seconds: float) -> None:
+        poller = select.poll()
+        poller.register(self._readable, select.POLLIN)
+        if listener.fileno() >= 0:
+            poller.register(listener.fileno(), select.POLLIN)
+        if any(descriptor == self._readable for descriptor, _ in poller.poll(seconds * 1000)):
+            os.read(self._readable, 4096)
+
+    def _complain(self, error: BrokerError) -> None:
+        self._broker.log.error("%s; trying again", error)
+        for hearer in self._hearers:
+            hearer.note_error(error)
+
+    # Looking and telling
+
+    def _look(self) -> None:
+        changes = self._broker.changes(self._number)
+        self._number = changes.number
+        for hearer in self._hearers:
+            hearer.note_changes(changes)
+        for event in [*self._status_events(changes), *self._other_events()]:
+            for callback in self._bound.get(event.name, ()):
+                self._call(callback, event)
+
+    def _status_events(self, changes: Changes) -> Iterator[Event]:
+        if not self._bound:
+            return
+        for id, status in sorted(changes.statuses.items()):
+            for name in ("task_status", f"task_status.{status}", f"task_status.{id}"):
+                if name in self._bound:
+                    yield Event(name, id, status)
+
+    def _other_events(self) -> Iterator[Event]:
+        for kind, seen, look in (
+            ("output", self._outputs, self._broker.last_output),
+            ("signal", self._signals, self._broker.signals),
+        ):
+            ids = [int(n.partition(".")[2]) for n in list(self._bound) if n.startswith(kind + ".")]
+            found = look(ids) if ids else {}
+            for id in seen.keys() - found.keys():
+                del seen[id]
+            for id, value in found.items():
+                if seen.get(id) != value:
+                    seen[id] = value
+                    yield Event(f"{kind}.{id}", id, value)
+
+    def _call(self, callback: Callback, event: Event) -> None:
+        try:
+            callback(event)
+        except Exception:  # the border: a program's own code
+            self._broker.log.exception("what is bound to %s failed", event.name)
+
+
+def check(name: str) -> None:
+    """Raise UsageError for a name by which nothing is told."""
+    kind, dot, what = name.partition(".")
+    is_id = what.isascii() and what.isdigit()
+    if kind == "task_status" and (not dot or what in STATES or is_id):
+        return
+    if kind in ("output", "signal") and is_id:
+        return
+    raise UsageError(
+        f"no event {name!r}; there are task_status, task_status.success and the other states, "
+        "task_status.7, output.7 and signal.7"
+    )

@@ -1,0 +1,43 @@
+"""aque-log: add a line to the log of the task it runs in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from aque.commands import entry
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+@click.command()
+@click.argument("level", type=click.Choice(LEVELS, case_sensitive=False))
+@click.argument("message", nargs=-1, required=True)
+def log(level: str, message: Sequence[str]) -> int:
+    """Add a line to the log of the task this runs in; aque-output --log shows it.
+
+    The task is found by $AQUE_TID, which every task has in its environment.
+
+    \b
+    aque-log info "read 40 frames"
+    aque-log warning no licence, waiting
+    """
+    import time
+
+    from aque import logs
+    from aque.commands import telling
+
+    broker, id, attempt = telling.task_of_ours()
+    line = logs.line(time.time(), level.upper(), f"aque.job.{id}", " ".join(message))
+    broker.append_log(id, attempt, line)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return entry.run(log, "aque-log", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

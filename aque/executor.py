@@ -1,0 +1,196 @@
+"""Own the Executor: concurrent.futures over a queue, whose tasks outlive the program.
+
+A submit has been committed when it returns, so a kill -9 of the program loses no task; other
+workers, or tomorrow's, run it, and `Queue.future` finds it by its id. Against a ProcessPoolExecutor
+that changes three things on purpose. What cannot be encoded is refused by `submit` itself, which
+names the value's place, rather than by the future. A worker process that dies takes nothing along:
+its tasks are requeued, and it is started again; only when that keeps failing is the executor
+broken. And without workers of its own an executor does not wait when the program ends.
+
+Tasks take over directory, environment and umask as they were when the executor was made, as the
+processes of a pool would.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
+from concurrent.futures import BrokenExecutor
+from typing import Any, ParamSpec, TypeVar
+
+from aque import brokers, names, prototypes
+from aque.attendant import Attendant
+from aque.brokers.base import Broker
+from aque.errors import UsageError
+from aque.pending import Pending, Waiting
+from aque.queue import Queue
+from aque.task import Prototype
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Executor(futures.Executor):
+    """Runs calls as tasks of a queue: of a broker, or of the URL or path of one.
+
+    With `workers`, that many at a time are run by a worker of the executor's own, a process that
+    ends with it; with 0 the work is left to workers that run anyway. `defaults` are fields of every
+    task, as `Queue.submit_ex` has them. A submitted task survives a crash of any process, with
+    `durable` a power cut too.
+    """
+
+    def __init__(
+        self,
+        broker: Broker | str | None = None,
+        workers: int = 0,
+        *,
+        durable: bool = False,
+        **defaults: Any,
+    ) -> None:
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+            raise UsageError(f"workers must be 0 or more, not {workers!r}")
+        if not isinstance(broker, Broker):
+            broker = brokers.from_url(broker, durable=durable)
+        self.queue = Queue(broker)
+        around = {**prototypes.surroundings(), "import_path": prototypes.import_path()}
+        self._defaults = {**around, **_share(workers), **defaults}
+        self._form = prototypes.Form(self._defaults)
+        self._core = _Core(self.queue, workers)
+        weakref.finalize(self, self._core.shut).atexit = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
+        """Submit a call. Raises CodecError for what has no text form, RuntimeError after shutdown.
+
+        BrokenExecutor is raised when the executor's own worker cannot be kept running.
+        """
+        made = self._form.call(fn, args, kwargs)
+        future: Pending[T]
+        (future,) = self._core.submit([made.prototype], made.futures)
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        /,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> Iterator[T]:
+        """Call `fn` with each set of arguments; yield the results in order.
+
+        All is submitted at once, in one transaction, `chunksize` calls to a task. Iterating raises
+        what a call raised, or TimeoutError `timeout` seconds after the call of map.
+        """
+        if chunksize < 1:
+            raise ValueError("chunksize must be 1 or more")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        made = [self._form.chunk(fn, chunk) for chunk in _chunks(zip(*iterables), chunksize)]
+        found = [future for each in made for future in each.futures]
+        pending = self._core.submit([each.prototype for each in made], found)
+        return _results(pending, deadline)
+
+    def submit_many(self, submitted: Iterable[Mapping[str, Any]]) -> list[Pending[Any]]:
+        """Submit all prototypes or none, in one transaction, as `Queue.submit_many` does."""
+        flat = prototypes.flatten(list(submitted), self._defaults)
+        made = self._core.submit(flat.prototypes, flat.futures)
+        return [made[index] for index in flat.indices]
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; with `wait` return when all have ended, and the own worker too.
+
+        With `cancel_futures` those that have not started are cancelled.
+        """
+        self._core.shut()
+        if cancel_futures:
+            self._core.waiting.cancel(self._core.waiting.all())
+        if wait:
+            self._core.finish()
+
+
+class _Core:
+    """What an executor shares with the waiter, and what outlives it until the last end."""
+
+    def __init__(self, queue: Queue, workers: int) -> None:
+        self.waiting = Waiting(queue)
+        self._queue = queue
+        self._is_shut = False
+        self._broken: BrokenExecutor | None = None
+        self._attendant: Attendant | None = None
+        queue.broker.waiter.hear(self.waiting)
+        if workers:
+            self._attendant = Attendant(queue.broker, workers)
+            self.waiting.on_look = self._attend
+            atexit.register(self.finish)
+
+    def submit(self, ready: Sequence[Prototype], found: Sequence[Any]) -> list[Pending[Any]]:
+        if self._broken is not None:
+            raise BrokenExecutor(str(self._broken))
+        if self._is_shut:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        if names.is_loading_script():
+            raise UsageError(
+                "a script that is loaded for its functions must not submit: "
+                'put what it does under if __name__ == "__main__":'
+            )
+        self._queue.refuse_others(found)
+        return self.waiting.submit(self._queue.broker, ready)
+
+    def shut(self) -> None:
+        """Take no more; end when nothing is left to wait for."""
+        self._is_shut = True
+        self.waiting.on_empty = self._release
+        if not self.waiting.all():
+            self._release()
+
+    def finish(self) -> None:
+        """Wait for all that was submitted, then for the own worker's end."""
+        self._is_shut = True
+        futures.wait(self.waiting.all())
+        self._release()
+        if self._attendant is not None:
+            self._attendant.wait()
+
+    def _release(self) -> None:
+        self._queue.broker.waiter.leave(self.waiting)
+        if self._attendant is not None:
+            self.waiting.on_look = None
+            self._attendant.end()
+
+    def _attend(self) -> None:
+        assert self._attendant is not None
+        reason = self._attendant.look()
+        if reason is not None:
+            self._broken = BrokenExecutor(f"{reason}; its tasks stay in the queue")
+            self._attendant.end()
+            self.waiting.on_look = None
+            self.waiting.fail(self._broken)
+
+
+def _share(workers: int) -> dict[str, float]:
+    """Return what of a cpu a task takes, so that as many as wanted fit on this machine."""
+    cpus = prototypes.count_cpus()
+    return {"cpus": cpus / workers} if workers > cpus else {}
+
+
+def _chunks(items: Iterator[Any], size: int) -> Iterator[tuple[Any, ...]]:
+    while chunk := tuple(itertools.islice(items, size)):
+        yield chunk
+
+
+def _results(pending: list[Pending[Any]], deadline: float | None) -> Iterator[Any]:
+    pending.reverse()
+
+    def results() -> Iterator[Any]:
+        try:
+            while pending:  # given up before it is yielded, so that no result is kept for long
+                left = None if deadline is None else deadline - time.monotonic()
+                yield from pending.pop().result(left)
+        finally:
+            for future in pending:
+                future.cancel()
+
+    return results()

@@ -1,0 +1,167 @@
+"""Own the futures of this process that wait for their tasks: real ones of concurrent.futures.
+
+A task may end before its submitter has learnt its id, since the id comes with the commit. So while
+anybody submits, ends of ids that nobody knows yet are kept, and asked for when the id is there.
+A future stays pending inside, as concurrent.futures sees it, until its task has ended: a running
+task may wait again (its worker was stopped), which that state machine does not know.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent import futures
+from concurrent.futures import BrokenExecutor
+from typing import Any, TypeVar
+
+from aque import codec, outcome, states
+from aque.brokers.base import Broker, Changes
+from aque.errors import AqueError, BrokerError, TaskNotFoundError
+from aque.queue import Queue
+from aque.task import Prototype
+
+T = TypeVar("T")
+
+
+class Pending(futures.Future[T]):
+    """The future of a task, as concurrent.futures has them. `id` is the task's.
+
+    `aque.Queue.future(id)` is that task's future too, in this process or in any other.
+    """
+
+    def __init__(self, waiting: Waiting, id: int) -> None:
+        super().__init__()
+        self.queue = waiting.queue
+        self.id = id
+        self._waiting = waiting
+
+    def cancel(self) -> bool:
+        """Cancel the task if it has not started; whether it is cancelled now."""
+        if not self.done():
+            self._waiting.cancel([self])
+        return self.cancelled()
+
+    def running(self) -> bool:
+        return not self.done() and self._waiting.status(self.id) == states.RUNNING
+
+    def become_cancelled(self) -> None:
+        super().cancel()
+        self.set_running_or_notify_cancel()
+
+
+class Waiting:
+    """The pending futures of one executor. `on_empty` is called when the last has ended."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.on_look: Callable[[], object] | None = None
+        self.on_empty: Callable[[], object] | None = None
+        self._lock = threading.Lock()
+        self._futures: dict[int, Pending[Any]] = {}
+        self._running: set[int] = set()
+        self._submitting = 0
+        self._early: dict[int, str] = {}
+
+    def submit(self, broker: Broker, prototypes: Sequence[Prototype]) -> list[Pending[Any]]:
+        """Store prototypes and return their futures."""
+        with self._lock:
+            self._submitting += 1
+        made: list[Pending[Any]] = []
+        try:
+            made = [Pending(self, id) for id in broker.create(prototypes)]
+        finally:
+            with self._lock:
+                self._submitting -= 1
+                self._futures.update((future.id, future) for future in made)
+                early = [(f.id, self._early[f.id]) for f in made if f.id in self._early]
+                if not self._submitting:
+                    self._early.clear()
+        if early:
+            self._note(early)
+        return made
+
+    def cancel(self, wanted: Iterable[Pending[Any]]) -> None:
+        """Cancel those of these that have not started."""
+        ids = [future.id for future in wanted]
+        self.queue.broker.cancel_waiting(ids)
+        found = self.queue.broker.statuses(ids)
+        self._note([(id, found.get(id, "")) for id in ids if found.get(id) != states.RUNNING])
+
+    def status(self, id: int) -> str:
+        return states.RUNNING if id in self._running else states.PENDING
+
+    def all(self) -> list[Pending[Any]]:
+        with self._lock:
+            return list(self._futures.values())
+
+    def fail(self, error: BaseException) -> None:
+        """Give all that wait this error; their tasks stay as they are."""
+        for future in self._take(list(self._futures)):
+            future.set_exception(error)
+
+    # What the waiter tells
+
+    def note_changes(self, changes: Changes) -> None:
+        if self.on_look is not None:
+            self.on_look()
+        self._note(list(changes.statuses.items()))
+        for future in self._take(changes.removed):
+            future.set_exception(TaskNotFoundError(f"task {future.id} was removed"))
+
+    def note_error(self, error: BrokerError) -> None:
+        if self.on_look is not None:
+            self.on_look()
+
+    def _note(self, statuses: Sequence[tuple[int, str]]) -> None:
+        ended: list[tuple[int, str]] = []
+        with self._lock:
+            for id, status in statuses:
+                if status in states.COMPLETE_STATES:
+                    if id in self._futures:
+                        ended.append((id, status))
+                    elif self._submitting:
+                        self._early[id] = status
+                elif status == states.RUNNING:
+                    self._running.add(id)
+                else:
+                    self._running.discard(id)
+        if ended:
+            self._resolve(ended)
+
+    def _resolve(self, ended: Sequence[tuple[int, str]]) -> None:
+        broker = self.queue.broker
+        results = broker.results([id for id, status in ended if status == states.SUCCESS])
+        for future in self._take([id for id, status in ended if status == states.CANCELLED]):
+            future.become_cancelled()
+        for future in self._take(results):
+            _give_result(future, results)
+        for future in self._take([id for id, status in ended if status == states.ERROR]):
+            _give_error(future, broker)
+
+    def _take(self, ids: Iterable[int]) -> list[Pending[Any]]:
+        """Take these futures out, so that each is resolved once."""
+        with self._lock:
+            found = [self._futures.pop(id) for id in ids if id in self._futures]
+            self._running.difference_update(future.id for future in found)
+            is_empty = bool(found) and not self._futures
+        if is_empty and self.on_empty is not None:
+            self.on_empty()
+        return found
+
+
+def _give_result(future: Pending[Any], results: Mapping[int, str | None]) -> None:
+    text = results[future.id]
+    try:
+        value = None if text is None else codec.decode(text)
+    except AqueError as error:
+        future.set_exception(error)
+    else:
+        future.set_result(value)
+
+
+def _give_error(future: Pending[Any], broker: Broker) -> None:
+    try:
+        error = outcome.exception(broker.fetch([future.id])[0])
+    except AqueError as problem:
+        error = problem
+    future.set_exception(error or BrokenExecutor(f"task {future.id} is being run again"))

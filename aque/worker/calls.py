@@ -1,0 +1,373 @@
+"""Own the Python calls at work: which runner has which, and those that wait there for their turn.
+
+A call that does nothing takes 15 us; to tell a runner of it, to be told of its end and to record
+both takes ten times as long. So where the calls of a function have been short, more of them are
+claimed and sent than there are slots: each waits behind a running call of the same kind, whose
+cpus, memory and tokens it takes over, so that nothing is held twice. Never for more than 5 ms of
+work: a slow worker must not sit on what an idle one could run. When a call takes longer than was
+foreseen, those behind it are taken back after 20 ms, and are pending again as if nothing had been.
+
+Before a call is signalled those behind it are taken back too, or the signal might reach the next.
+"""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from aque import logs
+from aque.task import Chunk, End, Progress, Requirements, Task
+from aque.worker import runners
+from aque.worker.job import Job
+from aque.worker.output import Stream
+from aque.worker.runners import Answer, Runner, Runners
+from aque.worker.usage import Usage
+
+#: Seconds of work that may wait behind a call, and how many calls.
+HORIZON = 0.005
+MOST = 64
+#: Seconds that a call may take until those behind it are taken back.
+LATE = 0.02
+#: Seconds without sending ahead after calls had to be taken back.
+_PENALTY = 0.1
+#: The functions whose seconds are remembered.
+_FUNCTIONS = 1000
+
+
+class Boss(Protocol):
+    """Whose calls these are: the crew."""
+
+    jobs: dict[int, Job]
+    output: list[Chunk]
+    progress: list[Progress]
+
+    def take_slot(self) -> int: ...
+
+    def take_in(self, job: Job) -> None: ...
+
+    def look_after(self, job: Job) -> None: ...
+
+    def end(self, task: Task, end: End) -> None: ...
+
+    def give_back(self, task: Task) -> None: ...
+
+    def release(self, job: Job) -> None: ...
+
+    def has_kept_output(self, job: Job) -> bool: ...
+
+    def keep(self, pid: int) -> None: ...
+
+
+class Calls:
+    """The runners that are busy. `make_stream` makes what keeps a stream of a task."""
+
+    def __init__(
+        self,
+        boss: Boss,
+        idle: Runners,
+        selector: selectors.BaseSelector,
+        make_stream: Callable[[Task, str, int], Stream],
+        common_of: Callable[[Task, int], Mapping[str, Any]],
+    ) -> None:
+        self._boss = boss
+        self._idle = idle
+        self._selector = selector
+        self._make_stream = make_stream
+        self._common_of = common_of
+        self._busy: dict[int, Runner] = {}  # by pid
+        self._seconds: dict[str | None, float] = {}  # that calls of a function take, by its text
+        self._off_until = 0.0
+        self._logs: dict[int, Stream] = {}  # by task
+
+    # Beginning
+
+    def adopt(self, runner: Runner) -> None:
+        """Take in a runner that has been sent its call."""
+        self._busy[runner.pid] = runner
+        hear = partial(self.hear, runner)
+        for descriptor in self._heard(runner):
+            self._selector.register(descriptor, selectors.EVENT_READ, hear)
+
+    def queue(self, tasks: list[Task]) -> None:
+        """Send tasks that were claimed to wait behind running ones; give back what cannot."""
+        for batch in runners.batches(tasks):
+            key = runners.key_of(batch[0])
+            able = [r for r in self._busy.values() if r.key == key and self._want(r)]
+            able.sort(key=lambda runner: len(runner.sent))
+            share = (len(batch) + sum(len(r.sent) for r in able)) // max(1, len(able)) + 1
+            if not self._is_short(batch[0]):
+                able = []
+            for runner in able:
+                batch = self._send(runner, batch, share - len(runner.sent))
+            for task in batch:
+                self._boss.give_back(task)
+                self._off_until = time.monotonic() + _PENALTY
+
+    def _send(self, runner: Runner, batch: list[Task], most: int) -> list[Task]:
+        """Send of a batch what there is room for; return the rest."""
+        common = self._common_of(batch[0], self._boss.jobs[runner.pid].slot) if batch else {}
+        room = runner.room - 4 * sum(len(str(value)) for value in common.values())
+        count = 0
+        while count < min(most, len(batch)) and room > 0:
+            task = batch[count]
+            room -= 100 + 2 * len(task.args or "") + 2 * len(task.kwargs or "")
+            count += room > 0
+        if count:
+            try:
+                runner.send(common, batch[:count])
+            except BrokenPipeError:  # it has ended; when that is noted they are taken back
+                pass
+        return batch[count:]
+
+    # How far ahead
+
+    def room(self) -> int:
+        """Return how many calls more may wait behind those that run."""
+        if not self._busy or time.monotonic() < self._off_until:
+            return 0
+        return sum(map(self._want, self._busy.values()))
+
+    def kinds(self) -> frozenset[Requirements]:
+        """Return what calls must need to wait behind those that run."""
+        return frozenset(_needs(r.sent[0].task) for r in self._busy.values() if self._want(r))
+
+    def _want(self, runner: Runner) -> int:
+        job = self._boss.jobs.get(runner.pid)
+        if runner.is_retired or job is None or job.is_ending or job.wait_status is not None:
+            return 0
+        if not self._is_short(job.task):
+            return 0
+        most = int(HORIZON / max(self._seconds[job.task.func], 1e-6))
+        return max(0, min(MOST, most) - len(runner.sent))
+
+    def _is_short(self, task: Task) -> bool:
+        return self._seconds.get(task.func, HORIZON) < HORIZON / 2 and task.stdin is None
+
+    # Hearing
+
+    def hear(self, runner: Runner) -> None:
+        """Take in what a runner has answered, said and written."""
+        if runner.pid not in self._busy:  # let go since this was called for
+            return
+        job = self._boss.jobs.get(runner.pid)
+        if job is not None and job.is_stalled:
+            return
+        runner.read_answers()  # before the output, which then has the marks of all of them
+        self._hear_records(runner)
+        runner.stdout.read()
+        runner.stderr.read()
+        self._finish_answered(runner)
+        job = self._boss.jobs.get(runner.pid)
+        if job is not None and runner.sent:
+            self._feed(job, runner)
+        for outlet in (runner.stdout, runner.stderr):
+            if not outlet.is_open or (job is not None and job.is_stalled):
+                self._unregister(outlet.descriptor)
+        if runner.is_at_end:
+            self._unregister(runner.answers)
+            self._unregister(runner.records)
+
+    def _hear_records(self, runner: Runner) -> None:
+        for kind, id, attempt, *values in runner.read_records():
+            if kind == "progress":
+                self._boss.progress.append(Progress(id, attempt, *values))
+                continue
+            for each in runner.sent:
+                if each.task.id == id:
+                    data = logs.line(*values)
+                    self._boss.output += self._log_of(each.task).take(data, time.time())
+            logs.hand_on(*values)
+
+    def _log_of(self, task: Task) -> Stream:
+        if task.id not in self._logs:
+            self._logs[task.id] = self._make_stream(task, "log", -1)
+        return self._logs[task.id]
+
+    def _finish_answered(self, runner: Runner) -> None:
+        boss = self._boss
+        while runner.answered:
+            answer, (_, task, _) = runner.answered[0], runner.sent[0]
+            job = boss.jobs.get(runner.pid)
+            has_written = runner.stdout.done[0] or runner.stderr.done[0]
+            if job is None and (has_written or task.keep_background):
+                job = self._promote(runner)
+            end = runners.end_of(task, answer)
+            if job is not None:
+                self._feed(job, runner)
+                if job.is_stalled or not boss.has_kept_output(job):
+                    return
+                end = job.end_told(end)
+                boss.release(job)
+                runner.is_retired |= job.is_ending
+                if task.keep_background and not job.is_ending:
+                    boss.keep(runner.pid)
+            runner.is_retired |= not answer.is_clean
+            self._drop_first(runner, answer)
+            boss.end(task, end)
+            if runner.is_retired:
+                self.take_back(runner)
+        if runner.pid not in boss.jobs and not runner.sent:
+            self._let_go(runner)
+        elif runner.pid not in boss.jobs:
+            self._promote(runner)
+
+    def _drop_first(self, runner: Runner, answer: Answer) -> None:
+        task = runner.sent.popleft().task
+        self._end_log(task)
+        runner.answered.popleft()
+        runner.stdout.end()
+        runner.stderr.end()
+        taken = answer.ended_at - answer.started_at
+        before = self._seconds.get(task.func, taken)
+        if len(self._seconds) > _FUNCTIONS:
+            self._seconds.clear()
+        self._seconds[task.func] = 0.8 * before + 0.2 * taken
+
+    def _end_log(self, task: Task) -> None:
+        stream = self._logs.pop(task.id, None) if self._logs else None
+        if stream is not None:
+            self._boss.output += stream.finish(time.time())
+            stream.close()
+
+    def _promote(self, runner: Runner) -> Job:
+        """Make a job of the call whose turn it is."""
+        slot = self._boss.take_slot()
+        job = Job(runner.sent[0].task, runner.pid, slot, own_session=True, is_python=True)
+        self._boss.take_in(job)
+        return job
+
+    def _feed(self, job: Job, runner: Runner) -> None:
+        """Keep what the running call has written."""
+        now = time.time()
+        for name, outlet in (("stdout", runner.stdout), ("stderr", runner.stderr)):
+            data = outlet.take()
+            if data:
+                self._boss.output += self.stream_of(job, name).take(data, now)
+        if job.is_stalled:
+            self._boss.look_after(job)
+
+    def stream_of(self, job: Job, name: str) -> Stream:
+        for stream in job.streams:
+            if stream.name == name:
+                return stream
+        stream = self._make_stream(job.task, name, -1)
+        stream.is_open = False  # it is fed, and reads nothing itself
+        job.streams.append(stream)
+        return stream
+
+    def go_on(self, job: Job) -> None:
+        """Hear a runner again for whose output there was no room, and now is."""
+        runner = self._busy[job.pid]
+        for descriptor in self._heard(runner):
+            if descriptor not in self._selector.get_map():
+                self._selector.register(
+                    descriptor, selectors.EVENT_READ, partial(self.hear, runner)
+                )
+        self.hear(runner)
+
+    # Taking back
+
+    def take_back_late(self, now: float) -> None:
+        """Take back what waits behind a call that takes long; `now` is monotonic."""
+        for runner in self._waited_for():
+            if self._boss.jobs[runner.pid].started + LATE <= now:
+                self._off_until = now + _PENALTY
+                self.single_out(runner.pid)
+
+    def next_deadline(self) -> float | None:
+        """Return the monotonic time at which something is to be taken back."""
+        starts = [self._boss.jobs[runner.pid].started for runner in self._waited_for()]
+        return min(starts) + LATE if starts else None
+
+    def _waited_for(self) -> list[Runner]:
+        return [runner for runner in list(self._busy.values()) if len(runner.sent) > 1]
+
+    def take_back_all(self) -> None:
+        for runner in self._waited_for():
+            self.single_out(runner.pid)
+
+    def take_back_lost(self, attempts: Collection[tuple[int, int]]) -> None:
+        """Take back what waits and is none of these (id, attempt): it may run elsewhere now."""
+        for runner in self._waited_for():
+            if any((each.task.id, each.task.attempt) not in attempts for each in runner.sent):
+                self.single_out(runner.pid)
+
+    def single_out(self, pid: int) -> None:
+        """See that a runner has no call but one, and that it is known which."""
+        runner = self._busy.get(pid)
+        if runner is not None and len(runner.sent) > 1:
+            self.take_back(runner)
+            self.hear(runner)
+
+    def runner_with(self, id: int) -> Runner | None:
+        """Return the runner in which a task waits for its turn."""
+        for runner in self._waited_for():
+            if any(each.task.id == id for each in runner.sent):
+                return runner
+        return None
+
+    def take_back(self, runner: Runner, is_dead: bool = False) -> None:
+        job = self._boss.jobs.get(runner.pid)
+        for task in runner.take_back(is_dead):
+            if job is not None and job.task.id == task.id:
+                self._boss.release(job)
+            self._boss.give_back(task)
+
+    # Ending
+
+    def end(self, pid: int, wait_status: int, used: Usage) -> None:
+        """Note that a runner has ended, and with it the call it was at."""
+        runner = self._busy.get(pid)
+        if runner is None:
+            return
+        self.hear(runner)
+        if pid in self._busy:
+            self.take_back(runner, is_dead=True)
+        if not runner.sent:
+            runner.is_retired = True
+            self._let_go(runner)
+            return
+        job = self._boss.jobs.get(pid) or self._promote(runner)
+        runner.stdout.is_open = runner.stderr.is_open = False
+        self._feed(job, runner)
+        job.wait_status, job.usage, job.drain_until = wait_status, used, time.monotonic()
+        self._boss.look_after(job)
+
+    def drop(self, pid: int) -> None:
+        """Forget a runner that has ended, and whose call's end is noted."""
+        runner = self._busy.pop(pid)
+        for each in runner.sent:
+            self._end_log(each.task)
+        self._unwatch(runner)
+        runner.close()
+
+    def runner_of(self, job: Job) -> Runner | None:
+        return self._busy.get(job.pid)
+
+    def _let_go(self, runner: Runner) -> None:
+        if self._busy.pop(runner.pid, None) is not None:
+            self._unwatch(runner)
+            self._idle.give_back(runner)
+
+    def _unwatch(self, runner: Runner) -> None:
+        for descriptor in self._heard(runner):
+            self._unregister(descriptor)
+
+    def _unregister(self, descriptor: int) -> None:
+        if descriptor >= 0 and descriptor in self._selector.get_map():
+            self._selector.unregister(descriptor)
+
+    def _heard(self, runner: Runner) -> tuple[int, ...]:
+        return (
+            runner.answers, runner.records, runner.stdout.descriptor, runner.stderr.descriptor
+        )  # fmt: skip
+
+
+def _needs(task: Task) -> Requirements:
+    return Requirements(
+        task.user, task.group, task.host, task.platform, task.cpus, task.memory, task.limits,
+        task.mounts, task.reserved,
+    )  # fmt: skip

@@ -1,0 +1,121 @@
+"""Own what a runner is between tasks, and puts back after each: a task is a guest.
+
+Environment, directory, descriptors, streams and `sys.path` are as they were when the next one
+begins. What has not changed is only compared, since a task may take less time than putting back.
+
+After each task a mark is written to both output pipes, so that the worker knows where its output
+ends and that of the next begins, whoever wrote it (C code, a child). The mark is random, told by
+the worker, and a task that guessed it would spoil only the output of its own user.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from base64 import b64decode
+from typing import Any
+
+_WRITING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+
+class Home:
+    """What this process was before its first task."""
+
+    def __init__(self, mark: bytes) -> None:
+        self._mark = mark
+        self._main = sys.modules["__main__"]
+        self._streams = (sys.stdout, sys.stderr)
+        self._stdin = open(0, closefd=False)  # noqa: SIM115
+        self._path = list(sys.path)
+        self._given: dict[str, str] = {}
+        self._entered = dict(_raw())
+        self._descriptors = {number: _keep(number) for number in (0, 1, 2)}
+
+    def enter(self, common: dict[str, Any], own: dict[str, str]) -> None:
+        """Take on a task's surroundings; `own` are the variables of this one alone."""
+        if common["environ"] != self._given:
+            os.environ.update(common["environ"])
+            self._given = common["environ"]
+        for name, value in own.items():
+            os.environ[name] = value
+        self._entered = dict(_raw())
+        sys.argv[:] = [""]
+        if common["umask"] is not None:
+            os.umask(common["umask"])
+        if common["cwd"] is not None:
+            os.chdir(common["cwd"])
+        path = common["import_path"]
+        if path is not None and path not in self._path:
+            self._path.insert(0, path)
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        self._redirect(common)
+
+    def _redirect(self, common: dict[str, Any]) -> None:
+        if common["stdin_value"] is not None:
+            import tempfile
+
+            with tempfile.TemporaryFile() as file:
+                file.write(b64decode(common["stdin_value"]))
+                file.seek(0)
+                os.dup2(file.fileno(), 0)
+        elif common["stdin"] is not None:
+            _put(0, common["stdin"], os.O_RDONLY)
+        if common["stdin"] is not None or self._stdin.closed:
+            self._stdin = open(0, closefd=False)  # noqa: SIM115
+        sys.stdin = self._stdin
+        out, err = common["stdout"], common["stderr"]
+        if out is not None:
+            _put(1, out, _WRITING)
+        if err is not None and err == out:
+            os.dup2(1, 2)
+        elif err is not None:
+            _put(2, err, _WRITING)
+
+    def restore(self) -> None:
+        """Put back what the task may have changed, and mark the end of its output."""
+        sys.modules["__main__"] = self._main
+        sys.stdout, sys.stderr = self._streams
+        for number, kept in self._descriptors.items():
+            os.dup2(kept, number)
+        if _raw() != self._entered:
+            _put_back(self._entered)
+        for number in (1, 2):
+            _write(self._descriptors[number], self._mark)
+
+    def rest(self) -> None:
+        """Hold nobody's directory busy while idle."""
+        os.chdir("/")
+
+
+def _raw() -> dict[Any, Any]:
+    """Return the dict beneath os.environ, which compares in a microsecond."""
+    return getattr(os.environ, "_data", None) or dict(os.environb)
+
+
+def _put_back(entered: dict[Any, Any]) -> None:
+    now = dict(_raw())
+    for name in now.keys() - entered.keys():
+        del os.environb[name]
+    for name, value in entered.items():
+        if now.get(name) != value:
+            os.environb[name] = value
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _put(number: int, path: str, flags: int) -> None:
+    """Open a file as this descriptor."""
+    opened = os.open(path, flags | os.O_NOCTTY, 0o666)
+    os.dup2(opened, number)
+    os.close(opened)
+
+
+def _keep(number: int) -> int:
+    """Duplicate a descriptor to where no task's own come."""
+    import fcntl
+
+    return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10)
