@@ -81,6 +81,7 @@ class Calls:
         self._seconds: dict[str | None, float] = {}  # that calls of a function take, by its text
         self._off_until = 0.0
         self._logs: dict[int, Stream] = {}  # by task
+        self._import_hearers: list[Callable[[list[str]], object]] = []
 
     # Beginning
 
@@ -175,11 +176,19 @@ class Calls:
             if kind == "progress":
                 self._boss.progress.append(Progress(id, attempt, *values))
                 continue
+            if kind == "imported":
+                for hear in self._import_hearers:
+                    hear(*values)
+                continue
             for each in runner.sent:
                 if each.task.id == id:
                     data = logs.line(*values)
                     self._boss.output += self._log_of(each.task).take(data, time.time())
             logs.hand_on(*values)
+
+    def hear_imports(self, hear: Callable[[list[str]], object]) -> None:
+        """Have `hear` told the files of modules that calls have imported."""
+        self._import_hearers.append(hear)
 
     def _log_of(self, task: Task) -> Stream:
         if task.id not in self._logs:

@@ -1,4 +1,4 @@
-"""Own what a runner tells its worker beside answers: records of logging, and progress.
+"""Own what a runner tells its worker beside answers: records of logging, progress, and imports.
 
 They go over a pipe of their own, a line of JSON each with the task and attempt they are of. Loggers
 of aque (`aque`, `aque.job.7`) end there: their counterparts in the worker take over. A program's
@@ -44,6 +44,10 @@ class Channel:
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + logging.Formatter().formatException(record.exc_info)
         self._send("log", record.created, record.levelname, record.name, text)
+
+    def tell_imported(self, paths: list[str]) -> None:
+        """Say which files of modules have been imported."""
+        self._send("imported", paths)
 
     def _report(self, done: float | None, total: float | None, message: str | None) -> None:
         self._send("progress", done, total, message)

@@ -166,6 +166,7 @@ class Worker:
         """Take over new code, by returning from `run`, as this says."""
         self.renewal = renewal
         self.crew.hear_ends(renewal.note_ended)
+        self.crew.calls.hear_imports(renewal.note_imported)
 
     @property
     def is_renewing(self) -> bool:

@@ -26,6 +26,7 @@ from aque import codec, names, patterns, proctitle, states
 from aque.errors import AqueError
 from aque.worker import usage
 from aque.worker.home import Home
+from aque.worker.imports import Imports
 from aque.worker.inside import Channel
 
 REQUESTS, ANSWERS, TOKENS, RECORDS = 3, 4, 5, 6
@@ -108,6 +109,7 @@ class _Runner:
     def __init__(self, home: Home, channel: Channel) -> None:
         self.home = home
         self._channel = channel
+        self._imports = Imports()
         self._functions: dict[str, Any] = {}
         self._patterns: dict[str, Callable[[patterns.Call], Any]] = {}
         self._before = _usage()
@@ -121,6 +123,7 @@ class _Runner:
             end: list[Any] = [states.SUCCESS, codec.encode(self._call(request), "result")]
         except BaseException as error:  # the border: whatever a task does, its worker is told
             end = _failure(error)
+        self._tell_imported()
         self._channel.end()
         _flush()
         after, before = _usage(), self._before
@@ -151,7 +154,13 @@ class _Runner:
             sys.modules["__main__"] = script
         args = codec.decode(request.args, results=_result_of) if request.args else ()
         kwargs = codec.decode(request.kwargs, results=_result_of) if request.kwargs else {}
+        self._tell_imported()  # before it runs: it may run for long, and its files be changed
         return pattern(patterns.Call(request.id, func, tuple(args), dict(kwargs)))
+
+    def _tell_imported(self) -> None:
+        paths = self._imports.take()
+        if paths:
+            self._channel.tell_imported(paths)
 
     def _function(self, text: str | None) -> Any:
         """Decode what is to be called: by name, once, but for a script's, of which one is main."""
