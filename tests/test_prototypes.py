@@ -20,7 +20,7 @@ def shell(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def flatten(*submitted: Mapping[str, Any]) -> tuple[list[Prototype], list[int]]:
-    flat, indices = prototypes.flatten(submitted, DEFAULTS)
+    flat, indices, _ = prototypes.flatten(submitted, DEFAULTS)
     for index, prototype in enumerate(flat):
         for reference in references(prototype):
             assert not isinstance(reference, Earlier) or reference.index < index

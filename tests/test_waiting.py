@@ -118,7 +118,7 @@ def test_something_is_done_at_the_begin_and_at_each_poll(broker: Broker) -> None
 
 
 def test_a_storm_of_rings_is_one_look_each_twenty_milliseconds() -> None:
-    pace = waiting.Pace()
+    pace = bell.Pace()
     begin = time.monotonic()
     for _ in range(20):
         pace.keep()
