@@ -105,7 +105,7 @@ def test_equal_dicts_are_different_tasks() -> None:
 
 
 def test_dicts_made_on_the_fly_are_not_confused() -> None:
-    flat, _ = prototypes.flatten([shell("a", after=[shell(str(n))]) for n in range(99)], {})
+    flat, _, _ = prototypes.flatten([shell("a", after=[shell(str(n))]) for n in range(99)], {})
     assert len(flat) == 198
 
 

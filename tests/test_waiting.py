@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 from support import child, claim, end, enlist, group, prototype, run, started_worker
 
-from aque import brokers, states, waiting
+from aque import bell, brokers, states, waiting
 from aque.brokers.base import Broker
 from aque.errors import TaskNotFoundError
 from aque.task import Earlier

@@ -37,6 +37,8 @@ from aque.worker.starter import Starter
 
 #: Seconds to wait for the rest of the output of a job that has ended.
 DRAIN = 2.0
+#: Seconds between two looks whether runners have exited.
+_EXIT_POLL = 0.002
 #: Seconds between two looks at what is left of a session that was told to end.
 _REST_POLL = 0.03
 #: Seconds until output that found no room on the disk is tried again.
@@ -62,7 +64,7 @@ class Crew:
         self.progress: list[Progress] = []
         self.calls = Calls(self, starter.runners, selector, starter.stream, starter.common_of)
         self.room = Room()
-        self._kept: set[int] = set()  # runners whose last task leaves what it started
+        self.kept: set[int] = set()  # runners whose last task leaves what it started
         # By (id, attempt), as two attempts of a task may be here: one lost, one claimed again.
         self._ended: dict[tuple[int, int], Task] = {}  # those whose ends nobody has asked for
         self.changed_at = 0.0  # monotonic: the last begin or end
@@ -208,9 +210,9 @@ class Crew:
         job = self.jobs.get(pid)
         if job is not None:
             self._end_session(job)
-        if self.starter.runners.forget(pid) and job is None and pid not in self._kept:
+        if self.starter.runners.forget(pid) and job is None and pid not in self.kept:
             _kill_group(pid)
-        self._kept.discard(pid)
+        self.kept.discard(pid)
 
     def _end_session(self, job: Job) -> None:
         """Kill what the job leaves behind; if it was told to end, the rest has its grace too."""
@@ -228,7 +230,7 @@ class Crew:
 
     def keep(self, pid: int) -> None:
         """Leave alone what a runner's last call has started, when that ends."""
-        self._kept.add(pid)
+        self.kept.add(pid)
 
     def _read(self, job: Job) -> None:
         if job.is_python:
@@ -439,7 +441,18 @@ class Crew:
 
     def close(self) -> None:
         self.starter.close()
+        self._see_runners_off()
         self.guard.leave()
+
+    def _see_runners_off(self) -> None:
+        """Wait until the runners have ended, and kill what tasks have left in their groups."""
+        runners = self.starter.runners
+        deadline = time.monotonic() + DRAIN
+        while (left := runners.pids - self.kept) and time.monotonic() < deadline:
+            self.note_ended()
+            time.sleep(_EXIT_POLL)
+        for pid in left:
+            _kill_group(pid)
 
 
 def _ended_children() -> Iterator[int]:

@@ -53,6 +53,8 @@ def execute(worker: Worker, program: Program) -> None:
         "drain_until": worker.drain_until,
         "on_terminal": worker.on_terminal,
         "watched": None if worker.renewal is None else worker.renewal.state(),
+        "runners": sorted(worker.crew.starter.runners.pids),
+        "kept": sorted(worker.crew.kept),
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
     }
     with open(files.nameless(), "w+b") as file:
@@ -76,6 +78,8 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
     worker.is_draining = state["is_draining"]
     worker.drain_until = state["drain_until"]
     worker.on_terminal = state["on_terminal"]
+    worker.crew.starter.runners.remember(state.get("runners", ()))
+    worker.crew.kept.update(state.get("kept", ()))
     jobs = state["jobs"]
     tasks = worker.broker.fetch([job["task"] for job in jobs])
     for task, saved in zip(tasks, jobs):

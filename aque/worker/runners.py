@@ -203,6 +203,15 @@ class Runners:
         self._pids.discard(pid)
         return was_runner
 
+    def remember(self, pids: Iterable[int]) -> None:
+        """Know again the runners of the program before a reload."""
+        self._pids.update(pids)
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Return those of all that live, busy ones and such that are about to exit too."""
+        return frozenset(self._pids)
+
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()

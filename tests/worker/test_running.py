@@ -9,7 +9,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from jobs import ended, fetch, is_listening, output, running, script, submit, work
+from jobs import (
+    ended,
+    fetch,
+    is_alive,
+    is_listening,
+    output,
+    read_pid,
+    running,
+    script,
+    submit,
+    work,
+)
 from support import aque, eventually, started_worker
 
 from aque import states
@@ -250,3 +261,13 @@ def test_a_task_that_runs_has_its_process_on_its_record(broker: Broker) -> None:
         assert task.pid_started is not None
         assert Path(f"/proc/{task.pid}/comm").read_text() == "sleep\n"
         aque("kill", str(id))
+
+
+def test_what_a_python_task_left_in_the_background_ends_with_its_worker(
+    broker: Broker, tmp_path: Path
+) -> None:
+    text = f"sleep 600 & echo $! > {tmp_path}/pid"
+    Queue(broker).submit(subprocess.check_call, ["sh", "-c", text])
+    work(broker)
+    pid = read_pid(tmp_path / "pid")
+    assert not is_alive(pid)
