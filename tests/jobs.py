@@ -51,7 +51,7 @@ def running(broker: Broker, id: int) -> Task:
     return fetch(broker, id)
 
 
-def ended(broker: Broker, id: int, timeout: float = 20) -> Task:
+def ended(broker: Broker, id: int, timeout: float = 40) -> Task:
     """Wait until a task has ended; return it."""
     eventually(lambda: fetch(broker, id).is_complete, timeout)
     return fetch(broker, id)

@@ -22,7 +22,7 @@ from aque.task import End, Prototype, Requirements, Task, WorkerRecord
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], timeout: float = 10.0) -> T:
+def eventually(condition: Callable[[], T], timeout: float = 30.0) -> T:
     """Wait until `condition()` is true, and return what it returned.
 
     A condition may assert too. After `timeout` seconds the failure says what it saw last.

@@ -85,21 +85,21 @@ def test_time_stopped_does_not_count(broker: Broker) -> None:
     with started_worker(broker):
         id = script(broker, "sleep 0.6", timeout=1.5)
         running(broker, id)
-        aque("pause", str(id))
+        broker.pause([id])
         stopped_at = fetch(broker, id).stopped_at or 0.0
         eventually(lambda: time.time() > stopped_at + 2.0)
         assert fetch(broker, id).status == states.RUNNING
-        aque("resume", str(id))
+        broker.resume([id])
         assert ended(broker, id).status == states.SUCCESS
 
 
 def test_a_timeout_goes_on_counting_after_a_stop(broker: Broker) -> None:
     with started_worker(broker):
-        id = script(broker, "sleep 60", timeout=0.8)
+        id = script(broker, "sleep 60", timeout=1.5)
         running(broker, id)
-        aque("pause", str(id))
-        aque("resume", str(id))
-        task = ended(broker, id, 5)
+        broker.pause([id])
+        broker.resume([id])
+        task = ended(broker, id, 20)
         assert (task.status, task.exit_status) == (states.ERROR, 124)
 
 
@@ -112,16 +112,16 @@ def reload(worker: subprocess.Popen[bytes]) -> None:
 
 def test_timeout_and_stop_survive_a_reload(broker: Broker) -> None:
     with started_worker(broker, "-v", stderr=subprocess.PIPE) as worker:
-        late = script(broker, "sleep 60", timeout=1.2, cpus=0)
-        stopped = script(broker, "sleep 0.9", timeout=1.0, cpus=0)
+        late = script(broker, "sleep 60", timeout=2.5, cpus=0)
+        stopped = script(broker, "sleep 1.5", timeout=2.5, cpus=0)
         running(broker, late)
         running(broker, stopped)
-        aque("pause", str(stopped))
+        broker.pause([stopped])
         reload(worker)
-        assert ended(broker, late, 5).exit_status == 124
+        assert ended(broker, late, 20).exit_status == 124
         assert fetch(broker, stopped).status == states.RUNNING
-        aque("resume", str(stopped))
-        assert ended(broker, stopped, 5).status == states.SUCCESS
+        broker.resume([stopped])
+        assert ended(broker, stopped, 20).status == states.SUCCESS
 
 
 def test_the_grace_of_a_timeout_survives_a_reload(broker: Broker) -> None:
