@@ -144,12 +144,13 @@ def test_a_host_that_was_stopped_gives_up_what_runs_elsewhere_now(
 ) -> None:
     ids = [submit(broker, "sh", "-c", FIRST_STAYS, cpus=0) for _ in range(3)]
     eventually(lambda: all(output(broker, id, attempt=1) == b"1 ash\n" for id in ids))
+    jobs = eventually(lambda: len(found := sleeping(ash)) == 3 and found)
     freeze_out_of_the_lock(ash, broker)
     with working(broker, "birch"):
         for id in ids:
             assert (ended(broker, id).status, output(broker, id)) == (states.SUCCESS, b"2 birch\n")
         ash.thaw()
-        eventually(lambda: "sleep" not in map(comm, filter(is_alive, ash.pids())))
+        eventually(lambda: not any(map(is_alive, jobs)))
         again = on(broker, "ash", "hostname")
         assert ended(broker, again).status == states.SUCCESS, "it goes on as a worker"
     assert [fetch(broker, id).attempt for id in ids] == [2] * 3
@@ -177,6 +178,11 @@ def test_an_end_that_was_told_too_late_counts_for_nothing(
     assert (task.status, task.attempt, job.attempt) == (states.SUCCESS, 2, 1)
     assert [(a["attempt"], a["status"]) for a in attempts(broker, id)] == [(1, "requeued")]
     assert (tmp_path / "begun").read_text() == "1\n2\n"
+
+
+def sleeping(of: Host) -> list[int]:
+    """Return the sleeps that tasks run on a host; its first process is one too."""
+    return [pid for pid in of.pids() if comm(pid) == "sleep" and pid != of.init]
 
 
 def comm(pid: int) -> str:
