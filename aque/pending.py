@@ -15,7 +15,8 @@ from concurrent.futures import BrokenExecutor
 from typing import Any, TypeVar
 
 from aque import codec, outcome, states
-from aque.brokers.base import Broker, Changes
+from aque.brokers.base import Broker
+from aque.brokers.questions import Changes
 from aque.errors import AqueError, BrokerError, TaskNotFoundError
 from aque.queue import Queue
 from aque.task import Prototype

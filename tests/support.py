@@ -16,7 +16,8 @@ from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
 from aque import location, states, task, trust
-from aque.brokers.base import Broker, Candidate, Choose, Offer
+from aque.brokers.base import Broker
+from aque.brokers.claims import Candidate, Choose, Offer
 from aque.task import End, Prototype, Requirements, Task, WorkerRecord
 
 T = TypeVar("T")

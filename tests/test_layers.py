@@ -13,7 +13,15 @@ import aque
 ROOT = Path(aque.__file__).parent
 
 #: The contract, all of a broker that is known below it.
-_CONTRACT = ("brokers.base", "brokers.events", "brokers.settings")
+_CONTRACT = (
+    "brokers.base",
+    "brokers.claims",
+    "brokers.events",
+    "brokers.hearing",
+    "brokers.looking",
+    "brokers.questions",
+    "brokers.settings",
+)
 #: Low to high, as in docs/architecture.md. A module may import lower ones and its own package.
 LAYERS = (
     ("errors", "states"),
@@ -49,7 +57,7 @@ HOMES = {
     "threading": (
         "brokers.sqlite.",
         "brokers.events",
-        "brokers.base",
+        "brokers.hearing",
         "worker.namesake",
         "worker.runner",
         "pending",

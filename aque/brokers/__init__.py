@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterable
 
 from aque import location
-from aque.brokers.base import Broker, Finding
+from aque.brokers.base import Broker
+from aque.brokers.questions import Finding
 from aque.errors import UsageError
 
 

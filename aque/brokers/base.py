@@ -7,167 +7,18 @@ suite in tests/brokers runs against every broker.
 
 from __future__ import annotations
 
-import os
-import threading
 import weakref
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
-from aque.bell import Listener, ring
-from aque.brokers.events import Callback, Waiter
-from aque.task import (
-    NOTHING,
-    Chunk,
-    End,
-    Progress,
-    Prototype,
-    Report,
-    Requirements,
-    Task,
-    WorkerRecord,
-)
+from aque.brokers.claims import Choose, Claim, Limit
+from aque.brokers.hearing import Hearing
+from aque.brokers.questions import Finding, Request
+from aque.task import NOTHING, End, Progress, Prototype, Report, Task, WorkerRecord
 
 if TYPE_CHECKING:
-    from logging import Logger
-
-
-class Candidate(NamedTuple):
-    """A task that could be claimed, as far as its place in the order needs it."""
-
-    id: int
-    priority: int
-    duration: float
-
-
-class Ahead(NamedTuple):
-    """The number of ready tasks before one in the line, and their expected cpu seconds.
-
-    `work` is None where the duration of one of them is not known.
-    """
-
-    number: int
-    work: float | None
-
-
-class Limit(NamedTuple):
-    """A named limit: the tokens there are, and those that running tasks of all hosts hold."""
-
-    capacity: int
-    used: int
-
-
-class Offer(Protocol):
-    """What a claim may choose from, read inside its transaction.
-
-    `kinds` are the requirements that ready tasks have, by their ids; `now` is seconds of a clock
-    that is never set back.
-    """
-
-    now: float
-    kinds: Mapping[int, Requirements]
-
-    def heads(self, kind: int, count: int) -> Sequence[Candidate]:
-        """Return the best `count` tasks of a kind, best first."""
-
-    def used(self) -> tuple[float, int]:
-        """Return the cpus and bytes of memory that all running tasks of this host hold."""
-
-    def limits(self) -> Mapping[str, Limit]:
-        """Return the named limits."""
-
-    def leave_behind(self, id: int) -> None:
-        """Say that a chosen task is to wait behind a running one of its kind, not to begin now.
-
-        Until it does it holds nothing, and has no `started_at`.
-        """
-
-    def running_mounts(self) -> Sequence[tuple[str, int]]:
-        """Return the texts of the mounts of this host's running tasks, and how many have each."""
-
-
-#: Chooses the ids to claim, best first.
-Choose = Callable[[Offer], Sequence[int]]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a claim brought: tasks that are now running, and when the next one falls due.
-
-    `number` is that of the latest event the claim knew of: until there is another, and nothing
-    falls due, a claim would bring nothing more. `rings` are the bells for `Broker.ring`, once the
-    tasks have been started, which matters more than that others hear of it. With `is_dismissed` it
-    brought nothing since the worker was taken for dead; a beat makes it one again.
-    """
-
-    tasks: Sequence[Task]
-    next_due_at: float | None
-    number: int
-    rings: frozenset[str] = frozenset()
-    is_dismissed: bool = False
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One term of a search. `operator` is one of = != ~ (glob) < >."""
-
-    key: str
-    operator: str
-    value: Any
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The tasks that meet all that is said here; what is not said asks nothing.
-
-    `statuses` are those wanted. With `ended_since`, Unix seconds, a task must not have ended, or
-    have then or later. With `ids` it must be one of these.
-    """
-
-    conditions: Sequence[Condition] = ()
-    statuses: Sequence[str] = ()
-    ended_since: float | None = None
-    ids: Sequence[int] | None = None
-
-
-@dataclass(frozen=True)
-class Edge:
-    """`task` waits for `dependency`, in the way of `kind`."""
-
-    task: int
-    dependency: int
-    kind: str
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What changed since an event: the number of the latest, statuses by id, ids removed."""
-
-    number: int
-    statuses: Mapping[int, str]
-    removed: Sequence[int]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What somebody wants of a running task: a signal, or with `grace` its end.
-
-    With `grace`, seconds, the task is cancelled: it gets the signal, and KILL when they are over.
-    """
-
-    id: int
-    attempt: int
-    signal: int
-    grace: float | None = None
-
-
-class Finding(NamedTuple):
-    """What was found when a queue was examined. `remedy` says what to do where it is wrong."""
-
-    subject: str
-    text: str
-    remedy: str = ""
+    pass
 
 
 class Wakeable(Protocol):
@@ -176,97 +27,12 @@ class Wakeable(Protocol):
     def wake_for_work(self) -> None: ...
 
 
-class _Heard(threading.local):
-    """The listeners that a thread keeps."""
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.listeners: dict[tuple[str, ...], Listener] = {}
-
-
-class Broker(ABC):
+class Broker(Hearing):
     """A store of tasks. Threads may share one; a fork opens anew what it needs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._workers: weakref.WeakValueDictionary[int, Wakeable] = weakref.WeakValueDictionary()
-        self._waiter: Waiter | None = None
-        self._heard = _Heard()
-
-    @property
-    def log(self) -> Logger:
-        """The logger `aque.broker`."""
-        import logging  # slow, and most programs never ask
-
-        return logging.getLogger("aque.broker")
-
-    # Where it is
-
-    @abstractmethod
-    def to_url(self) -> str:
-        """Return the URL from which `brokers.from_url` opens the same queue."""
-
-    @property
-    @abstractmethod
-    def directory(self) -> str:
-        """Where what lives beside the queue is kept while processes run."""
-
-    @property
-    @abstractmethod
-    def is_shared(self) -> bool:
-        """Whether hosts of several machines may use it: bells are polled, and workers beat."""
-
-    @abstractmethod
-    def listen(self, *names: str) -> Listener:
-        """Begin to hear the bells of these names."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of what this thread has open."""
-
-    @abstractmethod
-    def is_outdated(self) -> bool:
-        """Whether a newer aque has upgraded the queue since this process opened it."""
-
-    # Events
-
-    def ring(self, names: Iterable[str]) -> None:
-        """Ring bells."""
-        for name in names:
-            ring(self.directory, name)
-
-    def listen_again(self, *names: str) -> Listener:
-        """Return this thread's own listener for these bells, which is kept: do not close it.
-
-        To close one takes the kernel 5 ms and more, much longer than most have to wait.
-        """
-        heard = self._heard
-        if heard.pid != os.getpid():  # a fork's: the parent hears by them
-            heard.listeners, heard.pid = {}, os.getpid()
-        if names not in heard.listeners:
-            heard.listeners[names] = self.listen(*names)
-        listener = heard.listeners[names]
-        listener.drain()
-        listener.heard_something()  # where bells are polled: at the pace of a new one
-        return listener
-
-    @property
-    def waiter(self) -> Waiter:
-        """The thread of this process that hears this queue's bells; it runs while it has to."""
-        if self._waiter is None or self._waiter.pid != os.getpid():
-            self._waiter = Waiter(self)
-        return self._waiter
-
-    def bind(self, name: str, callback: Callback) -> None:
-        """Have `callback(event)` called, in a thread, whenever this becomes so from now on.
-
-        `name` is one of `task_status`, `task_status.<status>`, `task_status.<id>`, `output.<id>`
-        and `signal.<id>`. Two changes between two looks are one event.
-        """
-        self.waiter.bind(name, callback)
-
-    def unbind(self, name: str, callback: Callback) -> None:
-        """Undo `bind`."""
-        self.waiter.unbind(name, callback)
 
     # Settings
 
@@ -323,111 +89,6 @@ class Broker(ABC):
     @abstractmethod
     def commit(self, ids: Sequence[int]) -> None:
         """Say that these creating tasks are complete: from now on they may run or end."""
-
-    # Looking
-
-    @abstractmethod
-    def fetch(self, ids: Sequence[int]) -> list[Task]:
-        """Return these tasks, in this order. Raises TaskNotFoundError for the first missing."""
-
-    @abstractmethod
-    def search(
-        self,
-        conditions: Sequence[Condition] = (),
-        *,
-        newest_first: bool = False,
-        limit: int | None = None,
-    ) -> list[Task]:
-        """Return the tasks that meet all conditions, by id."""
-
-    @abstractmethod
-    def select(self, selection: Selection, limit: int | None = None) -> list[Task]:
-        """Return the selected tasks by id; with `limit` as many, what runs and the newest first."""
-
-    @abstractmethod
-    def count(self, selection: Selection) -> int:
-        """Return how many tasks are selected."""
-
-    @abstractmethod
-    def existing(self, first: int, last: int) -> list[int]:
-        """Return the ids in use from `first` to `last`."""
-
-    @abstractmethod
-    def last_id(self) -> int | None:
-        """Return the greatest id of a task that is nobody's child."""
-
-    @abstractmethod
-    def statuses(self, ids: Sequence[int]) -> dict[int, str]:
-        """Return the status of each of these ids that exists."""
-
-    @abstractmethod
-    def results(self, ids: Sequence[int]) -> dict[int, str | None]:
-        """Return the text of the result of each of these that is a success."""
-
-    @abstractmethod
-    def signals(self, ids: Sequence[int]) -> dict[int, int]:
-        """Return the signal that is wanted of each of these that runs, a cancel's included."""
-
-    @abstractmethod
-    def changes(self, since: int | None = None) -> Changes:
-        """Return what changed after event `since`; without it, only the number of the latest."""
-
-    @abstractmethod
-    def edges(self, ids: Sequence[int]) -> list[Edge]:
-        """Return what these tasks wait for or waited for."""
-
-    @abstractmethod
-    def dependents(self, ids: Sequence[int]) -> list[Edge]:
-        """Return what waits for or waited for these tasks."""
-
-    @abstractmethod
-    def count_children(self, ids: Sequence[int]) -> dict[int, dict[str, int]]:
-        """Return for each of these parents its children's number by status."""
-
-    @abstractmethod
-    def children(self, parent: int, limit: int, statuses: Sequence[str] = ()) -> list[Task]:
-        """Return the first `limit` children of a task, only those of these statuses if given."""
-
-    @abstractmethod
-    def count_dependencies(self, ids: Sequence[int]) -> dict[int, dict[str, int]]:
-        """Return for each of these tasks the number by status of what it waits for.
-
-        Children are not counted here.
-        """
-
-    @abstractmethod
-    def dependencies(self, id: int, limit: int, statuses: Sequence[str] = ()) -> list[Task]:
-        """Return the first `limit` tasks that a task waits for, only of these statuses if given.
-
-        Children are left out here.
-        """
-
-    @abstractmethod
-    def roots(
-        self, ended_since: float, limit: int | None, user: str | None
-    ) -> tuple[list[Task], int]:
-        """Return the tasks that none of them stands above, and how many there are in all.
-
-        Above a task are its parent and its dependents. Looked at are those that have not ended, or
-        have at `ended_since` or later; with `user` only that user's. First comes what runs (groups
-        run while they wait), then what waits, then what has ended, each the newest first.
-        """
-
-    @abstractmethod
-    def ahead(self, task: Task) -> Ahead:
-        """Return how much goes before this ready task."""
-
-    @abstractmethod
-    def heads(self) -> list[tuple[Candidate, Requirements]]:
-        """Return the best ready task of each kind, and what those of the kind need."""
-
-    @abstractmethod
-    def environ(self, environment: int) -> dict[str, str]:
-        """Return the environment of this id."""
-
-    @abstractmethod
-    def stdin_value(self, id: int) -> bytes | None:
-        """Return the standard input that was stored with a task."""
 
     # Running
 
@@ -538,16 +199,8 @@ class Broker(ABC):
     # Output
 
     @abstractmethod
-    def output(self, id: int, attempt: int, after: int = 0) -> list[Chunk]:
-        """Return the chunks of an attempt's output that follow chunk number `after`."""
-
-    @abstractmethod
     def append_log(self, id: int, attempt: int, line: bytes) -> None:
         """Add a line to the log of an attempt."""
-
-    @abstractmethod
-    def last_output(self, ids: Sequence[int]) -> dict[int, int]:
-        """Return the number of the latest chunk of each of these tasks that has written."""
 
     @abstractmethod
     def open_output(self, id: int, attempt: int, stream: str) -> int:

@@ -23,7 +23,8 @@ from aque.errors import BrokerError, UsageError
 from aque.states import STATES
 
 if TYPE_CHECKING:
-    from aque.brokers.base import Broker, Changes
+    from aque.brokers.hearing import Hearing
+    from aque.brokers.questions import Changes
 
 #: Seconds from a look that failed to the next.
 _RETRY_DELAY = 1.0
@@ -57,7 +58,7 @@ class Hearer(Protocol):
 class Waiter:
     """The thread of one process and queue, and whom it tells."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Hearing) -> None:
         self.pid = os.getpid()
         self._broker = broker
         self._lock = threading.Lock()

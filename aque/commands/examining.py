@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 
 from aque import bell, brokers
-from aque.brokers.base import Broker, Finding
+from aque.brokers.base import Broker
+from aque.brokers.questions import Finding
 from aque.errors import BrokerError
 from aque.worker import host, liveness, recovery
 from aque.worker.liveness import Observer

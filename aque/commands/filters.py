@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from aque import states
-from aque.brokers.base import Condition
+from aque.brokers.questions import Condition
 from aque.commands import quantities, rendering, terminal
 from aque.errors import UsageError
 from aque.task import Task

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from aque.brokers.base import Limit
+from aque.brokers.claims import Limit
 from aque.commands import entry, options
 from aque.errors import TaskNotFoundError, UsageError
 from aque.queue import Queue

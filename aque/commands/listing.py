@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from aque import trust
-from aque.brokers.base import Broker, Condition, Selection
+from aque.brokers.base import Broker
+from aque.brokers.questions import Condition, Selection
 from aque.commands import filters, lines, options, records, terminal, tree
 from aque.commands.lines import Line
 from aque.commands.tree import Tree

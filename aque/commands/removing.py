@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from aque import states, trust
-from aque.brokers.base import Condition
+from aque.brokers.questions import Condition
 from aque.errors import StateError, TaskNotFoundError
 from aque.queue import Queue
 from aque.task import Task

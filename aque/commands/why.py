@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from aque import mounts, states, task
-from aque.brokers.base import Broker, Condition, Limit
+from aque.brokers.base import Broker
+from aque.brokers.claims import Limit
+from aque.brokers.questions import Condition
 from aque.commands import lines, terminal
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources

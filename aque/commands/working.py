@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aque import brokers, proctitle, states
-from aque.brokers.base import Broker, Condition
+from aque.brokers.base import Broker
+from aque.brokers.questions import Condition
 from aque.errors import BrokerError
 from aque.task import End, Task
 from aque.worker import host, membership, program, reload, terminal

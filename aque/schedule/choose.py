@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from heapq import heapify, heappop, heapreplace
 
-from aque.brokers.base import Candidate, Choose, Limit, Offer
+from aque.brokers.claims import Candidate, Choose, Limit, Offer
 from aque.mounts import Mount
 from aque.schedule import mounts
 from aque.schedule.eligible import Claimant, may_run

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from aque.brokers.base import Ahead, Candidate, Limit
+from aque.brokers.claims import Ahead, Candidate, Limit
 from aque.schedule.choose import PATIENCE, order
 from aque.schedule.eligible import Claimant, may_run, obstacles
 from aque.schedule.resources import Resources

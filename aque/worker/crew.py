@@ -21,7 +21,7 @@ from itertools import takewhile
 from typing import Any
 
 from aque import states
-from aque.brokers.base import Request
+from aque.brokers.questions import Request
 from aque.errors import AqueError, BrokerError
 from aque.schedule import retries
 from aque.task import Begin, Chunk, End, Progress, Start, Task

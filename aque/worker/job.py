@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from aque import states
-from aque.brokers.base import Request
+from aque.brokers.questions import Request
 from aque.task import End, Start, Task
 from aque.worker import leftovers, processes
 from aque.worker.output import Stream

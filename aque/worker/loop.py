@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from aque import bell, mounts, trust
-from aque.brokers.base import Broker, Claim
+from aque.brokers.base import Broker
+from aque.brokers.claims import Claim
 from aque.errors import BrokerError
 from aque.schedule.choose import Line, chooser
 from aque.schedule.eligible import Claimant

@@ -20,7 +20,8 @@ from support import (
 )  # fmt: skip
 
 from aque import states
-from aque.brokers.base import Broker, Limit
+from aque.brokers.base import Broker
+from aque.brokers.claims import Limit
 from aque.errors import StateError, TaskNotFoundError
 from aque.task import Begin, Report, Task
 

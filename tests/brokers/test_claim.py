@@ -21,7 +21,8 @@ from support import (
 )
 
 from aque import states
-from aque.brokers.base import Broker, Candidate, Offer
+from aque.brokers.base import Broker
+from aque.brokers.claims import Candidate, Offer
 from aque.task import Report, Requirements
 
 

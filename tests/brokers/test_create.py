@@ -8,7 +8,8 @@ import pytest
 from support import child, claim, claimable, enlist, group, prototype, requirements, run, status
 
 from aque import states
-from aque.brokers.base import Broker, Edge
+from aque.brokers.base import Broker
+from aque.brokers.questions import Edge
 from aque.errors import (
     DependencyCycleError,
     DependencyResolutionError,

@@ -20,7 +20,8 @@ from hypothesis.stateful import (
 from support import claimable, end, enlist, prototype, requirements, take
 
 from aque import states
-from aque.brokers.base import Broker, Edge
+from aque.brokers.base import Broker
+from aque.brokers.questions import Edge
 from aque.errors import AqueError, DependencyCycleError, DependencyResolutionError, StateError
 from aque.states import CANCELLED, COMPLETE_STATES, CREATING, PENDING, RUNNING, SUCCESS
 from aque.task import AFTER, CHILD, Earlier, Prototype, Reference, Task

@@ -8,7 +8,8 @@ import pytest
 from support import child, claim, claimable, enlist, group, prototype, run, status
 
 from aque import states
-from aque.brokers.base import Broker, Request
+from aque.brokers.base import Broker
+from aque.brokers.questions import Request
 
 
 def test_a_paused_task_is_not_claimed_until_it_is_resumed(broker: Broker, worker: int) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from support import claim, claimable, end, enlist, group, prototype, requirements, take_ids
 
-from aque.brokers.base import Broker, Limit, Offer
+from aque.brokers.base import Broker
+from aque.brokers.claims import Limit, Offer
 from aque.errors import UsageError
 from aque.task import Prototype
 

@@ -9,7 +9,8 @@ import pytest
 from support import child, claim, end, enlist, group, prototype, requirements, run
 
 from aque import states
-from aque.brokers.base import Broker, Condition, Edge
+from aque.brokers.base import Broker
+from aque.brokers.questions import Condition, Edge
 from aque.errors import TaskNotFoundError, UsageError
 from aque.task import AFTER, CHILD, Earlier
 

@@ -19,7 +19,8 @@ from support import (
 )
 
 from aque import states
-from aque.brokers.base import Broker, Request
+from aque.brokers.base import Broker
+from aque.brokers.questions import Request
 from aque.errors import DependencyResolutionError, StateError, TaskNotFoundError
 from aque.task import Earlier
 

@@ -25,7 +25,8 @@ from cast import Cast
 from ledger import Ledger
 
 from aque import brokers, states
-from aque.brokers.base import Broker, Selection
+from aque.brokers.base import Broker
+from aque.brokers.questions import Selection
 from aque.worker import processes
 
 _UNENDED = tuple(sorted(set(states.STATES) - states.COMPLETE_STATES))

@@ -15,7 +15,7 @@ import time
 import work
 
 from aque import Queue, brokers, states
-from aque.brokers.base import Selection
+from aque.brokers.questions import Selection
 from aque.errors import AqueError
 
 _WAITING_MOST = 60

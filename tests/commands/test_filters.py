@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aque import states, task
-from aque.brokers.base import Condition
+from aque.brokers.questions import Condition
 from aque.commands import filters
 from aque.errors import UsageError
 

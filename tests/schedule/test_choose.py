@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aque.brokers.base import Candidate, Limit
+from aque.brokers.claims import Candidate, Limit
 from aque.schedule.choose import PATIENCE, Claimant, Line, chooser
 from aque.schedule.resources import Resources
 from aque.task import Requirements

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from aque.brokers.base import Candidate, Limit
+from aque.brokers.claims import Candidate, Limit
 from aque.mounts import Mount
 from aque.schedule import mounts
 from aque.schedule.choose import PATIENCE, Line, chooser, order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aque.brokers.base import Ahead, Candidate, Limit
+from aque.brokers.claims import Ahead, Candidate, Limit
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.schedule.why import Seat, Situation, reasons

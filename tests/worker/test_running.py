@@ -24,7 +24,8 @@ from jobs import (
 from support import aque, eventually, started_worker
 
 from aque import states
-from aque.brokers.base import Broker, Selection
+from aque.brokers.base import Broker
+from aque.brokers.questions import Selection
 from aque.queue import Queue
 from aque.worker import host
 

@@ -19,9 +19,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from aque import bell
-from aque.brokers.base import Candidate, Choose, Claim, Limit
+from aque.brokers.claims import Candidate, Choose, Claim, Limit
 from aque.brokers.sqlite import graph, look
-from aque.brokers.sqlite.connection import Transaction
+from aque.brokers.sqlite.transaction import Transaction
 from aque.task import Requirements, parse_limits
 
 _READY = "status = 'pending' AND waiting = 0 AND due_at IS NULL"

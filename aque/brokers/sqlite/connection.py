@@ -18,58 +18,25 @@ the journal of a shared disk when it is opened there.
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import threading
-import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from aque import bell
 from aque.brokers.sqlite import beside, kernel, migrations, place
+from aque.brokers.sqlite.failures import translated
 from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
-from aque.errors import BrokerError, FullError, UsageError
+from aque.brokers.sqlite.transaction import Row, Transaction
+from aque.errors import BrokerError
 from aque.location import Location
-
-Row = tuple[Any, ...]
 
 #: A ring may cost us the cpu, so who is to do something about it comes first.
 _URGENCY = (bell.READY, bell.SIGNAL, bell.DONE, bell.OUTPUT)
-
-
-class Transaction:
-    """A write transaction that is open now. `now` is its one instant, in Unix seconds."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.execute = connection.execute
-        self.executemany = connection.executemany
-        self.now = time.time()
-        self.rings: set[str] = set()
-        self.is_rung_later = False
-        ((self._first,),) = self.execute("SELECT changed FROM sequence").fetchall()
-        self._changed = self._first
-
-    @property
-    def number(self) -> int:
-        """The number of the latest event."""
-        return int(self._changed)
-
-    def next_changed(self) -> int:
-        """Return the number of the next event."""
-        self._changed += 1
-        return int(self._changed)
-
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        return self.execute(sql, values).fetchall()
-
-    def finish(self) -> None:
-        if self._changed != self._first:
-            self.execute("UPDATE sequence SET changed = ?", (self._changed,))
-            self.rings.add(bell.DONE)
 
 
 class _Thread:
@@ -144,14 +111,14 @@ class Database:
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Run one query to its end; a half-read one would pin the write-ahead log."""
         reader = self._reader(self._thread())
-        with _translated(self.location.path):
+        with translated(self.location.path):
             return reader.execute(sql, values).fetchall()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Have the reads of this thread see one state of the queue."""
         reader = self._reader(self._thread())
-        with _translated(self.location.path):
+        with translated(self.location.path):
             reader.execute("BEGIN")
             try:
                 yield
@@ -163,7 +130,7 @@ class Database:
         """Open a write transaction; it commits at the end, or on an exception rolls back."""
         thread = self._thread()
         writer = self._writer(thread)
-        with _translated(self.location.path), thread.lock.held():
+        with translated(self.location.path), thread.lock.held():
             try:
                 writer.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(writer)
@@ -181,7 +148,7 @@ class Database:
         """Give up to so many free pages back to the file system; whether there are more."""
         thread = self._thread()
         writer = self._writer(thread)
-        with _translated(self.location.path), thread.lock.held():
+        with translated(self.location.path), thread.lock.held():
             # Through `execute` it would free a single page.
             writer.executescript(f"PRAGMA incremental_vacuum({pages})")
             ((left,),) = writer.execute("PRAGMA freelist_count").fetchall()
@@ -192,7 +159,7 @@ class Database:
     def copy(self, path: str) -> None:
         """Copy the queue, as it is at one moment, into a database that is there, and empty."""
         reader = self._reader(self._thread())
-        with _translated(self.location.path):
+        with translated(self.location.path):
             copy = sqlite3.connect(path)
             try:
                 reader.backup(copy)  # in one step: in several, each commit would begin it anew
@@ -230,7 +197,7 @@ class Database:
         path = self.location.path
         if not create and not os.path.exists(path):
             raise BrokerError(f"there is no queue at {path}; aque-init --broker {path} makes one")
-        with _translated(path), lock.held():
+        with translated(path), lock.held():
             kernel.check(lock, self.location.journal)
             if create:
                 place.create_empty(path)
@@ -272,7 +239,7 @@ def _refuse_other_database(path: str, create: bool) -> None:
     There is no lock to hold yet, and whoever can only read does not checkpoint.
     """
     if os.path.exists(path) and not os.path.exists(path + "-lock"):
-        with _translated(path):
+        with translated(path):
             connection = sqlite3.connect(_read_only(path), uri=True)
             try:
                 migrations.check(connection, path)
@@ -291,64 +258,3 @@ def _read_only(path: str) -> str:
     for character in "%?#":
         path = path.replace(character, f"%{ord(character):02X}")
     return f"file://{path}?mode=ro"
-
-
-@contextmanager
-def _translated(path: str) -> Iterator[None]:
-    """Turn SQLite's and the system's errors into ours, which name the queue and the next step."""
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise  # an invariant of the schema: a defect of aque, not of the queue's place
-    except sqlite3.DatabaseError as error:
-        raise _translate(error, path) from error
-    except UnicodeEncodeError as error:
-        raise UsageError(f"{error.object!r} is not text that a queue can hold") from error
-    except OverflowError as error:
-        raise UsageError(f"a number is too large for a queue ({error})") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FullError(
-                f"no room left to write to {path}; free some, then try again"
-            ) from error
-        raise BrokerError(f"cannot use the queue {path}: {error.strerror or error}") from error
-
-
-def _is_full(path: str) -> bool:
-    try:
-        return os.statvfs(os.path.dirname(path)).f_bavail == 0
-    except OSError:
-        return False
-
-
-def _translate(error: sqlite3.DatabaseError, path: str) -> BrokerError:
-    text = str(error)
-    if "disk is full" in text or ("disk I/O" in text and _is_full(path)):
-        return FullError(f"no room left to write to {path}; free some, then try again")
-    if "not a database" in text or "malformed" in text:
-        return BrokerError(f"{path} is not an aque queue ({text}); name another with --broker")
-    if "readonly" in text or "unable to open" in text:
-        directory = os.path.dirname(path)
-        return BrokerError(f"cannot write to {directory} ({text}); name another with --broker")
-    return BrokerError(f"cannot use the queue {path}: {text}")
-
-
-def placeholders(values: Iterable[object]) -> str:
-    """Return as many `?` as there are values, for an IN (...)."""
-    return ", ".join("?" for _ in values)
-
-
-def storable(text: str | None) -> str | bytes | None:
-    """Return a text as SQLite can hold it: a path or name that is not UTF-8 as its bytes.
-
-    `task.from_row` makes it the same str again.
-    """
-    if text is None or text.isascii():
-        return text
-    for encode in (str.encode, os.fsencode):
-        try:
-            encoded = encode(text)
-        except UnicodeEncodeError:
-            continue
-        return text if encode is str.encode else encoded
-    return text.encode("utf-8", "backslashreplace").decode()

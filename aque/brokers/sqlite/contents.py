@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aque import bell
-from aque.brokers.base import Finding
+from aque.brokers.questions import Finding
 from aque.brokers.sqlite import finish, graph
-from aque.brokers.sqlite.connection import Database, Transaction
+from aque.brokers.sqlite.connection import Database
 from aque.brokers.sqlite.look import Rows
+from aque.brokers.sqlite.transaction import Transaction
 
 _UNFINISHED = "IN ('creating', 'pending', 'paused', 'running')"
 _COUNTED = f"""

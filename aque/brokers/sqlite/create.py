@@ -12,7 +12,7 @@ from typing import Any
 
 from aque import bell, states, task
 from aque.brokers.sqlite import graph
-from aque.brokers.sqlite.connection import Row, Transaction, storable
+from aque.brokers.sqlite.transaction import Row, Transaction, storable
 from aque.errors import DependencyCycleError, DependencyResolutionError, StateError, UsageError
 from aque.task import Earlier, Prototype, Reference, Requirements, parse_limits
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 
 from aque import location, trust
-from aque.brokers.base import Finding
+from aque.brokers.questions import Finding
 from aque.brokers.sqlite import place, sharing
 from aque.location import Location
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from aque.brokers.sqlite import steer
-from aque.brokers.sqlite.connection import Database, Transaction
+from aque.brokers.sqlite.connection import Database
+from aque.brokers.sqlite.transaction import Transaction
 
 #: Tasks that are forgotten in one transaction, some 20 ms.
 CHUNK = 500

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from aque import bell, states
 from aque.brokers.sqlite import begin, graph
-from aque.brokers.sqlite.connection import Transaction, storable
+from aque.brokers.sqlite.transaction import Transaction, storable
 from aque.task import Chunk, End, Progress, Report, Start
 
 _FINISH = """

@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 
 from aque import bell, states, task
-from aque.brokers.sqlite.connection import Transaction, placeholders
+from aque.brokers.sqlite.transaction import Transaction, placeholders
 
 _DEPENDENTS = """
 SELECT d.task, d.kind, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task

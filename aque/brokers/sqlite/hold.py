@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from aque import bell
 from aque.brokers.sqlite import graph, steer
-from aque.brokers.sqlite.connection import Transaction
+from aque.brokers.sqlite.transaction import Transaction
 
 _PAUSE = "UPDATE task SET status = 'paused', changed = ? WHERE id = ? AND status = 'pending'"
 _RESUME = "UPDATE task SET status = 'pending', changed = ? WHERE id = ? AND status = 'paused'"

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from aque import task
-from aque.brokers.base import Ahead, Condition, Edge, Selection
-from aque.brokers.sqlite.connection import Row, placeholders
+from aque.brokers.claims import Ahead
+from aque.brokers.questions import Condition, Edge, Selection
+from aque.brokers.sqlite.transaction import Row, placeholders
 from aque.errors import TaskNotFoundError, UsageError
 from aque.task import Task
 

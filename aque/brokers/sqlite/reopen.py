@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aque import bell, states
 from aque.brokers.sqlite import create, graph, steer
-from aque.brokers.sqlite.connection import Transaction
+from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import StateError
 from aque.task import group_limit, limits_text, parse_limits
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from aque import bell, states
-from aque.brokers.base import Request
+from aque.brokers.questions import Request
 from aque.brokers.sqlite import create, finish, graph
-from aque.brokers.sqlite.connection import Transaction
+from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import DependencyResolutionError, StateError
 
 _COMMIT = """

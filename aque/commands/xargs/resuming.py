@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterator
 
 from aque import brokers, codec, states
-from aque.brokers.base import Broker, Condition
+from aque.brokers.base import Broker
+from aque.brokers.questions import Condition
 from aque.commands.xargs import options as parsing
 from aque.commands.xargs import say
 from aque.commands.xargs.backlog import Earlier

@@ -1,0 +1,51 @@
+"""Own what SQLite and the system say where a queue cannot be used, in aque's own errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aque.errors import BrokerError, FullError, UsageError
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn SQLite's and the system's errors into ours, which name the queue and the next step."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise  # an invariant of the schema: a defect of aque, not of the queue's place
+    except sqlite3.DatabaseError as error:
+        raise _translate(error, path) from error
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{error.object!r} is not text that a queue can hold") from error
+    except OverflowError as error:
+        raise UsageError(f"a number is too large for a queue ({error})") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise FullError(
+                f"no room left to write to {path}; free some, then try again"
+            ) from error
+        raise BrokerError(f"cannot use the queue {path}: {error.strerror or error}") from error
+
+
+def _is_full(path: str) -> bool:
+    try:
+        return os.statvfs(os.path.dirname(path)).f_bavail == 0
+    except OSError:
+        return False
+
+
+def _translate(error: sqlite3.DatabaseError, path: str) -> BrokerError:
+    text = str(error)
+    if "disk is full" in text or ("disk I/O" in text and _is_full(path)):
+        return FullError(f"no room left to write to {path}; free some, then try again")
+    if "not a database" in text or "malformed" in text:
+        return BrokerError(f"{path} is not an aque queue ({text}); name another with --broker")
+    if "readonly" in text or "unable to open" in text:
+        directory = os.path.dirname(path)
+        return BrokerError(f"cannot write to {directory} ({text}); name another with --broker")
+    return BrokerError(f"cannot use the queue {path}: {text}")

@@ -1,0 +1,51 @@
+"""Own the rows of workers: who there is, who still beats, and who has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aque.brokers.sqlite.transaction import Row, Transaction, placeholders
+from aque.errors import BrokerError
+from aque.task import WorkerRecord, worker_keys
+
+Rows = Callable[..., list[Row]]
+_COLUMNS = ", ".join(f'"{key}"' for key in worker_keys())
+_BEAT = "UPDATE worker SET heartbeat = heartbeat + 1, ended_at = NULL WHERE id = ?"
+_DISMISS = """
+UPDATE worker SET ended_at = ? WHERE id = ?
+AND NOT EXISTS (SELECT 1 FROM task WHERE status = 'running' AND worker = ?)
+"""
+
+
+def enlist(tx: Transaction, record: WorkerRecord) -> int:
+    values = [getattr(record, key) for key in worker_keys()]
+    insert = f"INSERT INTO worker ({_COLUMNS}) VALUES ({placeholders(values)})"
+    return int(tx.execute(insert, [None, *values[1:]]).lastrowid or 0)
+
+
+def beat(tx: Transaction, worker: int) -> bool:
+    ended = tx.rows("SELECT ended_at FROM worker WHERE id = ?", (worker,))
+    if not ended:
+        raise BrokerError(f"the queue has forgotten worker {worker}; start it again")
+    tx.execute(_BEAT, (worker,))
+    return ended[0][0] is None
+
+
+def dismiss(tx: Transaction, worker: int) -> bool:
+    return tx.execute(_DISMISS, (tx.now, worker, worker)).rowcount == 1
+
+
+def workers(rows: Rows, ids: Iterable[int] | None) -> list[WorkerRecord]:
+    values: list[Any] = []
+    where = "WHERE ended_at IS NULL"
+    if ids is not None:
+        values = list(ids)
+        where = f"WHERE id IN ({placeholders(values)})"
+    sql = f"SELECT {_COLUMNS} FROM worker {where} ORDER BY id"
+    return [WorkerRecord(*row) for row in rows(sql, values)]
+
+
+def owned(rows: Rows, worker: int) -> list[int]:
+    where = "status IN ('creating', 'paused') AND status = 'creating'"  # as the index has it
+    return [row[0] for row in rows(f"SELECT id FROM task WHERE {where} AND owner = ?", (worker,))]
