@@ -25,6 +25,10 @@ class TrustError(BrokerError):
     """The queue is somebody else's, and not ours to use."""
 
 
+class ReplacedError(BrokerError):
+    """The file of the queue is not the one that was opened: somebody moved or removed it."""
+
+
 class LockTimeoutError(BrokerError):
     """Another process held the write lock for too long."""
 

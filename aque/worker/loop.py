@@ -19,7 +19,7 @@ from typing import Protocol
 from aque import bell, mounts, trust
 from aque.brokers.base import Broker
 from aque.brokers.claims import Claim
-from aque.errors import BrokerError
+from aque.errors import BrokerError, ReplacedError
 from aque.schedule.choose import Line, chooser
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
@@ -393,6 +393,8 @@ class Worker:
         self._noted_ends -= len(report.ends)
 
     def _postpone(self, error: Exception) -> None:
+        if isinstance(error, ReplacedError) and not self.crew.jobs:
+            raise error  # nobody would ever submit to the file that we have open
         log.error("%s; trying again", error)
         self._retry_at = time.monotonic() + _RETRY_DELAY
         self._check_at = self._retry_at

@@ -24,7 +24,7 @@ from aque.worker.job import Job
 from aque.worker.loop import Worker
 from aque.worker.outlet import Outlet
 from aque.worker.program import STATE, Program
-from aque.worker.runners import Runner, Sent
+from aque.worker.runners import Answer, Runner, Sent
 
 
 def take_state() -> dict[str, Any] | None:
@@ -134,7 +134,9 @@ def _runner_state(runner: Runner) -> dict[str, Any]:
         state[name] = getattr(runner, name).decode("latin-1")
     for name in ("stdout", "stderr"):
         outlet: Outlet = getattr(runner, name)
-        state[name] = [outlet.descriptor, outlet.rest.decode("latin-1")]
+        done = [data.decode("latin-1") for data in outlet.done]
+        state[name] = [outlet.descriptor, outlet.rest.decode("latin-1"), done]
+    state["answered"] = list(runner.answered)
     return state
 
 
@@ -144,8 +146,11 @@ def _runner(saved: dict[str, Any], task: Task) -> Runner:
         saved[name] = saved[name].encode("latin-1")
     saved["buffer"] = bytearray(saved["buffer"])
     for name in ("stdout", "stderr"):
-        descriptor, rest = saved[name]
-        saved[name] = Outlet(descriptor, saved["mark"].encode(), rest.encode("latin-1"))
+        descriptor, rest, done = saved[name]
+        outlet = Outlet(descriptor, saved["mark"].encode(), rest.encode("latin-1"))
+        outlet.done.extend(data.encode("latin-1") for data in done)
+        saved[name] = outlet
+    saved["answered"] = deque(Answer(*values) for values in saved["answered"])
     saved["key"] = tuple(saved["key"])
     saved["sent"] = deque([Sent(saved["sent"], task, 0)])
     return Runner(**saved, is_retired=True)

@@ -264,6 +264,15 @@ def test_what_is_being_killed_is_not_retried(broker: Broker, worker: int) -> Non
     assert (task.status, task.error, task.due_at) == (states.CANCELLED, "killed", None)
 
 
+def test_an_attempt_that_is_retried_keeps_when_it_ended(broker: Broker, worker: int) -> None:
+    (id,) = broker.create([prototype()])
+    run(broker, worker, id, states.ERROR)
+    (ended,) = broker.fetch([id])
+    broker.retry([id])
+    (attempt,) = attempts(broker, id)
+    assert attempt["ended_at"] == ended.ended_at
+
+
 def test_a_manual_retry_begins_counting_anew(broker: Broker, worker: int) -> None:
     (id,) = broker.create([prototype(retries=1)])
     broker.finish([end(attempt_of(broker, worker, id), states.PENDING, due_at=1.0)])

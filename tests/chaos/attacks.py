@@ -77,7 +77,7 @@ class Attacker:
         if id is not None:
             self._ledger.hurt.add(int(id))
         elif role in ("aque-runner", "a task"):  # one so young has no name yet
-            self._ledger.runner_hits.append(time.time())
+            self._ledger.young_hits.append(time.time())
 
     def _let_go_on(self, now: float) -> None:
         for until, process in self._stopped:

@@ -16,10 +16,10 @@ _BLUR = 0.1
 class Ledger:
     """What happened so far.
 
-    `acknowledged` are the tasks whose ids were printed; `killed` those that aque-kill was asked to
-    end; `hurt` those whose processes were hit; `hit` the pids that were, and `runner_hits` when
-    a runner was; `succeeded` when a follower had first seen that a task has succeeded; `wrong`
-    what a role itself saw go wrong.
+    `acknowledged` are the tasks whose ids were printed; `killed` those that aque-kill was asked
+    to end; `hurt` those whose processes were hit; `hit` the pids that were, and `young_hits` when
+    one was that has not shown its task; `succeeded` when a follower had first seen that a task
+    has succeeded; `wrong` what a role itself saw go wrong.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Ledger:
         self.killed: set[int] = set()
         self.hurt: set[int] = set()
         self.hit: set[int] = set()
-        self.runner_hits: list[float] = []
+        self.young_hits: list[float] = []
         self.succeeded: dict[int, float] = {}
         self.xargs_done: dict[int, int] = {}  # items by the number of a run that ended with 0
         self.counts: Counter[str] = Counter()
@@ -46,11 +46,12 @@ class Ledger:
     def excuses(self, task: Task) -> bool:
         """Whether something was done to a task that explains that it has not succeeded.
 
-        A runner does not show which task it has, and the queue knows its pid only after a while.
+        A runner does not show which task it has, nor does a command that is being started, and the
+        queue knows a pid only after a while.
         """
         if task.id in self.killed or task.id in self.hurt or task.pid in self.hit:
             return True
         began, ended = task.started_at, task.ended_at
-        if task.func is not None and task.pid is None and began is not None and ended is not None:
-            return any(began - _BLUR <= at <= ended for at in self.runner_hits)
+        if task.pid is None and began is not None and ended is not None:
+            return any(began - _BLUR <= at <= ended for at in self.young_hits)
         return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,10 @@ from support import aque, started_worker
 
 from aque.brokers.base import Broker
 from aque.queue import Queue
+from aque.task import Task
+from aque.worker import reload
+from aque.worker.outlet import Outlet
+from aque.worker.runners import Answer, Runner, Sent
 
 
 def write_module(path: Path, answer: str) -> None:
@@ -46,3 +52,39 @@ def test_a_module_of_a_task_that_has_changed_is_imported_again(
         wait_for(worker, b"reloaded")
         assert queue.submit(module_here.answer).result(20) == "newer"
     sys.modules.pop("reloaded_by_a_worker", None)
+
+
+def test_what_a_runner_has_said_before_a_reload_is_known_after_it(task: Task) -> None:
+    """A call's outputs have ended, and its answer is on its way: the next program awaits that."""
+    out, write_out = os.pipe()
+    err, write_err = os.pipe()
+    answers, write_answer = os.pipe()
+    for descriptor in (out, err, answers):
+        os.set_blocking(descriptor, False)
+    before = Runner(
+        ("python", "user", None, None), 1, "MARK", -1, -1, -1, answers, -1,
+        Outlet(out, b"MARK"), Outlet(err, b"MARK"), sent=deque([Sent(4, task, 0)]),
+    )  # fmt: skip
+    os.write(write_out, b"printed\0\xffMARKMA")
+    os.write(write_err, b"MARK")
+    before.stdout.read()
+    before.stderr.read()
+    before.answered.append(Answer(3, 1.0, 2.0, 0.0, 0.0, None, True, "success", "null"))
+    after = reload._runner(json.loads(json.dumps(reload._runner_state(before))), task)
+    os.write(write_out, b"RK of the next")
+    os.write(write_answer, b'[4, 1.0, 2.0, 0.0, 0.0, null, true, "success", "7"]\n')
+    after.read_answers()
+    after.stdout.read()
+    assert [answer.result for answer in after.answered] == ["null", "7"]
+    assert [after.stdout.end(), after.stdout.end(), after.stdout.take()] == [
+        b"printed\0\xff", b"", b" of the next"
+    ]  # fmt: skip
+    assert after.stderr.end() == b""
+    for descriptor in (out, write_out, err, write_err, answers, write_answer):
+        os.close(descriptor)
+
+
+@pytest.fixture
+def task(broker: Broker, queue: Queue) -> Task:
+    future = queue.submit_ex(func=len, args=["abc"])
+    return broker.fetch([future.id])[0]

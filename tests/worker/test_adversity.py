@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from jobs import ended, fetch, in_namespace, one_line, output, running, script, submit, work
 from support import aque, eventually, started_worker
 
 from aque import states
 from aque.brokers.base import Broker
+from aque.errors import BrokerError
 
 
 def waits_for(gate: Path, *after: str) -> str:
@@ -83,6 +85,35 @@ def test_the_directory_beside_a_queue_may_be_deleted_while_workers_run(
         assert (task.exit_status, task.attempt, task.pid) == (7, 1, before.pid)
     expected = "begin\n" + "".join(f"{n}\n" for n in range(1, 30001))
     assert aque("output", str(id)).stdout == expected
+
+
+def test_a_queue_that_is_moved_away_is_missed_and_goes_on_when_it_is_back(
+    broker: Broker, own_queue: str, tmp_path: Path
+) -> None:
+    gate, away = tmp_path / "gate", tmp_path / "away"
+    with started_worker(broker, stderr=subprocess.PIPE) as worker:
+        assert worker.stderr is not None
+        id = script(broker, waits_for(gate, "exit 7"))
+        running(broker, id)
+        os.rename(own_queue, away)
+        assert b"put it back" in worker.stderr.readline()
+        with pytest.raises(BrokerError, match="moved, removed or replaced"):
+            broker.search()
+        os.rename(away, own_queue)
+        gate.touch()
+        task = ended(broker, id)
+        assert (task.exit_status, task.attempt) == (7, 1)
+
+
+def test_a_worker_of_a_queue_that_was_replaced_ends(broker: Broker, own_queue: str) -> None:
+    with started_worker(broker, stderr=subprocess.PIPE) as worker:
+        eventually(broker.workers)
+        for suffix in ("", "-wal", "-shm", "-lock"):
+            os.unlink(own_queue + suffix)
+        assert aque("submit", "true").stdout == "1\n"  # it is another queue
+        assert worker.wait(30) == 3
+        assert worker.stderr is not None
+        one_line(worker.stderr.read().decode(), "put it back, or start anew")
 
 
 # Jobs and their own limits

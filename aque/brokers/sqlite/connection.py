@@ -14,6 +14,10 @@ drops the locks that SQLite holds.
 What journal a queue has, its file says, not its place: a queue that was made for a shared disk is
 one wherever it is opened. The other way round, one with a write-ahead log that nobody uses is given
 the journal of a shared disk when it is opened there.
+
+A file that was moved away, removed or replaced under an open connection would go on to be read and
+written by it, and by nobody else. So each use looks whether the path still names the file that was
+opened, which takes a microsecond.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from aque.brokers.sqlite import beside, kernel, migrations, place
 from aque.brokers.sqlite.failures import translated
 from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
 from aque.brokers.sqlite.transaction import Row, Transaction
-from aque.errors import BrokerError
+from aque.errors import BrokerError, ReplacedError
 from aque.location import Location
 
 #: A ring may cost us the cpu, so who is to do something about it comes first.
@@ -98,6 +102,7 @@ class Database:
         self._durable = durable
         self._lock_timeout = lock_timeout
         self._local = threading.local()
+        self._file: tuple[int, int] | None = None
         place.refuse(location.path)
         _refuse_other_database(location.path, create)
         if create:
@@ -180,13 +185,22 @@ class Database:
             self._local.thread = thread
         return thread
 
+    def _refuse_another(self) -> None:
+        if self._file is not None and _identity(self.location.path) != self._file:
+            raise ReplacedError(
+                f"{self.location.path} was moved, removed or replaced while it was open; "
+                "put it back, or start anew with what is there now"
+            )
+
     def _writer(self, thread: _Thread, create: bool = False) -> sqlite3.Connection:
+        self._refuse_another()
         if thread.writer is None:
             thread.writer = self._connect(thread.lock, create)
             thread.opened.append(thread.writer)
         return thread.writer
 
     def _reader(self, thread: _Thread) -> sqlite3.Connection:
+        self._refuse_another()
         if thread.reader is None:
             thread.reader = self._connect(thread.lock)
             thread.opened.append(thread.reader)
@@ -213,11 +227,20 @@ class Database:
                 if not self.location.is_shared:
                     kernel.declare(lock)
                 migrations.migrate(connection)
+                self._file = self._file or _identity(path)
                 _configure(connection, self._durable or self.location.is_shared)
             except BaseException:
                 connection.close()
                 raise
         return connection
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        there = os.stat(path)
+    except OSError:
+        return None
+    return there.st_dev, there.st_ino
 
 
 def _configure(connection: sqlite3.Connection, durable: bool) -> None:

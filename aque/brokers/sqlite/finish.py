@@ -39,8 +39,8 @@ WHERE id = ? AND attempt = ? AND status = 'running'
 _ARCHIVE = """
 INSERT OR REPLACE INTO attempt (task, attempt, status, started_at, ended_at, worker, exit_status,
 exit_signal, exception, error, user_time, system_time, max_rss)
-SELECT id, attempt, ?, started_at, ?, worker, exit_status, exit_signal, exception,
-coalesce(?, error), user_time, system_time, max_rss FROM task
+SELECT id, attempt, ?, started_at, coalesce(ended_at, ?), worker, exit_status, exit_signal,
+exception, coalesce(?, error), user_time, system_time, max_rss FROM task
 WHERE id = ? AND started_at IS NOT NULL
 """
 _NOTE_OUTCOME = """
