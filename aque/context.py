@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from aque import brokers
 from aque.brokers.base import Broker
-from aque.task import Progress, Task
+from aque.report import Progress
+from aque.task import Task
 
 Report = Callable[["float | None", "float | None", "str | None"], object]
 

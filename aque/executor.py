@@ -27,8 +27,8 @@ from aque.attendant import Attendant
 from aque.brokers.base import Broker
 from aque.errors import UsageError
 from aque.pending import Pending, Waiting
+from aque.prototype import Prototype
 from aque.queue import Queue
-from aque.task import Prototype
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from aque import codec, outcome, states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Changes
 from aque.errors import AqueError, BrokerError, TaskNotFoundError
+from aque.prototype import Prototype
 from aque.queue import Queue
-from aque.task import Prototype
 
 T = TypeVar("T")
 

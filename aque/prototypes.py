@@ -19,8 +19,9 @@ from aque import codec, io_paths, states, trust
 from aque.errors import DependencyCycleError, UsageError
 from aque.fields import EDGES, PLAIN, REQUIREMENTS, check
 from aque.mounts import Mount
+from aque.prototype import Earlier, Prototype, Reference, prototype
+from aque.requirements import Requirements, limits_text
 from aque.schedule import hosts, mounts
-from aque.task import Earlier, Prototype, Reference, Requirements, limits_text, prototype
 
 #: What a job is told by its worker, and what is not passed on to the tasks it submits.
 JOB_VARIABLES = ("AQUE_TID", "AQUE_ATTEMPT", "AQUE_SLOT", "AQUE_CPUS", "AQUE_JOB")

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 
 from aque.brokers.base import Broker
-from aque.task import Chunk
+from aque.report import Chunk
 
 STDOUT, STDERR, LOG = "stdout", "stderr", "log"
 _READ_SIZE = 1 << 20

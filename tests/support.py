@@ -18,7 +18,10 @@ from typing import Any, TypeVar
 from aque import location, states, task, trust
 from aque.brokers.base import Broker
 from aque.brokers.claims import Candidate, Choose, Offer
-from aque.task import End, Prototype, Requirements, Task, WorkerRecord
+from aque.prototype import Prototype
+from aque.report import End, WorkerRecord
+from aque.requirements import Requirements
+from aque.task import Task
 
 T = TypeVar("T")
 

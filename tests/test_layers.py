@@ -24,9 +24,10 @@ _CONTRACT = (
 )
 #: Low to high, as in docs/architecture.md. A module may import lower ones and its own package.
 LAYERS = (
-    ("errors", "states"),
+    ("errors", "states", "record"),
     ("mounts", "machine"),
-    ("task", "codec", "names", "location", "proctitle", "trust", "io_paths", "logs", "fields"),
+    ("requirements", "location", "proctitle", "trust", "io_paths", "logs"),
+    ("task", "prototype", "report", "codec", "names", "fields"),
     ("bell",),
     _CONTRACT,
     ("schedule",),
@@ -164,10 +165,10 @@ def test_xargs_reads_its_options_without_click() -> None:
 
 
 def test_a_runner_imports_nothing_of_brokers_or_other_libraries_at_its_top() -> None:
-    tree = ast.parse(MODULES["task"].read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom):
-            assert str(node.module).split(".")[0] not in {"click", "psutil", "setproctitle"}
+    for name in ("task", "prototype", "report", "requirements", "record"):
+        for node in ast.parse(MODULES[name].read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom):
+                assert str(node.module).split(".")[0] not in {"click", "psutil", "setproctitle"}
 
 
 def test_no_module_but_the_brokers_opens_the_database() -> None:

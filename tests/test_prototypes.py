@@ -10,7 +10,7 @@ import pytest
 
 from aque import prototypes
 from aque.errors import AqueError, CodecError, DependencyCycleError, UsageError
-from aque.task import Earlier, Prototype
+from aque.prototype import Earlier, Prototype
 
 DEFAULTS = {"cwd": "/here", "environ": {"A": "1"}, "umask": 0o022}
 

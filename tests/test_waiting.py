@@ -12,7 +12,7 @@ from support import child, claim, end, enlist, group, prototype, run, started_wo
 from aque import bell, brokers, states, waiting
 from aque.brokers.base import Broker
 from aque.errors import TaskNotFoundError
-from aque.task import Earlier
+from aque.prototype import Earlier
 from aque.waiting import wait_complete
 
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 from aque.brokers.claims import Choose, Claim, Limit
 from aque.brokers.hearing import Hearing
 from aque.brokers.questions import Finding, Request
-from aque.task import NOTHING, End, Progress, Prototype, Report, Task, WorkerRecord
+from aque.prototype import Prototype
+from aque.report import NOTHING, End, Progress, Report, WorkerRecord
+from aque.task import Task
 
 if TYPE_CHECKING:
     pass

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from aque.task import Requirements, Task
+from aque.requirements import Requirements
+from aque.task import Task
 
 
 class Candidate(NamedTuple):

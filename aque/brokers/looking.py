@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from aque.brokers.claims import Ahead, Candidate
 from aque.brokers.questions import Changes, Condition, Edge, Selection
-from aque.task import Chunk, Requirements, Task
+from aque.report import Chunk
+from aque.requirements import Requirements
+from aque.task import Task
 
 if TYPE_CHECKING:
     from logging import Logger

@@ -24,7 +24,7 @@ def progress(words: Sequence[str]) -> int:
     aque-progress 40 of 100 rendering
     """
     from aque.commands import telling
-    from aque.task import Progress
+    from aque.report import Progress
 
     done, total, message = parse(words)
     broker, id, attempt = telling.task_of_ours()

@@ -7,15 +7,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from aque import mounts, states, task
+from aque import mounts, states
 from aque.brokers.base import Broker
 from aque.brokers.claims import Limit
 from aque.brokers.questions import Condition
 from aque.commands import lines, terminal
+from aque.report import WorkerRecord
+from aque.requirements import REQUIREMENT_KEYS, Requirements, parse_limits
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.schedule.why import Seat, Situation, reasons
-from aque.task import Requirements, Task, WorkerRecord, parse_limits
+from aque.task import Task
 from aque.worker import host, liveness
 
 _NAMED = 5
@@ -141,5 +143,5 @@ def _clock(shown: Task) -> str:
 
 
 def _requirements(shown: Task) -> Requirements:
-    fields = {key: getattr(shown, key) for key in task.REQUIREMENT_KEYS if key != "worker"}
+    fields = {key: getattr(shown, key) for key in REQUIREMENT_KEYS if key != "worker"}
     return Requirements(**fields, worker=shown.reserved)

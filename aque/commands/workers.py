@@ -6,7 +6,7 @@ import time
 
 from aque.brokers.base import Broker
 from aque.commands import lines, terminal
-from aque.task import WorkerRecord
+from aque.report import WorkerRecord
 from aque.worker import host, liveness
 
 

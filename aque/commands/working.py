@@ -16,7 +16,8 @@ from aque import brokers, proctitle, states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Condition
 from aque.errors import BrokerError
-from aque.task import End, Task
+from aque.report import End
+from aque.task import Task
 from aque.worker import host, membership, program, reload, terminal
 from aque.worker.loop import Worker
 from aque.worker.membership import WORKER, Membership, Share

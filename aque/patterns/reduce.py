@@ -11,6 +11,7 @@ from typing import Any
 from aque import codec, context, task
 from aque.errors import UsageError
 from aque.patterns import Call
+from aque.prototype import AFTER_ANY
 
 
 def run(call: Call) -> Any:
@@ -21,7 +22,7 @@ def run(call: Call) -> Any:
 
 def _results(id: int) -> list[Any]:
     broker = context.current_broker()
-    wanted = sorted({e.dependency for e in broker.edges([id]) if e.kind != task.AFTER_ANY})
+    wanted = sorted({e.dependency for e in broker.edges([id]) if e.kind != AFTER_ANY})
     return [_result(dependency) for dependency in broker.fetch(wanted)]
 
 

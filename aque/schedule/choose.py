@@ -20,10 +20,10 @@ from heapq import heapify, heappop, heapreplace
 
 from aque.brokers.claims import Candidate, Choose, Limit, Offer
 from aque.mounts import Mount
+from aque.requirements import Requirements
 from aque.schedule import mounts
 from aque.schedule.eligible import Claimant, may_run
 from aque.schedule.resources import Resources
-from aque.task import Requirements
 
 #: Seconds at the head of the line after which free resources are kept for a task.
 PATIENCE = 60.0

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from aque import trust
 from aque.mounts import Mount
+from aque.requirements import Requirements
 from aque.schedule import hosts
 from aque.schedule.mounts import parse
 from aque.schedule.resources import Resources
-from aque.task import Requirements
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from aque.task import Requirements, parse_limits
+from aque.requirements import Requirements, parse_limits
 
 #: Sums of fractions of a cpu are compared with this tolerance: ten tenths are one.
 _EPSILON = 1e-9

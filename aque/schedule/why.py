@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from aque.brokers.claims import Ahead, Candidate, Limit
+from aque.requirements import Requirements, parse_limits
 from aque.schedule.choose import PATIENCE, order
 from aque.schedule.eligible import Claimant, may_run, obstacles
 from aque.schedule.resources import Resources
-from aque.task import Requirements, parse_limits
 
 #: Ids, or workers, named before the rest is counted.
 _NAMED = 5

@@ -19,7 +19,9 @@ from functools import partial
 from typing import Any, Protocol
 
 from aque import logs
-from aque.task import Chunk, End, Progress, Requirements, Task
+from aque.report import Chunk, End, Progress
+from aque.requirements import Requirements
+from aque.task import Task
 from aque.worker import runners
 from aque.worker.job import Job
 from aque.worker.output import Stream

@@ -23,8 +23,9 @@ from typing import Any
 from aque import states
 from aque.brokers.questions import Request
 from aque.errors import AqueError, BrokerError
+from aque.report import Begin, Chunk, End, Progress, Start
 from aque.schedule import retries
-from aque.task import Begin, Chunk, End, Progress, Start, Task
+from aque.task import Task
 from aque.worker import limits, processes, usage
 from aque.worker.calls import Calls
 from aque.worker.guarding import Guard

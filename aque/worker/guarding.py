@@ -15,7 +15,7 @@ import sys
 import time
 from typing import Any
 
-from aque.task import Start
+from aque.report import Start
 from aque.worker import guard
 
 #: Seconds from the start of one guard to the next; doubled, up to the second, if that ends at once.

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 from aque import machine
 from aque.brokers.base import Broker
-from aque.task import WorkerRecord
+from aque.report import WorkerRecord
 
 #: How somebody else's file is opened: no link, and no waiting on a FIFO.
 _LOOKING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from aque import states
 from aque.brokers.questions import Request
-from aque.task import End, Start, Task
+from aque.report import End, Start
+from aque.task import Task
 from aque.worker import leftovers, processes
 from aque.worker.output import Stream
 from aque.worker.usage import Usage

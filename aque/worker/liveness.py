@@ -27,7 +27,7 @@ import time
 
 from aque.brokers.base import Broker
 from aque.errors import BrokerError
-from aque.task import NOTHING, WorkerRecord
+from aque.report import NOTHING, WorkerRecord
 from aque.worker import host, processes
 from aque.worker.host import Host
 

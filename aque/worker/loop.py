@@ -20,10 +20,11 @@ from aque import bell, mounts, trust
 from aque.brokers.base import Broker
 from aque.brokers.claims import Claim
 from aque.errors import BrokerError, ReplacedError
+from aque.report import End, Report
 from aque.schedule.choose import Line, chooser
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
-from aque.task import End, Report, Task
+from aque.task import Task
 from aque.worker import host, leftovers, processes, recovery, terminal
 from aque.worker.crew import Crew
 from aque.worker.ears import Ears

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from aque import trust
 from aque.brokers.base import Broker
 from aque.errors import BrokerError
-from aque.task import WorkerRecord
+from aque.report import WorkerRecord
 from aque.worker import host, processes
 from aque.worker.host import Host
 

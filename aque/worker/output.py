@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aque.errors import BrokerError
-from aque.task import Chunk
+from aque.report import Chunk
 
 log = logging.getLogger("aque.worker")
 

@@ -21,7 +21,8 @@ import time
 
 from aque import trust
 from aque.brokers.base import Broker
-from aque.task import Task, WorkerRecord
+from aque.report import WorkerRecord
+from aque.task import Task
 from aque.worker import host, leftovers
 from aque.worker.host import Host
 from aque.worker.leftovers import Leader

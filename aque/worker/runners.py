@@ -27,7 +27,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from aque import states, trust
-from aque.task import End, Task
+from aque.report import End
+from aque.task import Task
 from aque.worker import files, runner
 from aque.worker.outlet import Outlet
 from aque.worker.spawn import Spawner

@@ -19,7 +19,8 @@ from table import ratio, show
 
 from aque import brokers
 from aque.brokers.base import Broker
-from aque.task import Prototype, Requirements
+from aque.prototype import Prototype
+from aque.requirements import Requirements
 from aque.worker.membership import Membership
 
 _TASKS = 512

@@ -20,9 +20,10 @@ from table import ratio, show
 
 from aque import Queue, states
 from aque.brokers.base import Broker
+from aque.report import End, Report
 from aque.schedule.choose import Claimant, chooser
 from aque.schedule.resources import Resources
-from aque.task import End, Report, Task
+from aque.task import Task
 from aque.worker import host, membership
 from aque.worker.membership import Membership, Share
 

@@ -27,7 +27,8 @@ from table import show
 from aque import brokers, trust
 from aque.brokers.sqlite.broker import SQLiteBroker
 from aque.location import find
-from aque.task import Prototype, Requirements
+from aque.prototype import Prototype
+from aque.requirements import Requirements
 
 WRITERS = 3
 _INTERVAL = 0.001

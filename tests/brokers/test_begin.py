@@ -23,7 +23,8 @@ from aque import states
 from aque.brokers.base import Broker
 from aque.brokers.claims import Limit
 from aque.errors import StateError, TaskNotFoundError
-from aque.task import Begin, Report, Task
+from aque.report import Begin, Report
+from aque.task import Task
 
 
 def reserved(broker: Broker, worker: int, count: int) -> tuple[int, list[Task]]:

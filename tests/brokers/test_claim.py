@@ -23,7 +23,8 @@ from support import (
 from aque import states
 from aque.brokers.base import Broker
 from aque.brokers.claims import Candidate, Offer
-from aque.task import Report, Requirements
+from aque.report import Report
+from aque.requirements import Requirements
 
 
 def test_a_claimed_task_runs_and_is_claimed_by_nobody_else(broker: Broker, worker: int) -> None:

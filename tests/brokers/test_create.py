@@ -15,7 +15,8 @@ from aque.errors import (
     DependencyResolutionError,
     StateError,
 )
-from aque.task import AFTER, AFTER_ANY, CHILD, DEFAULT_PRIORITY, Earlier, Prototype
+from aque.prototype import AFTER, AFTER_ANY, CHILD, Earlier, Prototype
+from aque.task import DEFAULT_PRIORITY
 
 
 def test_ids_come_in_order_and_are_never_used_again(broker: Broker) -> None:

@@ -27,7 +27,7 @@ from support import (
 from aque import brokers, location, states
 from aque.brokers.sqlite.broker import SQLiteBroker
 from aque.errors import BrokerError, LockTimeoutError
-from aque.task import Chunk, Report, Start
+from aque.report import Chunk, Report, Start
 
 TESTS = Path(__file__).resolve().parent.parent
 ENVIRON = {**os.environ, "PYTHONPATH": str(TESTS)}

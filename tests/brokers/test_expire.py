@@ -13,7 +13,8 @@ from support import child, claim, end, enlist, eventually, group, prototype, run
 
 from aque import states
 from aque.brokers.base import Broker
-from aque.task import Chunk, Earlier, Report
+from aque.prototype import Earlier
+from aque.report import Chunk, Report
 
 DAY = 86400.0
 

@@ -10,7 +10,8 @@ from support import claim, claimable, end, enlist, prototype, run, status, take_
 
 from aque import states
 from aque.brokers.base import Broker
-from aque.task import Chunk, End, Report, Start, Task
+from aque.report import Chunk, End, Report, Start
+from aque.task import Task
 
 
 def test_an_end_is_stored_as_it_was(broker: Broker, worker: int) -> None:
@@ -99,7 +100,7 @@ def test_a_long_chain_of_failures_needs_no_stack(broker: Broker, worker: int) ->
 
 
 def chain(after: int, length: int) -> list[object]:
-    from aque.task import Earlier
+    from aque.prototype import Earlier
 
     return [prototype(after=(Earlier(n - 1) if n else after,)) for n in range(length)]
 

@@ -23,8 +23,9 @@ from aque import states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Edge
 from aque.errors import AqueError, DependencyCycleError, DependencyResolutionError, StateError
+from aque.prototype import AFTER, CHILD, Earlier, Prototype, Reference
 from aque.states import CANCELLED, COMPLETE_STATES, CREATING, PENDING, RUNNING, SUCCESS
-from aque.task import AFTER, CHILD, Earlier, Prototype, Reference, Task
+from aque.task import Task
 
 #: Counted from the newest, so that graphs are dense and small failures travel far.
 Index = st.integers(0, 5)

@@ -8,7 +8,7 @@ from support import claim, claimable, end, enlist, group, prototype, requirement
 from aque.brokers.base import Broker
 from aque.brokers.claims import Limit, Offer
 from aque.errors import UsageError
-from aque.task import Prototype
+from aque.prototype import Prototype
 
 
 def limited(text: str = '{"nuke":1}') -> Prototype:

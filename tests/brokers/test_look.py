@@ -12,7 +12,7 @@ from aque import states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Condition, Edge
 from aque.errors import TaskNotFoundError, UsageError
-from aque.task import AFTER, CHILD, Earlier
+from aque.prototype import AFTER, CHILD, Earlier
 
 
 def test_tasks_are_fetched_in_the_order_asked_for(broker: Broker) -> None:

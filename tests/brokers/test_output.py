@@ -12,7 +12,7 @@ from support import claim, end, enlist, prototype, run
 from aque.brokers.base import Broker
 from aque.brokers.settings import SETTINGS
 from aque.errors import UsageError
-from aque.task import Chunk, Report
+from aque.report import Chunk, Report
 
 
 def write(broker: Broker, *chunks: Chunk) -> None:

@@ -35,7 +35,7 @@ from aque.brokers.base import Broker
 from aque.brokers.sqlite import claim as claiming
 from aque.brokers.sqlite.broker import SQLiteBroker
 from aque.errors import AqueError, BrokerError, FullError, LockTimeoutError, TrustError
-from aque.task import Earlier
+from aque.prototype import Earlier
 
 BROKERS = Path(aque.__file__).parent / "brokers"
 SCHEMA = BROKERS / "schema" / "sqlite" / "001_queue.sql"

@@ -22,7 +22,7 @@ from aque import states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Request
 from aque.errors import DependencyResolutionError, StateError, TaskNotFoundError
-from aque.task import Earlier
+from aque.prototype import Earlier
 
 TERM = 15
 

@@ -17,7 +17,7 @@ from users import ALICE, USERS, aque_as
 from aque import brokers
 from aque.brokers.base import Broker
 from aque.commands import examining
-from aque.task import Earlier
+from aque.prototype import Earlier
 
 
 def wrong(broker: str | None = None, repair: bool = False) -> dict[str, str]:

@@ -17,7 +17,9 @@ import pytest
 
 from aque import brokers, trust
 from aque.brokers.base import Broker
-from aque.task import Earlier, End, Prototype, Requirements, WorkerRecord
+from aque.prototype import Earlier, Prototype
+from aque.report import End, WorkerRecord
+from aque.requirements import Requirements
 
 DAY = 86400.0
 STATUS = [sys.executable, "-m", "aque.commands.status"]

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aque.brokers.claims import Candidate, Limit
+from aque.requirements import Requirements
 from aque.schedule.choose import PATIENCE, Claimant, Line, chooser
 from aque.schedule.resources import Resources
-from aque.task import Requirements
 
 ME = 7
 PLENTY = Resources(1e9, 1 << 60, 1000)

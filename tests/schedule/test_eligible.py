@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from aque.requirements import Requirements
 from aque.schedule.eligible import Claimant, may_run, obstacles
 from aque.schedule.resources import Resources
-from aque.task import Requirements
 
 NOTHING = Resources(0, 0, 0)
 

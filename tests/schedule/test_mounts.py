@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from aque.mounts import Mount
+from aque.requirements import Requirements
 from aque.schedule import mounts
 from aque.schedule.eligible import Claimant, may_run, obstacles
 from aque.schedule.resources import Resources
-from aque.task import Requirements
 
 DISK = Mount("ext4", "/dev/sda1", "/")
 FAST = Mount("xfs", "/dev/nvme0n1", "/scratch")

@@ -16,11 +16,11 @@ import pytest
 
 from aque.brokers.claims import Candidate, Limit
 from aque.mounts import Mount
+from aque.requirements import Requirements, limits_text, parse_limits
 from aque.schedule import mounts
 from aque.schedule.choose import PATIENCE, Line, chooser, order
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
-from aque.task import Requirements, limits_text, parse_limits
 
 CPUS, MEMORY = 16.0, 64
 LIMITS = {"nuke": 3, "disk": 8}

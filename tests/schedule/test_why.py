@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from aque.brokers.claims import Ahead, Candidate, Limit
+from aque.requirements import Requirements
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.schedule.why import Seat, Situation, reasons
-from aque.task import Requirements
 
 WHOLE = Resources(4, 1 << 30, 8)
 

@@ -16,7 +16,7 @@ from users import ALICE, BOB, EVE, FILM, USERS, aque_as, words_as
 from aque import brokers
 from aque.brokers.sqlite import place
 from aque.errors import BrokerError, TrustError
-from aque.task import Chunk, Report
+from aque.report import Chunk, Report
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from aque import states
 from aque.brokers.sqlite import hold
 from aque.brokers.sqlite.transaction import Transaction, storable
-from aque.task import Begin, End
+from aque.report import Begin, End
 
 _GUARD = "WHERE id = ? AND attempt = ? - 1 AND status = 'pending' AND waiting = 0"
 _BEGIN = f"""

@@ -32,15 +32,9 @@ from aque.brokers.sqlite.looker import SQLiteLooker
 from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import TaskNotFoundError, UsageError
 from aque.location import Location
-from aque.task import (
-    NOTHING,
-    End,
-    Progress,
-    Prototype,
-    Report,
-    Task,
-    WorkerRecord,
-)
+from aque.prototype import Prototype
+from aque.report import NOTHING, End, Progress, Report, WorkerRecord
+from aque.task import Task
 
 #: Pages given back in one go, with the lock held; of 4 KiB each.
 _SHRINK_PAGES = 1000

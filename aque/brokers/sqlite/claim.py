@@ -22,7 +22,7 @@ from aque import bell
 from aque.brokers.claims import Candidate, Choose, Claim, Limit
 from aque.brokers.sqlite import graph, look
 from aque.brokers.sqlite.transaction import Transaction
-from aque.task import Requirements, parse_limits
+from aque.requirements import Requirements, parse_limits
 
 _READY = "status = 'pending' AND waiting = 0 AND due_at IS NULL"
 _FIRST_KIND = f"SELECT min(requirements) FROM task WHERE {_READY}"

@@ -14,7 +14,8 @@ from aque import bell, states, task
 from aque.brokers.sqlite import graph
 from aque.brokers.sqlite.transaction import Row, Transaction, storable
 from aque.errors import DependencyCycleError, DependencyResolutionError, StateError, UsageError
-from aque.task import Earlier, Prototype, Reference, Requirements, parse_limits
+from aque.prototype import AFTER, AFTER_ANY, CHILD, Earlier, Prototype, Reference
+from aque.requirements import Requirements, parse_limits
 
 _COLUMNS = (
     "id status waiting priority duration due_at requirements parent changed name pattern func args"
@@ -192,7 +193,7 @@ def create_like(
     others = len(arguments) - 1
     for parent in creation.children:
         creation.children[parent] += others
-        creation.edges += [(parent, id, task.CHILD) for id in creation.ids[1:]]
+        creation.edges += [(parent, id, CHILD) for id in creation.ids[1:]]
     for shared in creation.uses:
         creation.uses[shared] += others
     _insert(creation)
@@ -239,18 +240,18 @@ def _connect(creation: _Creation, id: int, prototype: Prototype) -> tuple[int, i
     """Note a new task's edges; return how many it waits for, and what it has failed by already."""
     waiting, cause = 0, None
     for kind, references in (
-        (task.AFTER, prototype.after),
-        (task.AFTER_ANY, prototype.after_any),
+        (AFTER, prototype.after),
+        (AFTER_ANY, prototype.after_any),
     ):
         for dependency in dict.fromkeys(creation.resolve(reference) for reference in references):
             status, failed = creation.fate(dependency)
             creation.edges.append((id, dependency, kind))
             waiting += status not in states.COMPLETE_STATES
-            if kind == task.AFTER and cause is None:
+            if kind == AFTER and cause is None:
                 cause = failed
     if prototype.parent is not None:
         parent = creation.resolve(prototype.parent)
-        creation.edges.append((parent, id, task.CHILD))
+        creation.edges.append((parent, id, CHILD))
         creation.children[parent] += 1
     return waiting, cause
 

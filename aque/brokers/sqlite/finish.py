@@ -12,7 +12,7 @@ from types import MappingProxyType
 from aque import bell, states
 from aque.brokers.sqlite import begin, graph
 from aque.brokers.sqlite.transaction import Transaction, storable
-from aque.task import Chunk, End, Progress, Report, Start
+from aque.report import Chunk, End, Progress, Report, Start
 
 _FINISH = """
 UPDATE task SET status = ?, ended_at = ?, exit_status = ?, exit_signal = ?, result = ?,

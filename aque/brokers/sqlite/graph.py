@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 
-from aque import bell, states, task
+from aque import bell, states
 from aque.brokers.sqlite.transaction import Transaction, placeholders
+from aque.prototype import AFTER_ANY
 
 _DEPENDENTS = """
 SELECT d.task, d.kind, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
@@ -83,7 +84,7 @@ def _told(tx: Transaction, ids: Sequence[int]) -> list[int]:
     counts: Counter[int] = Counter()
     for ended_id, dependent, kind, *_ in rows:
         counts[dependent] += 1
-        mark = None if kind == task.AFTER_ANY else failures[ended_id]
+        mark = None if kind == AFTER_ANY else failures[ended_id]
         marks[dependent] = marks.get(dependent) or mark
     ended_too = []
     for dependent, (waiting, cause, cancel_at) in {row[1]: row[3:] for row in rows}.items():

@@ -11,7 +11,9 @@ from aque.brokers.claims import Ahead, Candidate
 from aque.brokers.questions import Changes, Condition, Edge, Selection
 from aque.brokers.sqlite import claim, look, migrations
 from aque.brokers.sqlite.connection import Database
-from aque.task import Chunk, Requirements, Task
+from aque.report import Chunk
+from aque.requirements import Requirements
+from aque.task import Task
 
 _CHANGES = "SELECT id, status FROM task WHERE changed > ?"
 _OUTPUT = """

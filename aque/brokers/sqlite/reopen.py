@@ -6,7 +6,7 @@ from aque import bell, states
 from aque.brokers.sqlite import create, graph, steer
 from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import StateError
-from aque.task import group_limit, limits_text, parse_limits
+from aque.requirements import group_limit, limits_text, parse_limits
 
 _GROUP = "SELECT status, pattern FROM task WHERE id = ?"
 _CHILDREN = """

@@ -7,7 +7,7 @@ from typing import Any
 
 from aque.brokers.sqlite.transaction import Row, Transaction, placeholders
 from aque.errors import BrokerError
-from aque.task import WorkerRecord, worker_keys
+from aque.report import WorkerRecord, worker_keys
 
 Rows = Callable[..., list[Row]]
 _COLUMNS = ", ".join(f'"{key}"' for key in worker_keys())

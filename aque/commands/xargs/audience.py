@@ -9,7 +9,8 @@ from aque.commands.xargs.display import Display
 from aque.commands.xargs.joblog import JobLog
 from aque.commands.xargs.progress import Progress
 from aque.commands.xargs.settings import Options
-from aque.task import End, Task
+from aque.report import End
+from aque.task import Task
 
 
 class Audience:

@@ -22,7 +22,8 @@ from aque.commands.xargs.batches import Argv
 from aque.commands.xargs.items import InputError
 from aque.commands.xargs.source import Entry, Source
 from aque.errors import BrokerError
-from aque.task import Prototype, Task
+from aque.prototype import Prototype
+from aque.task import Task
 
 #: Tasks put into the queue at a time, of which half may wait there before the next are put in: so
 #: few that the commands that run do not end meanwhile.

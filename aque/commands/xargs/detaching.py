@@ -11,7 +11,6 @@ import os
 from collections.abc import Sequence
 
 from aque import brokers, codec, trust
-from aque import task as tasks
 from aque.brokers.base import Broker
 from aque.commands.xargs import place, quoting, say, write
 from aque.commands.xargs.batches import Argv
@@ -19,7 +18,8 @@ from aque.commands.xargs.items import InputError
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
 from aque.errors import UsageError
-from aque.task import Prototype, Requirements
+from aque.prototype import Prototype
+from aque.requirements import Requirements, group_limit, limits_text
 from aque.worker import host, membership
 from aque.worker.membership import Share
 
@@ -78,7 +78,7 @@ def _store(broker: Broker, model: Prototype, argvs: Sequence[Argv]) -> None:
 def _model(options: Options, broker: Broker, group: int) -> Prototype:
     limits = dict(options.limits)
     if options.max_procs:
-        name = tasks.group_limit(group)
+        name = group_limit(group)
         broker.set_limits({name: options.max_procs}, task=group)
         limits[name] = 1
     need = Requirements(
@@ -86,7 +86,7 @@ def _model(options: Options, broker: Broker, group: int) -> Prototype:
         host=options.host,
         cpus=options.cpus or 0.0,
         memory=options.memory or 0,
-        limits=tasks.limits_text(limits),
+        limits=limits_text(limits),
     )
     return Prototype(
         pattern="shell", parent=group, requirements=need,

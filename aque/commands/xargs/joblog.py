@@ -7,7 +7,8 @@ import os
 from aque import task as tasks
 from aque.commands.xargs import quoting
 from aque.errors import UsageError
-from aque.task import End, Task
+from aque.report import End
+from aque.task import Task
 
 _HEADER = "Seq Host Starttime JobRuntime Send Receive Exitval Signal Command".split()
 

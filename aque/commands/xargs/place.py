@@ -17,8 +17,10 @@ from aque.brokers.base import Broker
 from aque.commands.xargs import quoting, say
 from aque.commands.xargs.settings import Options
 from aque.errors import AqueError, BrokerError, StateError, UsageError
+from aque.prototype import Prototype
+from aque.requirements import Requirements
 from aque.schedule import hosts
-from aque.task import Prototype, Requirements, Task
+from aque.task import Task
 from aque.worker import host, membership
 from aque.worker.membership import Membership, Share
 from aque.worker.signals import NOTED

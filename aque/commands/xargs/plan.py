@@ -23,7 +23,8 @@ from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
 from aque.commands.xargs.tally import ABORTED, NOT_EXECUTABLE, SIGNALLED, Tally
 from aque.errors import AqueError, BrokerError, TaskNotFoundError
-from aque.task import End, Task
+from aque.report import End
+from aque.task import Task
 from aque.worker.loop import Worker
 
 #: The exit status by which a command ends the run.

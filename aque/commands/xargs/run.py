@@ -17,7 +17,8 @@ from aque.commands.xargs.plan import Plan
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
 from aque.errors import BrokerError, UsageError
-from aque.task import Prototype, Requirements, limits_text
+from aque.prototype import Prototype
+from aque.requirements import Requirements, limits_text
 from aque.worker.loop import Worker
 from aque.worker.signals import Signals
 from aque.worker.starter import Foreground
