@@ -92,3 +92,11 @@ class RemoteError(AqueError):
 
     def __str__(self) -> str:
         return f"{self.type_name}: {self.message}"
+
+
+def describe(error: BaseException) -> str:
+    """Return `Type: message` of an exception, also of one that cannot be printed."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

@@ -22,7 +22,7 @@ from concurrent import futures
 from concurrent.futures import BrokenExecutor
 from typing import Any, ParamSpec, TypeVar
 
-from aque import brokers, names, prototypes
+from aque import brokers, prototypes, scripts, surroundings
 from aque.attendant import Attendant
 from aque.brokers.base import Broker
 from aque.errors import UsageError
@@ -56,7 +56,7 @@ class Executor(futures.Executor):
         if not isinstance(broker, Broker):
             broker = brokers.from_url(broker, durable=durable)
         self.queue = Queue(broker)
-        around = {**prototypes.surroundings(), "import_path": prototypes.import_path()}
+        around = {**surroundings.take(), "import_path": surroundings.import_path()}
         self._defaults = {**around, **_share(workers), **defaults}
         self._form = prototypes.Form(self._defaults)
         self._core = _Core(self.queue, workers)
@@ -131,7 +131,7 @@ class _Core:
             raise BrokenExecutor(str(self._broken))
         if self._is_shut:
             raise RuntimeError("cannot schedule new futures after shutdown")
-        if names.is_loading_script():
+        if scripts.is_loading_script():
             raise UsageError(
                 "a script that is loaded for its functions must not submit: "
                 'put what it does under if __name__ == "__main__":'
@@ -172,7 +172,7 @@ class _Core:
 
 def _share(workers: int) -> dict[str, float]:
     """Return what of a cpu a task takes, so that as many as wanted fit on this machine."""
-    cpus = prototypes.count_cpus()
+    cpus = surroundings.count_cpus()
     return {"cpus": cpus / workers} if workers > cpus else {}
 
 

@@ -8,21 +8,14 @@ refused while the person who wrote them is still there to read why.
 
 `__main__` is the hard case: in the worker that name is the worker's own program. A function of a
 script is stored as `/absolute/path.py:qualname`, one of `python -m pkg.mod` as `pkg.mod:qualname`,
-and the worker loads the script as multiprocessing's spawn does: under the name `__mp_main__`, so
-that what stands under `if __name__ == "__main__"` does not run again. Two differences:
-
-- A runner serves many scripts, so each is kept in `sys.modules` under its path, and
-  `__mp_main__` is the one asked for last. A key with a slash collides with no module.
-- The code runs in the module's own dictionary. runpy.run_path, which spawn uses, hands back a
-  copy, and a function's `global` statement would then write where nobody looks.
+and the worker loads the script (`aque.scripts`) without running it as a program again.
 
 `__main__` itself is not replaced here: `Future.result` decodes in the user's own program, which
 would lose its own. A runner, whose program is nobody's, puts `script_of(func)` there, so that a
 task can start multiprocessing of its own. As under spawn, what stands in a package's `__main__`
 is refused, because loading it would run the program again.
 
-`resolve(trusted=False)` neither imports nor runs anything: it reads the dictionaries of modules
-and classes that are loaded already, because getattr may run a module's or metaclass's own code.
+`resolve(trusted=False)` neither imports nor runs anything (`aque.lookup`).
 Source of the rules: CPython's pickle.save_global and multiprocessing.spawn.
 """
 
@@ -32,8 +25,6 @@ import builtins
 import os
 import sys
 import types
-from _thread import RLock
-from io import open_code
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -44,7 +35,8 @@ from types import (
     WrapperDescriptorType,
 )
 
-from aque.errors import CodecError
+from aque import lookup, scripts
+from aque.errors import CodecError, describe
 
 TYPE_CHECKING = False  # typing itself is slow to import
 if TYPE_CHECKING:
@@ -60,7 +52,6 @@ FUNCTION_KINDS = (
 )
 _MAINS = ("__main__", "__mp_main__")
 _PROMPTS = ("<stdin>", "<python-input", "<ipython-input", "<console>", "<input>")
-_LOADING = RLock()
 
 
 def name_of(obj: object, qualname: str | None = None) -> str:
@@ -93,28 +84,10 @@ def resolve(name: str, trusted: bool = True) -> Any:
     module_name, _, qualname = name.rpartition(":")
     if not module_name or not qualname:
         raise CodecError(f"{name!r} is not of the form module:qualname")
-    found: object = load(module_name, trusted)
+    found: object = scripts.load(module_name, trusted)
     for part in qualname.split("."):
-        found = _attribute(found, part, name) if trusted else _inert_attribute(found, part, name)
+        found = _attribute(found, part, name) if trusted else lookup.attribute(found, part, name)
     return found
-
-
-def load(module_name: str, trusted: bool = True) -> ModuleType:
-    """Return the module, or the script if it is an absolute path, that `module_name` means here."""
-    main = sys.modules.get("__main__")
-    if main is not None and _is_main(main, module_name):
-        return main
-    if not trusted:
-        return _loaded(module_name)
-    try:
-        return _load_script(module_name) if module_name[:1] == "/" else _import(module_name)
-    except SystemExit as error:
-        raise CodecError(
-            f"{module_name} ended the process when it was loaded; "
-            'put what it does under if __name__ == "__main__":'
-        ) from error
-    except Exception as error:
-        raise CodecError(f"{module_name} cannot be loaded: {describe(error)}") from error
 
 
 def script_of(obj: object) -> ModuleType | None:
@@ -122,37 +95,7 @@ def script_of(obj: object) -> ModuleType | None:
     if getattr(obj, "__module__", None) != "__mp_main__":
         return None
     _, qualname = _claimed_name(obj)
-    return next((s for s in _scripts() if _plain_walk(s, qualname) is obj), None)
-
-
-def is_loading_script() -> bool:
-    """Tell whether a script is being loaded for its functions: it must not submit tasks then."""
-    return bool(getattr(sys.modules.get("__mp_main__"), "__aque_loading__", False))
-
-
-def lookup(cls: type, attribute: str) -> Any:
-    """Return what stands under `attribute` in the class or its bases, unbound; None if nothing.
-
-    It runs no code of the class or of its metaclass.
-    """
-    for base in _MRO.__get__(cls):
-        namespace = _CLASS_DICT.__get__(base)
-        if attribute in namespace:
-            return namespace[attribute]
-    return None
-
-
-def describe(error: BaseException) -> str:
-    """Return `Type: message` of an exception, also of one that cannot be printed."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__
-
-
-_MRO = type.__dict__["__mro__"]
-_CLASS_DICT = type.__dict__["__dict__"]
-_MODULE_DICT: Any = vars(ModuleType)["__dict__"]
+    return next((s for s in scripts.loaded() if lookup.walk(s, qualname) is obj), None)
 
 
 def _claimed_name(obj: object) -> tuple[Any, str]:
@@ -212,7 +155,7 @@ def _checked(qualname: str) -> str:
 def _module_that_has(obj: object, qualname: str) -> str:
     for name, module in list(sys.modules.items()):
         in_reach = name not in _MAINS and isinstance(module, ModuleType)
-        if in_reach and _plain_walk(module, qualname) is obj:
+        if in_reach and lookup.walk(module, qualname) is obj:
             return name
     if isinstance(obj, type):
         return "builtins"
@@ -222,13 +165,9 @@ def _module_that_has(obj: object, qualname: str) -> str:
 def _main_with(obj: object, module: str, qualname: str) -> ModuleType | None:
     """Return the main program that `obj` is of: this process's own, or a script loaded since."""
     own = sys.modules.get(module)
-    if module == "__main__" or (own and _plain_walk(own, qualname) is obj):
+    if module == "__main__" or (own and lookup.walk(own, qualname) is obj):
         return own
-    return next((s for s in _scripts() if _plain_walk(s, qualname) is obj), own)
-
-
-def _scripts() -> list[ModuleType]:
-    return [module for name, module in list(sys.modules.items()) if name[:1] == "/"]
+    return next((s for s in scripts.loaded() if lookup.walk(s, qualname) is obj), own)
 
 
 def _name_of_main(main: ModuleType | None, obj: object, qualname: str) -> str:
@@ -265,90 +204,8 @@ def _leads_to(name: str, obj: object) -> bool:
     return found is obj or (bound and bool(found == obj))
 
 
-def _is_main(main: ModuleType, module_name: str) -> bool:
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return bool(spec.name == module_name)
-    path = getattr(main, "__file__", None)
-    return module_name[:1] == "/" and path is not None and os.path.abspath(path) == module_name
-
-
-def _loaded(module_name: str) -> ModuleType:
-    module = sys.modules.get(module_name)
-    if module is None or not issubclass(type(module), ModuleType):
-        raise CodecError(
-            f"{module_name} is not loaded in this process, and is not loaded for a value of "
-            "somebody else's; import it first if you trust it"
-        )
-    return module
-
-
-def _import(module_name: str) -> ModuleType:
-    __import__(module_name)
-    return sys.modules[module_name]
-
-
-def _load_script(path: str) -> ModuleType:
-    with _LOADING:
-        script = sys.modules.get(path) or _run_script(path)
-        sys.modules["__mp_main__"] = script
-        return script
-
-
-def _run_script(path: str) -> ModuleType:
-    script = ModuleType("__mp_main__")
-    script.__file__ = path
-    before = sys.modules.get("__mp_main__")
-    with open_code(path) as file:
-        code = compile(file.read(), path, "exec", dont_inherit=True)
-    sys.modules[path] = sys.modules["__mp_main__"] = script
-    script.__dict__["__aque_loading__"] = True
-    try:
-        exec(code, script.__dict__)
-    except BaseException:
-        del sys.modules[path], sys.modules["__mp_main__"]
-        if before is not None:
-            sys.modules["__mp_main__"] = before
-        raise
-    finally:
-        del script.__dict__["__aque_loading__"]
-    return script
-
-
 def _attribute(holder: object, part: str, name: str) -> object:
     try:
         return getattr(holder, part)
     except Exception as error:
         raise CodecError(f"{name} cannot be found: {describe(error)}") from error
-
-
-def _inert_attribute(holder: object, part: str, name: str) -> object:
-    found = None
-    if issubclass(type(holder), ModuleType):
-        found = _MODULE_DICT.__get__(holder).get(part)
-    elif issubclass(type(holder), type):
-        found = _unbound(lookup(holder, part), holder)  # type: ignore[arg-type]
-    if found is None:
-        raise CodecError(f"{name} cannot be found in what is loaded here")
-    return found
-
-
-def _unbound(found: object, cls: object) -> object:
-    """Do what the class itself would for a plain, static or class method, and nothing else."""
-    if type(found) is staticmethod:
-        return found.__func__
-    if type(found) is classmethod:
-        return MethodType(found.__func__, cls)
-    if type(found) is type(dict.__dict__["fromkeys"]):
-        return found.__get__(None, cls)  # type: ignore[attr-defined]
-    return found
-
-
-def _plain_walk(module: ModuleType, qualname: str) -> object:
-    found: object = module
-    try:
-        for part in qualname.split("."):
-            found = _inert_attribute(found, part, qualname)
-    except CodecError:
-        return None
-    return found

@@ -8,23 +8,17 @@ that would wait for itself, by whatever way, is refused.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
-from aque import codec, io_paths, states, trust
+from aque import codec, io_paths, needs, states, surroundings, trust
 from aque.errors import DependencyCycleError, UsageError
-from aque.fields import EDGES, PLAIN, REQUIREMENTS, check
+from aque.fields import EDGES, PLAIN, check
 from aque.mounts import Mount
 from aque.prototype import Earlier, Prototype, Reference, prototype
-from aque.requirements import Requirements, limits_text
-from aque.schedule import hosts, mounts
-
-#: What a job is told by its worker, and what is not passed on to the tasks it submits.
-JOB_VARIABLES = ("AQUE_TID", "AQUE_ATTEMPT", "AQUE_SLOT", "AQUE_CPUS", "AQUE_JOB")
+from aque.schedule import mounts
 
 _PLAIN_FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType, type))
 
@@ -175,7 +169,7 @@ def make(
         pattern = "generic"
     plain = {key: value for key, value in fields.items() if key in PLAIN}
     if pattern not in (None, "shell") and "import_path" not in plain:
-        plain["import_path"] = _absolute(sys.path[0] if sys.path else None)
+        plain["import_path"] = surroundings.import_path()
     found: list[Any] | None = None if pattern in (None, "shell") else []
     args, kwargs = _encode(fields, "args", list, found), _encode(fields, "kwargs", dict, found)
     if found:
@@ -191,8 +185,8 @@ def make(
         after=after,
         after_any=after_any,
         parent=parent,
-        requirements=_requirements(fields) if parent is None else None,
-        needs=None if parent is None else _needs(fields),
+        requirements=needs.requirements(fields) if parent is None else None,
+        needs=None if parent is None else needs.given_in(fields),
         status=states.PAUSED if fields.get("hold") else states.PENDING,
         **plain,
     )
@@ -240,13 +234,6 @@ def _checked(func: Any) -> str:
     return encode_function(func)
 
 
-def count_cpus() -> int:
-    """Return how many cpus this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def encode_function(func: Any) -> str:
     """Encode what is to be called; a plain function is looked up by its name once."""
     return _name(func) if type(func) in _PLAIN_FUNCTIONS else codec.encode(func, "func")
@@ -255,64 +242,6 @@ def encode_function(func: Any) -> str:
 @lru_cache(maxsize=1000)
 def _name(func: Any) -> str:
     return codec.encode(func, "func")
-
-
-def import_path() -> str | None:
-    """Return where this program's own modules are, which its tasks are to find too."""
-    return _absolute(sys.path[0] if sys.path else None)
-
-
-def _absolute(path: str | None) -> str | None:
-    return path if path is None or path[:1] == "/" else os.path.abspath(path)
-
-
-def surroundings() -> dict[str, Any]:
-    """Return what a task takes over from this process: directory, environment and umask."""
-    environ = os.environ.copy()
-    for name in JOB_VARIABLES:
-        environ.pop(name, None)
-    return {"cwd": _directory(), "environ": environ, "umask": _umask()}
-
-
-def _directory() -> str | None:
-    try:
-        return os.getcwd()
-    except OSError:  # it was removed, or is out of reach
-        return None
-
-
-def _requirements(fields: Mapping[str, Any]) -> Requirements:
-    return _needing(trust.user_name(), *_needs(fields).items())
-
-
-@lru_cache(maxsize=1000)
-def _needing(user: str, *needs: tuple[str, Any]) -> Requirements:
-    """Return requirements, the same object for the same needs."""
-    return Requirements(**{"user": user, **dict(needs)})
-
-
-def _needs(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the requirements that are given, as the fields of a Requirements."""
-    given = {k: v for k, v in fields.items() if k in REQUIREMENTS and v is not None}
-    if "cpus" in given:
-        given["cpus"] = float(given["cpus"])
-    if "memory" in given:
-        given["memory"] = int(given["memory"])
-    for key in ("host", "platform"):
-        if key in given:
-            given[key] = hosts.check(given[key])
-    if "limits" in given:
-        given["limits"] = limits_text(_tokens(given["limits"]))
-    return given
-
-
-def _tokens(limits: Mapping[str, int]) -> Mapping[str, int]:
-    if not isinstance(limits, Mapping):
-        raise UsageError(f"limits must be a mapping of names to tokens, not {limits!r}")
-    for name, tokens in limits.items():
-        if not isinstance(name, str) or not name or not isinstance(tokens, int) or tokens < 1:
-            raise UsageError(f"limits cannot be {limits!r}; write {{'nuke': 1}}")
-    return limits
 
 
 def _encode(
@@ -346,16 +275,3 @@ def _listed(fields: Mapping[str, Any], key: str) -> list[Dependency]:
 def _describe(submitted: Mapping[str, Any]) -> str:
     name = submitted.get("name") or submitted.get("func") or submitted.get("args") or "a prototype"
     return f"task {name!r}" if isinstance(name, str) else f"task {name}"
-
-
-def _umask() -> int:
-    try:
-        with open("/proc/self/status", "rb") as file:
-            for line in file:
-                if line.startswith(b"Umask:"):
-                    return int(line.split()[1], 8)
-    except OSError:
-        pass
-    umask = os.umask(0o077)  # no other way to read it; what is made meanwhile is private
-    os.umask(umask)
-    return umask

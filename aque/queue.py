@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from aque import brokers, names, prototypes, states
+from aque import brokers, prototypes, scripts, states, surroundings
 from aque.brokers.base import Broker
 from aque.errors import UsageError
 from aque.futures import Future
@@ -63,12 +63,12 @@ class Queue:
 
         Raises DependencyCycleError, DependencyResolutionError, CodecError or UsageError.
         """
-        if names.is_loading_script():
+        if scripts.is_loading_script():
             raise UsageError(
                 "a script that is loaded for its functions must not submit: "
                 'put what it does under if __name__ == "__main__":'
             )
-        flat = prototypes.flatten(list(submitted), prototypes.surroundings())
+        flat = prototypes.flatten(list(submitted), surroundings.take())
         self.refuse_others(flat.futures)
         ids = self.broker.create(flat.prototypes)
         return [Future(self, ids[index]) for index in flat.indices]

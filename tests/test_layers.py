@@ -26,13 +26,15 @@ _CONTRACT = (
 LAYERS = (
     ("errors", "states", "record"),
     ("mounts", "machine"),
-    ("requirements", "location", "proctitle", "trust", "io_paths", "logs"),
+    ("requirements", "location", "proctitle", "trust", "io_paths", "logs", "lookup", "scripts"),
     ("task", "prototype", "report", "codec", "names", "fields"),
     ("bell",),
     _CONTRACT,
     ("schedule",),
     ("brokers",),
-    ("context", "futures", "outcome", "waiting", "prototypes", "reading"),
+    ("context", "futures", "outcome", "waiting", "reading"),
+    ("needs", "surroundings"),
+    ("prototypes",),
     ("queue",),
     ("pending", "attendant"),
     ("executor",),
@@ -192,6 +194,8 @@ BORDERS = (
     "worker.crew",
     "codec",
     "names",
+    "scripts",
+    "errors",
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aque import prototypes
+from aque import prototypes, surroundings
 from aque.errors import AqueError, CodecError, DependencyCycleError, UsageError
 from aque.prototype import Earlier, Prototype
 
@@ -219,11 +219,11 @@ def test_a_chain_of_five_thousand_needs_no_stack(key: str) -> None:
 
 
 def test_surroundings_leave_out_what_a_job_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*prototypes.JOB_VARIABLES, "AQUE_BROKER", "MINE"):
+    for name in (*surroundings.JOB_VARIABLES, "AQUE_BROKER", "MINE"):
         monkeypatch.setenv(name, "x")
-    environ = prototypes.surroundings()["environ"]
+    environ = surroundings.take()["environ"]
     assert environ["MINE"] == environ["AQUE_BROKER"] == "x"
-    assert not set(prototypes.JOB_VARIABLES) & set(environ)
+    assert not set(surroundings.JOB_VARIABLES) & set(environ)
 
 
 def test_the_umask_is_found_without_changing_it() -> None:
@@ -231,7 +231,7 @@ def test_the_umask_is_found_without_changing_it() -> None:
 
     before = os.umask(0o031)
     try:
-        assert prototypes.surroundings()["umask"] == 0o031
+        assert surroundings.take()["umask"] == 0o031
         assert os.umask(0o031) == 0o031
     finally:
         os.umask(before)

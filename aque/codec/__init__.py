@@ -39,8 +39,7 @@ from __future__ import annotations
 from aque.codec.registry import register
 from aque.codec.text import parse, print_tree
 from aque.codec.walk import Reader, Writer, refuse, root
-from aque.errors import CodecError, LargeValueWarning
-from aque.names import describe
+from aque.errors import CodecError, LargeValueWarning, describe
 
 TYPE_CHECKING = False  # typing itself is slow to import
 if TYPE_CHECKING:

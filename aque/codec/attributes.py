@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from types import GetSetDescriptorType, MemberDescriptorType
 
+from aque import lookup
 from aque.errors import CodecError
-from aque.names import lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def set_attributes(obj: object, values: dict[str, Any]) -> None:
     """Set each attribute in its slot or else in the instance's dictionary."""
     dictionary = _dictionary(obj)
     for name, value in values.items():
-        descriptor = lookup(type(obj), name)
+        descriptor = lookup.in_class(type(obj), name)
         if type(descriptor) in _SETTABLE and name[:2] != "__":
             descriptor.__set__(obj, value)
         elif dictionary is None:
@@ -50,7 +50,7 @@ def is_made_by_class(cls: type) -> bool:
 
 
 def _dictionary(obj: object) -> dict[str, Any] | None:
-    descriptor = lookup(type(obj), "__dict__")
+    descriptor = lookup.in_class(type(obj), "__dict__")
     if type(descriptor) is not GetSetDescriptorType:
         return None
     found: dict[str, Any] = descriptor.__get__(obj)

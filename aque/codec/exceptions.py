@@ -25,7 +25,7 @@ from aque.codec import inert
 from aque.codec.attributes import attributes_of, is_made_by_class, set_attributes
 from aque.codec.objects import read_class
 from aque.codec.walk import checked
-from aque.errors import CodecError, RemoteError
+from aque.errors import CodecError, RemoteError, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _traceback_text(exc: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
     except Exception:
-        return "".join(traceback.format_tb(exc.__traceback__)) + names.describe(exc)
+        return "".join(traceback.format_tb(exc.__traceback__)) + describe(exc)
 
 
 def _first_cause(exc: BaseException) -> BaseException:

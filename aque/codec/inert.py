@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from types import BuiltinFunctionType, FunctionType
 
-from aque.names import lookup
+from aque import lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def is_inert_argument(value: Any) -> bool:
 
 def has_destructor(cls: type) -> bool:
     """Tell whether an object of the class runs code when it is dropped."""
-    return lookup(cls, "__del__") is not None
+    return lookup.in_class(cls, "__del__") is not None
 
 
 def has_stock_metaclass(cls: type) -> bool:

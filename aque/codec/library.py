@@ -10,7 +10,7 @@ import os
 import re
 import sys
 
-from aque import names
+from aque import scripts
 from aque.codec.walk import checked, parts
 from aque.errors import CodecError
 
@@ -98,11 +98,11 @@ def _read_timezone(payload: Any, reader: Reader) -> Any:
 
 
 def _datetime(reader: Reader) -> Any:
-    return names.load("datetime", reader.trusted)
+    return scripts.load("datetime", reader.trusted)
 
 
 def _read_zone(payload: Any, reader: Reader) -> Any:
-    zoneinfo = names.load("zoneinfo", reader.trusted)
+    zoneinfo = scripts.load("zoneinfo", reader.trusted)
     key = checked(payload, str, "$zone")
     if not reader.trusted and not _is_installed_zone(key, zoneinfo.TZPATH):
         raise CodecError(f"{key!r} is not a time zone of this machine")
@@ -120,7 +120,7 @@ def _read_path(payload: Any, reader: Reader) -> Any:
     kind, text = parts(payload, 2, "$path")
     if kind not in _PATHS:
         raise CodecError(f"$path holds no kind of path that is known: {kind!r}")
-    pathlib = names.load("pathlib", reader.trusted)
+    pathlib = scripts.load("pathlib", reader.trusted)
     return getattr(pathlib, kind)(checked(reader.read(text), str, "$path"))
 
 

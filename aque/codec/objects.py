@@ -5,7 +5,7 @@ from __future__ import annotations
 import copyreg
 import sys
 
-from aque import names
+from aque import lookup, names
 from aque.codec import inert
 from aque.codec.attributes import attributes_of, is_made_by_class, set_attributes
 from aque.codec.walk import checked, parts, refuse
@@ -54,7 +54,7 @@ def _is_named_member(value: Any) -> bool:
 def is_plain_dataclass(kind: type) -> bool:
     """Tell whether objects of this class are no more than their attributes."""
     return (
-        names.lookup(kind, "__dataclass_fields__") is not None
+        lookup.in_class(kind, "__dataclass_fields__") is not None
         and kind not in copyreg.dispatch_table
         and all(is_made_by_class(base) for base in kind.__mro__[:-1])
         and not any(_has_own(kind, answer) for answer in _OWN_ANSWERS)
@@ -63,9 +63,9 @@ def is_plain_dataclass(kind: type) -> bool:
 
 def _has_own(kind: type, method: str) -> bool:
     """Tell whether the class has its own method, other than what dataclasses gives slots."""
-    found = names.lookup(kind, method)
+    found = lookup.in_class(kind, method)
     return (
-        found is not names.lookup(object, method)
+        found is not lookup.in_class(object, method)
         and getattr(found, "__module__", None) != "dataclasses"
     )
 
@@ -82,7 +82,7 @@ def write_dataclass(value: object, path: Path, writer: Writer) -> Any:
 
 def _read_enum(payload: Any, reader: Reader) -> Any:
     name, member = parts(payload, 2, "$enum")
-    members = names.lookup(_read_enum_class(name, reader), "_member_map_")
+    members = lookup.in_class(_read_enum_class(name, reader), "_member_map_")
     if type(member) is not str or member not in members:
         raise CodecError(f"{name} has no member {member!r}")
     return members[member]
@@ -112,7 +112,7 @@ def _read_enum_class(name: Any, reader: Reader) -> Any:
 def _is_stock_flag(cls: type) -> bool:
     enum = sys.modules["enum"]
     return type(cls) is enum.EnumMeta and all(
-        names.lookup(cls, method) in (None, names.lookup(enum.Flag, method))
+        lookup.in_class(cls, method) in (None, lookup.in_class(enum.Flag, method))
         for method in ("_missing_", "_create_pseudo_member_", "__setattr__")
     )
 
@@ -120,7 +120,7 @@ def _is_stock_flag(cls: type) -> bool:
 def _read_dataclass(payload: Any, reader: Reader) -> Any:
     name, tree = parts(payload, 2, "$dataclass")
     cls = read_class(name, reader, "$dataclass")
-    fields = names.lookup(cls, "__dataclass_fields__")
+    fields = lookup.in_class(cls, "__dataclass_fields__")
     if type(fields) is not dict or not all(map(is_made_by_class, cls.__mro__[:-1])):
         raise CodecError(f"{name} is not a dataclass")
     values = {key: reader.read(item) for key, item in checked(tree, dict, "$dataclass").items()}

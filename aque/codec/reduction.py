@@ -12,7 +12,7 @@ import copyreg
 from aque import names
 from aque.codec import plain
 from aque.codec.walk import checked, refuse
-from aque.errors import CodecError
+from aque.errors import CodecError, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _answer(value: Any, path: Path) -> Any:
     except Exception as error:
         raise refuse(
             path,
-            f"a {type(value).__name__} has no text form ({names.describe(error)}); pass what it "
+            f"a {type(value).__name__} has no text form ({describe(error)}); pass what it "
             "can be made from, or register its type with codec.register",
         ) from error
 

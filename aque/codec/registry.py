@@ -7,9 +7,9 @@ It only grows, and only by `register`.
 
 from __future__ import annotations
 
-from aque import names
+from aque import names, scripts
 from aque.codec import plain
-from aque.errors import CodecError
+from aque.errors import CodecError, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def write(value: object, path: Path, writer: Writer) -> Any:
     except Exception as error:
         from aque.codec.walk import refuse
 
-        raise refuse(path, f"cannot be encoded: {names.describe(error)}") from error
+        raise refuse(path, f"cannot be encoded: {describe(error)}") from error
     return {"$type": [name, _home(decode, type(value)), writer.write(payload, path)]}
 
 
@@ -71,7 +71,7 @@ def read(payload: Any, reader: Reader) -> Any:
 
     name, home, tree = parts(payload, 3, "$type")
     if name not in _BY_NAME and home is not None:
-        names.load(home)
+        scripts.load(home)
     if name not in _BY_NAME:
         raise CodecError(f"no type is registered as {name!r}; import the module that does it")
     return _BY_NAME[name][3](reader.read(tree))

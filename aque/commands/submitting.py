@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import IO, Any
 
-from aque import prototypes, trust
+from aque import surroundings, trust
 from aque.commands import options
 from aque.commands.request import Request, merge
 from aque.errors import AqueError, BrokerError, UsageError
@@ -34,8 +34,8 @@ _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 def submit_one(request: Request, watch: bool, as_json: bool) -> int:
     queue = Queue(request.broker)
-    surroundings = prototypes.surroundings()
-    future = queue.submit_ex(_prototype(queue, request, surroundings))
+    here = surroundings.take()
+    future = queue.submit_ex(_prototype(queue, request, here))
     if watch:
         return _follow(queue, [future.id])
     _print(queue, [future.id], as_json)
@@ -47,12 +47,12 @@ def submit_many(request: Request, source: str, watch: bool, as_json: bool) -> in
     if request.command:
         raise UsageError("with --from the commands are in the file; give none here")
     queue = Queue(request.broker)
-    surroundings = prototypes.surroundings()
+    here = surroundings.take()
     ids: list[int] = []
     with _open(source) as file:
         lines = ((n, line) for n, line in enumerate(file, 1) if line.strip())
         while batch := list(islice(lines, BATCH)):
-            submitted = _parse(queue, request, surroundings, batch)
+            submitted = _parse(queue, request, here, batch)
             batch_ids = [future.id for future in queue.submit_many(submitted)]
             if watch:
                 ids += batch_ids
@@ -74,13 +74,13 @@ def _follow(queue: Queue, ids: Sequence[int]) -> int:
 def _parse(
     queue: Queue,
     request: Request,
-    surroundings: Mapping[str, Any],
+    here: Mapping[str, Any],
     lines: Iterable[tuple[int, bytes]],
 ) -> list[dict[str, Any]]:
     parsed, complaints, kinds = [], [], []
     for number, line in lines:
         try:
-            parsed.append(_prototype(queue, merge(request, line), surroundings))
+            parsed.append(_prototype(queue, merge(request, line), here))
         except BrokerError:
             raise
         except AqueError as error:
@@ -93,7 +93,7 @@ def _parse(
     return parsed
 
 
-def _prototype(queue: Queue, request: Request, surroundings: Mapping[str, Any]) -> dict[str, Any]:
+def _prototype(queue: Queue, request: Request, here: Mapping[str, Any]) -> dict[str, Any]:
     settings, command = ([], request.command) if request.shell else _split(request.command)
     if not command:
         raise UsageError("no command after the KEY=VALUE words")
@@ -105,7 +105,7 @@ def _prototype(queue: Queue, request: Request, surroundings: Mapping[str, Any]) 
         "limits": _limits(request.limits),
         "due_at": _due_at(request),
         **{key: getattr(request, key) for key in _AS_GIVEN},
-        **_surroundings(queue, request, settings, surroundings),
+        **_surroundings(queue, request, settings, here),
         **_stdin(request.stdin),
     }
     if request.shell:

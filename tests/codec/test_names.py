@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from codec import samples
 
-from aque import names
+from aque import names, scripts
 from aque.errors import CodecError
 
 ROOT = Path(__file__).parents[2]
@@ -207,7 +207,7 @@ def test_a_module_run_by_m_goes_by_its_module_name(tmp_path: Path) -> None:
         ("import sys; sys.exit(3)", "ended the process.*__main__"),
         ("1 / 0", "ZeroDivisionError"),
         ("def (", "SyntaxError"),
-        ("from aque import names\nassert not names.is_loading_script()", "AssertionError"),
+        ("from aque import scripts\nassert not scripts.is_loading_script()", "AssertionError"),
     ],
 )
 def test_a_script_that_cannot_be_loaded_is_an_error_and_leaves_nothing(
@@ -221,7 +221,7 @@ def test_a_script_that_cannot_be_loaded_is_an_error_and_leaves_nothing(
             names.resolve(f"{script}:f")
     assert str(script) not in sys.modules
     assert sys.modules.get("__mp_main__") is before
-    assert not names.is_loading_script()
+    assert not scripts.is_loading_script()
 
 
 TYPED = """

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
-from aque import brokers, codec, prototypes, states, trust
+from aque import brokers, codec, states, surroundings, trust
 from aque.brokers.base import Broker
 from aque.commands.xargs import quoting, say
 from aque.commands.xargs.settings import Options
@@ -119,7 +119,7 @@ def _reopen(broker: Broker, id: int, member: Membership) -> Task:
 
 def make_group(options: Options, member: Membership) -> Prototype:
     """Return the group of a run, with what it takes to resume it."""
-    here = prototypes.surroundings()
+    here = surroundings.take()
     if here["cwd"] is not None and _text(here["cwd"]) != here["cwd"]:
         here["cwd"] = None  # no text; our commands stay in it all the same
     name = options.name or f"xargs {quoting.quote(options.command)}"
