@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import time
 from collections.abc import Callable
@@ -56,16 +57,22 @@ def progress(
     """Say how far the task of this process is: `done` of `total`, and where.
 
     It may be called as often as one likes: ten times a second at most it is stored, and the last of
-    all is. Outside of a task it does nothing.
+    all is. Outside of a task it does nothing. What is no finite number is not known.
     """
     if _own_id() is None:
         return
     if _context.report is None:
         _context.report = _report_to_queue
         atexit.register(flush_progress)
-    _context.held = (done, total, message)
+    _context.held = (_number(done), _number(total), None if message is None else str(message))
     if time.monotonic() - _context.reported_at >= _PACE:
         flush_progress()
+
+
+def _number(value: float | None) -> float | None:
+    """Return a number as it can be stored; one of numpy's too."""
+    value = None if value is None else float(value)
+    return None if value is None or not math.isfinite(value) else value
 
 
 def report_by(report: Report) -> None:

@@ -22,10 +22,11 @@ from aque import logs
 from aque.report import Chunk, End, Progress
 from aque.requirements import Requirements
 from aque.task import Task
-from aque.worker import runners
+from aque.worker import answers, runners
+from aque.worker.answers import Answer
 from aque.worker.job import Job
 from aque.worker.output import Stream
-from aque.worker.runners import Answer, Runner, Runners
+from aque.worker.runners import Runner, Runners
 from aque.worker.usage import Usage
 
 #: Seconds of work that may wait behind a call, and how many calls.
@@ -162,6 +163,9 @@ class Calls:
         self._hear_records(runner)
         runner.stdout.read()
         runner.stderr.read()
+        if runner.is_garbled and runner.sent:
+            self._condemn(runner)
+            return
         self._finish_answered(runner)
         job = self._boss.jobs.get(runner.pid)
         if job is not None and runner.sent:
@@ -173,10 +177,21 @@ class Calls:
             self._unregister(runner.answers)
             self._unregister(runner.records)
 
+    def _condemn(self, runner: Runner) -> None:
+        """Kill a runner that speaks nonsense; its end is that of the call it is at."""
+        self.take_back(runner)
+        job = self._boss.jobs.get(runner.pid) or self._promote(runner)
+        job.verdict = (answers.GARBLED, None)
+        job.kill()
+        runner.answered.clear()
+        self._unregister(runner.answers)
+        self._unregister(runner.records)
+
     def _hear_records(self, runner: Runner) -> None:
         for kind, id, attempt, *values in runner.read_records():
             if kind == "progress":
-                self._boss.progress.append(Progress(id, attempt, *values))
+                if any((each.task.id, each.task.attempt) == (id, attempt) for each in runner.sent):
+                    self._boss.progress.append(Progress(id, attempt, *values))
                 continue
             if kind == "imported":
                 for hear in self._import_hearers:
@@ -205,7 +220,7 @@ class Calls:
             has_written = runner.stdout.done[0] or runner.stderr.done[0]
             if job is None and (has_written or task.keep_background):
                 job = self._promote(runner)
-            end = runners.end_of(task, answer)
+            end = answer.end(task)
             if job is not None:
                 self._feed(job, runner)
                 if job.is_stalled or not boss.has_kept_output(job):

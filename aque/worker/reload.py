@@ -19,12 +19,13 @@ from typing import Any
 
 from aque.task import Task
 from aque.worker import files
+from aque.worker.answers import Answer
 from aque.worker.crew import Crew
 from aque.worker.job import Job
 from aque.worker.loop import Worker
 from aque.worker.outlet import Outlet
 from aque.worker.program import STATE, Program
-from aque.worker.runners import Answer, Runner, Sent
+from aque.worker.runners import Runner, Sent
 
 
 def take_state() -> dict[str, Any] | None:

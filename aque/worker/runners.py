@@ -26,10 +26,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from aque import states, trust
-from aque.report import End
+from aque import trust
 from aque.task import Task
-from aque.worker import files, runner
+from aque.worker import answers, files, runner
+from aque.worker.answers import Answer
 from aque.worker.outlet import Outlet
 from aque.worker.spawn import Spawner
 
@@ -41,23 +41,6 @@ Key = tuple[str, str, "int | None", "str | None"]
 
 #: Bytes of requests that surely fit into the pipe of a runner that does not read yet.
 ROOM = 48_000
-
-
-class Answer(NamedTuple):
-    """What a runner says of a call: instants in Unix seconds, seconds of cpu, bytes."""
-
-    number: int
-    started_at: float
-    ended_at: float
-    user_time: float
-    system_time: float
-    max_rss: int | None
-    is_clean: bool
-    status: str
-    result: str | None
-    exception: str | None = None
-    error: str | None = None
-    exit_status: int | None = None
 
 
 class Sent(NamedTuple):
@@ -73,7 +56,7 @@ class Runner:
     """One runner process, and the ends of its pipes that are ours.
 
     The first of `sent` is what it runs, the rest wait behind. `returned` is the end of the tokens'
-    pipe from which we take back.
+    pipe from which we take back. One that `is_garbled` has said what no runner says.
     """
 
     key: Key
@@ -88,6 +71,7 @@ class Runner:
     stderr: Outlet
     number: int = 0
     is_retired: bool = False
+    is_garbled: bool = False
     is_at_end: bool = False
     sent: deque[Sent] = field(default_factory=deque)
     answered: deque[Answer] = field(default_factory=deque)
@@ -133,7 +117,20 @@ class Runner:
         if b"\n" in data:  # not in all there is: an answer may be large, and comes piece by piece
             *lines, self.buffer = self.buffer.split(b"\n")
             for line in lines:
-                self.answered.append(Answer(*json.loads(line)))
+                self._hear(line)
+        self.is_garbled |= len(self.buffer) > answers.MOST
+
+    def _hear(self, line: bytearray) -> None:
+        try:
+            answer = answers.parse(line)
+        except ValueError:
+            self.is_garbled = True
+            return
+        turn = len(self.answered)
+        if turn < len(self.sent) and answer.number == self.sent[turn].number:
+            self.answered.append(answer)
+        else:
+            self.is_garbled = True
 
     def read_records(self) -> list[list[Any]]:
         """Return the records that are there: kind, id, attempt, and what they say."""
@@ -141,7 +138,14 @@ class Runner:
         while more := _read(self.records, 1 << 16):
             data += more
         *lines, self.records_buffer = (self.records_buffer + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        self.is_garbled |= len(self.records_buffer) > answers.MOST
+        found = []
+        for line in lines:
+            try:
+                found.append(answers.parse_record(line))
+            except ValueError:
+                self.is_garbled = True
+        return found
 
     @property
     def room(self) -> int:
@@ -287,16 +291,6 @@ def common_of(
         "stderr": task.stderr,
         "environ": dict(environ),
     }
-
-
-def end_of(task: Task, answer: Answer) -> End:
-    """Return the end that a runner's answer tells of."""
-    status = answer.status
-    return End(
-        task.id, task.attempt, status if status in states.COMPLETE_STATES else states.ERROR,
-        answer.ended_at, None, answer.exit_status, None, answer.result, answer.exception,
-        answer.error, answer.user_time, answer.system_time, answer.max_rss, answer.started_at,
-    )  # fmt: skip
 
 
 def _read(descriptor: int, size: int) -> bytes | None:

@@ -629,7 +629,7 @@ def imports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-@settings(quick, max_examples=2000)
+@settings(quick, max_examples=1000)
 @given(trees)
 def test_hostile_text_gives_a_value_or_an_error_and_calls_nothing(
     imports: list[str], tree: Any

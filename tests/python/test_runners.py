@@ -209,6 +209,51 @@ def test_a_kill_reaches_the_one_it_is_for(queue: Queue, broker: Broker) -> None:
     assert ended(broker, after[0].id).status in (states.CANCELLED, states.SUCCESS)
 
 
+@pytest.mark.parametrize(
+    ("descriptor", "said"),
+    [
+        (4, b"nonsense\n"),
+        (4, b"[]\n"),
+        (4, b"\xff[[[\n"),
+        (4, b"[" * 100_000 + b"\n"),
+        (4, b'[99, 1.0, 1.0, 0.0, 0.0, null, true, "success", "1"]\n'),
+        (4, b'[0, 1.0, 1.0, 0.0, 0.0, null, true, "running", "1"]\n'),
+        (4, b'[0, 1.0, NaN, 0.0, 0.0, null, true, "success", "1"]\n'),
+        (4, b'[0, 1.0, 1.0, 0.0, 0.0, null, true, "success", 1]\n'),
+        (6, b'["log", 1, 1, 1e999, "INFO", "x", "y"]\n'),
+        (6, b'["progress", 1, 1]\n'),
+        (6, b'{"kind": []}\n'),
+    ],
+)
+def test_a_task_that_speaks_for_its_runner_is_an_error_and_its_worker_lives(
+    queue: Queue, worker: Any, descriptor: int, said: bytes
+) -> None:
+    with pytest.raises(errors.TaskFailedError, match="aque-runner answers by"):
+        queue.submit(called.say, descriptor, said).result(20)
+    assert queue.submit(called.add, 1, 2).result(20) == 3
+
+
+def test_a_progress_that_is_no_number_is_not_known(queue: Queue, worker: Any) -> None:
+    future = queue.submit(called.report_oddly)
+    assert future.result(20) == "alive"
+    task = future.task()
+    assert (task.progress_done, task.progress_total, task.progress_message) == (None, None, "7")
+
+
+def test_a_task_cannot_tell_the_progress_of_another(queue: Queue, broker: Broker) -> None:
+    with started_worker(broker, "--slots", "2"):
+        one = queue.submit(called.nap, 60)
+        running(broker, one.id)
+        record = b'["progress", %d, 1, 0.5, 1, "mine"]\n' % one.id
+        own = b'["progress", %d, 1, 0.5, 1, "own"]\n' % (one.id + 1)
+        two = queue.submit(called.say, 6, record + own)
+        eventually(lambda: fetch(broker, two.id).progress_message == "own")
+        assert fetch(broker, one.id).progress_message is None
+        queue.kill([one.id, two.id])
+        ended(broker, one.id)
+        ended(broker, two.id)
+
+
 def test_a_runner_that_has_grown_is_replaced(queue: Queue, worker: Any) -> None:
     pid = queue.submit(called.pid).result(20)
     assert queue.submit(called.hog_for_good, 600).result(30) == pid

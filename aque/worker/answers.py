@@ -1,0 +1,91 @@
+"""Own what a runner says of its calls: answers, and records of logging, progress and imports.
+
+A task runs in its runner, and can write to whatever descriptor that has: by mistake, or because a
+user wants to see what a worker of root's makes of it. So nothing is believed that has not the form
+of an answer, and none can be of another task than those the runner was sent. A runner that says
+anything else is killed, and the task it had is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from aque import states
+from aque.report import End
+from aque.task import Task
+
+#: What a task ends with whose runner does not speak as one.
+GARBLED = "its process wrote to the descriptors that aque-runner answers by"
+#: Bytes of a line; more is no answer, and would fill the memory of the worker.
+MOST = 1 << 30
+
+_NUMBER = (int, float)
+_TEXT = (str, type(None))
+_INTEGER = (int, type(None))
+_ANSWER = (
+    int, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _INTEGER, bool, str, _TEXT, _TEXT, _TEXT, _INTEGER
+)  # fmt: skip
+_RECORDS = {
+    "progress": ((*_NUMBER, type(None)), (*_NUMBER, type(None)), _TEXT),
+    "log": (_NUMBER, str, str, str),
+    "imported": (list,),
+}
+
+
+class Answer(NamedTuple):
+    """What a runner says of a call: instants in Unix seconds, seconds of cpu, bytes."""
+
+    number: int
+    started_at: float
+    ended_at: float
+    user_time: float
+    system_time: float
+    max_rss: int | None
+    is_clean: bool
+    status: str
+    result: str | None
+    exception: str | None = None
+    error: str | None = None
+    exit_status: int | None = None
+
+    def end(self, task: Task) -> End:
+        """Return the end of the task that it tells of."""
+        return End(
+            task.id, task.attempt, self.status, self.ended_at, None, self.exit_status, None,
+            self.result, self.exception, self.error, self.user_time, self.system_time,
+            self.max_rss, self.started_at,
+        )  # fmt: skip
+
+
+def parse(line: bytes | bytearray) -> Answer:
+    """Return the answer that a line is. Raises ValueError where it is none."""
+    try:
+        answer = Answer(*json.loads(line))
+    except (TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    if not _fits(answer, _ANSWER) or answer.status not in states.COMPLETE_STATES:
+        raise ValueError("it has not the form of an answer")
+    return answer
+
+
+def parse_record(line: bytes) -> list[Any]:
+    """Return the record that a line is: kind, id, attempt, and what it says. Raises ValueError."""
+    try:
+        kind, id, attempt, *values = json.loads(line)
+        if _fits((id, attempt), (int, int)) and _fits(values, _RECORDS[kind]):
+            return [kind, id, attempt, *values]
+    except (KeyError, TypeError, RecursionError):
+        pass
+    raise ValueError("it has not the form of a record")
+
+
+def _fits(values: Any, types: tuple[Any, ...]) -> bool:
+    return len(values) == len(types) and all(
+        isinstance(value, kind) and _is_storable(value) for value, kind in zip(values, types)
+    )
+
+
+def _is_storable(value: object) -> bool:
+    """Whether a number is one that a queue can hold."""
+    return not isinstance(value, (int, float)) or -(1 << 62) < value < 1 << 62
