@@ -45,7 +45,7 @@ def test_tasks_made_alike_differ_in_their_arguments_alone(broker: Broker) -> Non
     worker = enlist(broker)
     parent, tasks = reserved(broker, worker, 3)
     assert [task.args for task in tasks] == [f'["true","{n}"]' for n in range(3)]
-    assert len({task.changed for task in tasks}) == 3
+    assert len({task.changed for task in tasks}) == 1  # they came at once
     plain = [dataclasses.replace(task, id=0, args=None, changed=0) for task in tasks]
     assert plain[0] == plain[1] == plain[2]
     assert (broker.fetch([parent])[0].waiting, tasks[0].parent) == (3, parent)

@@ -96,8 +96,8 @@ def test_the_schema_refuses_tasks_that_begin_in_the_middle(
 ) -> None:
     broker.create([prototype()])
     insert = (
-        "INSERT INTO task (status, priority, requirements, changed, created_at, ended_at, worker)"
-        " SELECT ?, 0, requirements, 0, 0, ?, 1 FROM task"
+        "INSERT INTO task (status, priority, requirements, changed, created_at, ended_at, worker,"
+        " pattern) SELECT ?, 0, requirements, 0, 0, ?, 1, 'generic' FROM task"
     )
     ended_at = 1.0 if status in states.COMPLETE_STATES else None
     if status in states.INITIAL_STATES:

@@ -26,9 +26,9 @@ from aque.brokers.sqlite import (
     steer,
 )
 from aque.brokers.sqlite.connection import Database
-from aque.brokers.sqlite.create import Memory
 from aque.brokers.sqlite.lock import TIMEOUT
 from aque.brokers.sqlite.looker import SQLiteLooker
+from aque.brokers.sqlite.shared import Memory
 from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import TaskNotFoundError, UsageError
 from aque.location import Location

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields, replace
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from aque import bell, states, task
-from aque.brokers.sqlite import graph
+from aque.brokers.sqlite import graph, shared
+from aque.brokers.sqlite.insert import COLUMNS, insert, insert_edges
+from aque.brokers.sqlite.shared import Memory
 from aque.brokers.sqlite.transaction import Row, Transaction, storable
 from aque.errors import DependencyCycleError, DependencyResolutionError, StateError, UsageError
 from aque.prototype import AFTER, AFTER_ANY, CHILD, Earlier, Prototype, Reference
 from aque.requirements import Requirements, parse_limits
 
-_COLUMNS = (
-    "id status waiting priority duration due_at requirements parent changed name pattern func args"
-    " kwargs extra cwd environment umask import_path interpreter stdin stdin_value stdout stderr"
-    " timeout retries retry_delay keep_background created_at owner cause"
-).split()
-_PATTERN, _CAUSE = _COLUMNS.index("pattern"), _COLUMNS.index("cause")
-_ID, _ARGS, _CHANGED = map(_COLUMNS.index, ("id", "args", "changed"))
-_INSERT = f"INSERT INTO task ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-_INSERT_EDGE = "INSERT OR IGNORE INTO dependency (task, dependency, kind) VALUES (?, ?, ?)"
+_PATTERN, _CAUSE = COLUMNS.index("pattern"), COLUMNS.index("cause")
+_ID, _ARGS = COLUMNS.index("id"), COLUMNS.index("args")
 _COUNT_UP = "UPDATE task SET waiting = waiting + ? WHERE id = ?"
 #: What children take over from their parent where they say nothing themselves; its status first.
 _INHERITED = "status priority cwd environment umask import_path requirements".split()
@@ -33,36 +25,12 @@ _PARENT = f"""
 SELECT CASE WHEN cancel_at IS NULL THEN status ELSE 'being killed' END, {", ".join(_INHERITED[1:])}
 FROM task WHERE id = ?
 """
-_REQUIREMENTS = (
-    "SELECT "
-    + ", ".join(f'"{field.name}"' for field in fields(Requirements))
-    + " FROM requirements WHERE id = ?"
-)
 _ABOVE = """
 WITH RECURSIVE above (id) AS (
     SELECT ? UNION SELECT d.task FROM dependency AS d JOIN above ON d.dependency = above.id
 )
 SELECT id FROM above
 """
-
-
-class Memory:
-    """What a broker remembers from one creation to the next: the environment it stored last.
-
-    Its content and hash take longer to make than all the rest of a submit.
-    """
-
-    def __init__(self) -> None:
-        self._environ: dict[str, str] = {}
-        self._hashed = "", ""
-
-    def hashed(self, environ: Mapping[str, str]) -> tuple[str, str]:
-        """Return the text of an environment, and the hash of that."""
-        if environ != self._environ or not self._hashed[0]:
-            content = json.dumps(dict(environ), sort_keys=True, separators=(",", ":"))
-            digest = hashlib.sha256(content.encode()).hexdigest()
-            self._environ, self._hashed = dict(environ), (content, digest)
-        return self._hashed
 
 
 class _Parent:
@@ -82,6 +50,7 @@ class _Creation:
         self.tx = tx
         self.memory = memory
         self.ids = range(first, first + count)
+        self.changed = tx.next_changed() if count else 0  # all come at once: one event
         self.rows: list[tuple[Any, ...]] = []
         self.edges: list[tuple[int, int, str]] = []
         self.children: Counter[int] = Counter()  # new ones, by parent
@@ -109,9 +78,9 @@ class _Creation:
         found = self._shared.get(key)
         if found is None:
             if table == "environment":
-                found = _store_environment(self.tx, *self.memory.hashed(content))
+                found = shared.store_environment(self.tx, *self.memory.hashed(content))
             else:
-                found = _store_requirements(self.tx, content)
+                found = shared.store_requirements(self.tx, content)
             self._shared[key] = found
         return self.count_use(table, found)
 
@@ -130,7 +99,7 @@ class _Creation:
     def _parent_row(self, id: int) -> Row:
         if id in self.ids:
             new = self.rows[id - self.ids.start]
-            return tuple(new[_COLUMNS.index(name)] for name in _INHERITED)
+            return tuple(new[COLUMNS.index(name)] for name in _INHERITED)
         rows = self.tx.rows(_PARENT, (id,))
         if not rows:
             raise DependencyResolutionError(f"there is no task {id} to be the parent")
@@ -188,14 +157,14 @@ def create_like(
     first = list(_row(creation, creation.ids.start, prototype))
     for id, text in zip(creation.ids, arguments):
         row = first.copy()
-        row[_ID], row[_ARGS], row[_CHANGED] = id, text, tx.next_changed()
+        row[_ID], row[_ARGS] = id, text
         creation.rows.append(tuple(row))
     others = len(arguments) - 1
     for parent in creation.children:
         creation.children[parent] += others
         creation.edges += [(parent, id, CHILD) for id in creation.ids[1:]]
-    for shared in creation.uses:
-        creation.uses[shared] += others
+    for used in creation.uses:
+        creation.uses[used] += others
     _insert(creation)
     tx.rings.add(bell.READY)
     return list(creation.ids)
@@ -203,12 +172,12 @@ def create_like(
 
 def _insert(creation: _Creation) -> None:
     tx = creation.tx
-    tx.executemany(_INSERT, creation.rows)
+    insert(tx, creation.rows)
     if creation.edges:
-        tx.executemany(_INSERT_EDGE, creation.edges)
+        insert_edges(tx, creation.edges)
         tx.executemany(_COUNT_UP, [(count, parent) for parent, count in creation.children.items()])
-    for (table, shared), count in creation.uses.items():
-        tx.execute(f"UPDATE {table} SET uses = uses + ? WHERE id = ?", (count, shared))
+    for (table, id), count in creation.uses.items():
+        tx.execute(f"UPDATE {table} SET uses = uses + ? WHERE id = ?", (count, id))
 
 
 def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:
@@ -228,7 +197,7 @@ def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:
         import_path = _first(import_path, parent.import_path)
     return (
         id, p.status, waiting, priority, p.duration, p.due_at, _requirements(creation, p, parent),
-        parent_id, creation.tx.next_changed(), storable(p.name), p.pattern, p.func, p.args,
+        parent_id, creation.changed, storable(p.name), p.pattern, p.func, p.args,
         p.kwargs, p.extra, cwd, _environment(creation, p.environ, parent), umask, import_path,
         storable(p.interpreter), storable(p.stdin), p.stdin_value, storable(p.stdout),
         storable(p.stderr), p.timeout, p.retries, p.retry_delay, p.keep_background,
@@ -284,7 +253,7 @@ def _requirements(creation: _Creation, prototype: Prototype, parent: _Parent | N
         assert parent is not None, "only a child may leave its requirements to its parent"
         if not prototype.needs:
             return creation.count_use("requirements", parent.requirements)
-        inherited = fetch_requirements(creation.tx, parent.requirements)
+        inherited = shared.fetch_requirements(creation.tx, parent.requirements)
         requirements = replace(inherited, **prototype.needs)
     if requirements.limits is not None:
         creation.check_limits(requirements)
@@ -299,41 +268,3 @@ def _environment(creation: _Creation, environ: Any, parent: _Parent | None) -> i
             return None
         return creation.count_use("environment", parent.environment)
     return creation.use("environment", id(environ), environ)
-
-
-def _store_environment(tx: Transaction, content: str, digest: str) -> int:
-    rows = tx.rows("SELECT id FROM environment WHERE hash = ?", (digest,))
-    if rows:
-        return int(rows[0][0])
-    insert = "INSERT INTO environment (hash, content, uses) VALUES (?, ?, 0)"
-    return int(tx.execute(insert, (digest, content)).lastrowid or 0)
-
-
-def _store_requirements(tx: Transaction, requirements: Requirements) -> int:
-    key = _key(requirements)
-    rows = tx.rows("SELECT id FROM requirements WHERE key = ?", (key,))
-    if rows:
-        return int(rows[0][0])
-    insert = (
-        'INSERT INTO requirements ("user", "group", host, platform, cpus, memory, limits, mounts,'
-        " worker, key, uses) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
-    )
-    return int(tx.execute(insert, (*astuple(requirements), key)).lastrowid or 0)
-
-
-@lru_cache(maxsize=1000)
-def _key(requirements: Requirements) -> str:
-    return json.dumps(astuple(requirements), separators=(",", ":"))
-
-
-def fetch_requirements(tx: Transaction, id: int) -> Requirements:
-    (row,) = tx.rows(_REQUIREMENTS, (id,))
-    return Requirements(*row)
-
-
-def change_requirements(tx: Transaction, id: int, **changes: Any) -> int:
-    """Move one task's use of requirements `id` to ones changed so; return the id of those."""
-    changed = _store_requirements(tx, replace(fetch_requirements(tx, id), **changes))
-    tx.execute("UPDATE requirements SET uses = uses - 1 WHERE id = ?", (id,))
-    tx.execute("UPDATE requirements SET uses = uses + 1 WHERE id = ?", (changed,))
-    return changed

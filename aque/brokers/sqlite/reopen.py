@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aque import bell, states
-from aque.brokers.sqlite import create, graph, steer
+from aque.brokers.sqlite import graph, shared, steer
 from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import StateError
 from aque.requirements import group_limit, limits_text, parse_limits
@@ -55,10 +55,10 @@ def reopen(tx: Transaction, group: int, worker: int) -> None:
 def _reserve(tx: Transaction, needs: int, worker: int, own_limit: str, ours: dict[int, int]) -> int:
     """Move one task's use of requirements to such that reserve it for a worker."""
     if needs not in ours:
-        limits = dict(parse_limits(create.fetch_requirements(tx, needs).limits))
+        limits = dict(parse_limits(shared.fetch_requirements(tx, needs).limits))
         limits.pop(own_limit, None)  # it bounds other workers
         changes = {"worker": worker, "limits": limits_text(limits)}
-        ours[needs] = create.change_requirements(tx, needs, **changes)
+        ours[needs] = shared.change_requirements(tx, needs, **changes)
     else:
         tx.execute("UPDATE requirements SET uses = uses - 1 WHERE id = ?", (needs,))
         tx.execute("UPDATE requirements SET uses = uses + 1 WHERE id = ?", (ours[needs],))

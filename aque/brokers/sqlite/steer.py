@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from aque import bell, states
 from aque.brokers.questions import Request
-from aque.brokers.sqlite import create, finish, graph
+from aque.brokers.sqlite import finish, graph, shared
 from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import DependencyResolutionError, StateError
 
@@ -192,7 +192,7 @@ def _open_requirements(tx: Transaction, id: int) -> int:
     ((requirements, worker, ended_at),) = tx.rows(_RESERVATION, (id,))
     if worker is None or ended_at is None:
         return int(requirements)
-    return create.change_requirements(tx, requirements, worker=None)
+    return shared.change_requirements(tx, requirements, worker=None)
 
 
 def _refuse_needed(tx: Transaction, id: int, removing: set[int]) -> None:

@@ -8,7 +8,7 @@ CREATE TABLE setting (
     value REAL NOT NULL
 ) WITHOUT ROWID;
 
--- The number of the latest event; each transition takes the next.
+-- The number of the latest event; each transition takes the next, what comes at once the same.
 CREATE TABLE sequence (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     changed INTEGER NOT NULL
@@ -200,14 +200,15 @@ CREATE TABLE removed (
     task INTEGER NOT NULL
 );
 
--- aque/states.py holds the table of transitions; this repeats it for every writer.
-CREATE TRIGGER task_begins BEFORE INSERT ON task
+-- aque/states.py holds the table of transitions; this repeats it for every writer. AFTER, since
+-- SQLite reads a row anew after a trigger that comes before: a quarter of an insert.
+CREATE TRIGGER task_begins AFTER INSERT ON task
 WHEN NEW.status <> 'pending' AND NEW.status <> 'paused' AND NEW.status <> 'creating'
 BEGIN
     SELECT RAISE(ABORT, 'a task cannot begin in this state');
 END;
 
-CREATE TRIGGER task_transition BEFORE UPDATE OF status ON task
+CREATE TRIGGER task_transition AFTER UPDATE OF status ON task
 WHEN NOT CASE OLD.status
     WHEN 'pending' THEN NEW.status = 'running' OR NEW.status = 'success' OR NEW.status = 'paused'
         OR NEW.status = 'error' OR NEW.status = 'cancelled' OR NEW.status = 'creating'
