@@ -173,3 +173,22 @@ def test_the_room_of_what_was_removed_is_given_back(broker: Broker, tmp_path: ob
     while broker.shrink():
         pass
     assert os.path.getsize(path) < 400_000
+
+
+def test_a_worker_is_forgotten_with_the_last_task_it_ran(broker: Broker, worker: int) -> None:
+    idle, other = enlist(broker), enlist(broker)
+    good, bad = broker.create([prototype(), prototype()])
+    run(broker, worker, good)
+    run(broker, other, bad, states.ERROR)
+    broker.retry([bad])
+    for id in (worker, idle, other):
+        assert broker.dismiss(id)
+    left = lambda: {one.id for one in broker.workers([worker, idle, other])}  # noqa: E731
+    expire_all(broker)
+    assert left() == {worker, idle, other}
+    broker.set_settings({"keep-success": 1e-9, "keep-other": 1e-9})
+    expire_all(broker)
+    assert left() == {other}, "an attempt of a task that waits again was its"
+    broker.cancel([bad], 15, 1.0)
+    expire_all(broker)
+    assert left() == set()

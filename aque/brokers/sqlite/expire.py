@@ -6,6 +6,8 @@ not removed in one transaction, which would hold the lock for seconds: its child
 chunk at a time, and then it. A task that one still needs which has not ended stays, and so does the
 parent of one that waits again.
 
+A worker's row goes when no task is left that it ran. Each aque-xargs has one, so they are many.
+
 Candidates are looked for without the lock, by the index on the time of the end, and looked at again
 inside the transaction.
 """
@@ -20,6 +22,8 @@ from aque.brokers.sqlite.transaction import Transaction
 
 #: Tasks that are forgotten in one transaction, some 20 ms.
 CHUNK = 500
+#: Workers, whose rows are small.
+_WORKERS = 5000
 #: How many events back those who follow the queue are told of removed tasks.
 _REMEMBERED = 100_000
 
@@ -40,6 +44,11 @@ _STILL = f"SELECT 1 {_MAY_GO} AND t.id = ?4"
 _CHILDREN = f"SELECT id FROM task WHERE parent = ? LIMIT {CHUNK + 1}"
 _NEEDED = f"SELECT 1 FROM task AS t WHERE t.id = ? AND (t.status {_UNFINISHED} OR {_IS_NEEDED})"
 
+_OLD_WORKERS = "SELECT id FROM worker WHERE ended_at < ?"
+_REFERRED = """
+SELECT worker FROM task UNION SELECT owner FROM task UNION SELECT worker FROM attempt
+"""
+
 
 def expire(
     database: Database, settings: Mapping[str, float], now: float
@@ -49,7 +58,7 @@ def expire(
     ages = (max(success, other), success, other)
     candidates = [id for (id,) in database.read(_CANDIDATES, ages)]
     if not candidates:
-        return None
+        return [] if _forget_workers(database, min(success, other)) else None
     with database.write() as tx:
         chunk: list[int] = []
         for id in candidates:
@@ -58,6 +67,18 @@ def expire(
         files = steer.forget(tx, chunk)
         tx.execute("DELETE FROM removed WHERE changed < ?", (tx.number - _REMEMBERED,))
     return files if chunk else None
+
+
+def _forget_workers(database: Database, before: float) -> bool:
+    """Forget a chunk of the workers that ended before then; whether there were any."""
+    ended = {id for (id,) in database.read(_OLD_WORKERS, (before,))}
+    ended -= {id for (id,) in database.read(_REFERRED)} if ended else set()
+    if ended:
+        with database.write() as tx:
+            tx.executemany(
+                "DELETE FROM worker WHERE id = ?", [(id,) for id in sorted(ended)[:_WORKERS]]
+            )
+    return bool(ended)
 
 
 def _lowest_first(tx: Transaction, top: int, most: int) -> list[int]:
