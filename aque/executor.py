@@ -1,8 +1,9 @@
 """Own the Executor: concurrent.futures over a queue, whose tasks outlive the program.
 
-A submit has been committed when it returns, so a kill -9 of the program loses no task; other
-workers, or tomorrow's, run it, and `Queue.future` finds it by its id. Against a ProcessPoolExecutor
-that changes three things on purpose. What cannot be encoded is refused by `submit` itself, which
+A call that was submitted is in the queue within milliseconds (outbox.py), and surely when its id is
+known, so a kill -9 of the program loses no task; other workers, or tomorrow's, run it, and
+`Queue.future` finds it by its id. Against a ProcessPoolExecutor that changes three things on
+purpose. What cannot be encoded is refused by `submit` itself, which
 names the value's place, rather than by the future. A worker process that dies takes nothing along:
 its tasks are requeued, and it is started again; only when that keeps failing is the executor
 broken. And without workers of its own an executor does not wait when the program ends.
@@ -39,8 +40,11 @@ class Executor(futures.Executor):
 
     With `workers`, that many at a time are run by a worker of the executor's own, a process that
     ends with it; with 0 the work is left to workers that run anyway. `defaults` are fields of every
-    task, as `Queue.submit_ex` has them. A submitted task survives a crash of any process, with
-    `durable` a power cut too.
+    task, as `Queue.submit_ex` has them.
+
+    A stored task survives a crash of any process. One that is submitted alone is stored when
+    `submit` returns, one of a flood some milliseconds later, or when its `id` is asked for. With
+    `durable` each is stored, and survives a power cut too, when `submit` returns.
     """
 
     def __init__(
@@ -59,17 +63,17 @@ class Executor(futures.Executor):
         around = {**surroundings.take(), "import_path": surroundings.import_path()}
         self._defaults = {**around, **_share(workers), **defaults}
         self._form = prototypes.Form(self._defaults)
-        self._core = _Core(self.queue, workers)
+        self._core = _Core(self.queue, workers, durable)
         weakref.finalize(self, self._core.shut).atexit = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
         """Submit a call. Raises CodecError for what has no text form, RuntimeError after shutdown.
 
-        BrokenExecutor is raised when the executor's own worker cannot be kept running.
+        BrokenExecutor is raised when the executor's own worker cannot be kept running. What keeps
+        the queue from storing the call (BrokerError, DependencyResolutionError) is its future's.
         """
         made = self._form.call(fn, args, kwargs)
-        future: Pending[T]
-        (future,) = self._core.submit([made.prototype], made.futures)
+        future: Pending[T] = self._core.submit(made.prototype, made.futures)
         return future
 
     def map(
@@ -90,13 +94,13 @@ class Executor(futures.Executor):
         deadline = None if timeout is None else time.monotonic() + timeout
         made = [self._form.chunk(fn, chunk) for chunk in _chunks(zip(*iterables), chunksize)]
         found = [future for each in made for future in each.futures]
-        pending = self._core.submit([each.prototype for each in made], found)
+        pending = self._core.submit_many([each.prototype for each in made], found)
         return _results(pending, deadline)
 
     def submit_many(self, submitted: Iterable[Mapping[str, Any]]) -> list[Pending[Any]]:
         """Submit all prototypes or none, in one transaction, as `Queue.submit_many` does."""
         flat = prototypes.flatten(list(submitted), self._defaults)
-        made = self._core.submit(flat.prototypes, flat.futures)
+        made = self._core.submit_many(flat.prototypes, flat.futures)
         return [made[index] for index in flat.indices]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -114,10 +118,11 @@ class Executor(futures.Executor):
 class _Core:
     """What an executor shares with the waiter, and what outlives it until the last end."""
 
-    def __init__(self, queue: Queue, workers: int) -> None:
+    def __init__(self, queue: Queue, workers: int, is_durable: bool) -> None:
         self.waiting = Waiting(queue)
         self._queue = queue
         self._is_shut = False
+        self._is_durable = is_durable
         self._broken: BrokenExecutor | None = None
         self._attendant: Attendant | None = None
         queue.broker.waiter.hear(self.waiting)
@@ -126,7 +131,18 @@ class _Core:
             self.waiting.on_look = self._attend
             atexit.register(self.finish)
 
-    def submit(self, ready: Sequence[Prototype], found: Sequence[Any]) -> list[Pending[Any]]:
+    def submit(self, ready: Prototype, found: Sequence[Any]) -> Pending[Any]:
+        if self._is_durable:
+            return self.submit_many([ready], found)[0]
+        self._refuse(found)
+        return self.waiting.submit(ready)
+
+    def submit_many(self, ready: Sequence[Prototype], found: Sequence[Any]) -> list[Pending[Any]]:
+        self._refuse(found)
+        return self.waiting.submit_many(ready)
+
+    def _refuse(self, found: Sequence[Any]) -> None:
+        """Raise what keeps us from taking calls, among whose arguments these futures are."""
         if self._broken is not None:
             raise BrokenExecutor(str(self._broken))
         if self._is_shut:
@@ -137,11 +153,11 @@ class _Core:
                 'put what it does under if __name__ == "__main__":'
             )
         self._queue.refuse_others(found)
-        return self.waiting.submit(self._queue.broker, ready)
 
     def shut(self) -> None:
         """Take no more; end when nothing is left to wait for."""
         self._is_shut = True
+        self.waiting.outbox.close()
         self.waiting.on_empty = self._release
         if not self.waiting.all():
             self._release()

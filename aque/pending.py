@@ -12,16 +12,20 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import BrokenExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from aque import codec, outcome, states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Changes
 from aque.errors import AqueError, BrokerError, TaskNotFoundError
+from aque.outbox import Outbox
 from aque.prototype import Prototype
 from aque.queue import Queue
 
 T = TypeVar("T")
+#: A submitted call: its future, and what is to be stored.
+Given = tuple["Pending[Any]", Prototype]
 
 
 class Pending(futures.Future[T]):
@@ -30,11 +34,26 @@ class Pending(futures.Future[T]):
     `aque.Queue.future(id)` is that task's future too, in this process or in any other.
     """
 
-    def __init__(self, waiting: Waiting, id: int) -> None:
+    def __init__(self, waiting: Waiting) -> None:
         super().__init__()
-        self.queue = waiting.queue
-        self.id = id
         self._waiting = waiting
+        self._id = 0
+
+    @property
+    def queue(self) -> Queue:
+        return self._waiting.queue
+
+    @property
+    def id(self) -> int:
+        """The id of the task, once that is stored. Raises why, where it could not be."""
+        if not self._id:
+            self._waiting.outbox.flush()
+        if not self._id:
+            raise self.exception(0) or BrokenExecutor("another process was to store this task")
+        return self._id
+
+    def note_stored(self, id: int) -> None:
+        self._id = id
 
     def cancel(self) -> bool:
         """Cancel the task if it has not started; whether it is cancelled now."""
@@ -43,7 +62,7 @@ class Pending(futures.Future[T]):
         return self.cancelled()
 
     def running(self) -> bool:
-        return not self.done() and self._waiting.status(self.id) == states.RUNNING
+        return not self.done() and self._waiting.status(self._id) == states.RUNNING
 
     def become_cancelled(self) -> None:
         super().cancel()
@@ -57,33 +76,72 @@ class Waiting:
         self.queue = queue
         self.on_look: Callable[[], object] | None = None
         self.on_empty: Callable[[], object] | None = None
+        self.outbox: Outbox[Given] = Outbox(self._store_given)
         self._lock = threading.Lock()
         self._futures: dict[int, Pending[Any]] = {}
         self._running: set[int] = set()
         self._submitting = 0
         self._early: dict[int, str] = {}
 
-    def submit(self, broker: Broker, prototypes: Sequence[Prototype]) -> list[Pending[Any]]:
-        """Store prototypes and return their futures."""
+    def submit(self, prototype: Prototype) -> Pending[Any]:
+        """Return the future of a task that is being stored; what hinders that is its error."""
+        made: Pending[Any] = Pending(self)
+        self.outbox.put((made, prototype))
+        return made
+
+    def submit_many(self, prototypes: Sequence[Prototype]) -> list[Pending[Any]]:
+        """Store all or none, and return their futures."""
+        self.outbox.flush()  # what came before has the smaller ids
+        made: list[Pending[Any]] = [Pending(self) for _ in prototypes]
+        self._note(self._store(made, prototypes))
+        return made
+
+    def _store_given(self, given: Sequence[Given]) -> Callable[[], object]:
+        """Store what was submitted; return what is then to be done, with no lock held."""
+        early: list[tuple[int, str]] = []
+        failed: list[tuple[Pending[Any], AqueError]] = []
+        try:
+            early = self._store([made for made, _ in given], [prototype for _, prototype in given])
+        except BrokerError as error:
+            failed = [(made, error) for made, _ in given]
+        except AqueError as error:  # one of them is at fault, and is to spoil no other
+            if len(given) == 1:
+                failed = [(given[0][0], error)]
+            else:
+                return _one_after_another([self._store_given([one]) for one in given])
+        return partial(self._tell, early, failed)
+
+    def _store(
+        self, made: Sequence[Pending[Any]], prototypes: Sequence[Prototype]
+    ) -> list[tuple[int, str]]:
+        """Store prototypes, whose futures these are; return those that have ended already."""
         with self._lock:
             self._submitting += 1
-        made: list[Pending[Any]] = []
+        ids: Sequence[int] = ()
         try:
-            made = [Pending(self, id) for id in broker.create(prototypes)]
+            ids = self.queue.broker.create(prototypes)
         finally:
             with self._lock:
                 self._submitting -= 1
-                self._futures.update((future.id, future) for future in made)
-                early = [(f.id, self._early[f.id]) for f in made if f.id in self._early]
+                for id, future in zip(ids, made):
+                    future.note_stored(id)
+                    self._futures[id] = future
+                early = [(id, self._early[id]) for id in ids if id in self._early]
                 if not self._submitting:
                     self._early.clear()
-        if early:
-            self._note(early)
-        return made
+        return early
+
+    def _tell(
+        self, early: Sequence[tuple[int, str]], failed: Sequence[tuple[Pending[Any], AqueError]]
+    ) -> None:
+        self._note(early)
+        for future, error in failed:
+            future.set_exception(error)
 
     def cancel(self, wanted: Iterable[Pending[Any]]) -> None:
         """Cancel those of these that have not started."""
-        ids = [future.id for future in wanted]
+        self.outbox.flush()
+        ids = [future.id for future in wanted if not future.done()]
         self.queue.broker.cancel_waiting(ids)
         found = self.queue.broker.statuses(ids)
         self._note([(id, found.get(id, "")) for id in ids if found.get(id) != states.RUNNING])
@@ -92,11 +150,13 @@ class Waiting:
         return states.RUNNING if id in self._running else states.PENDING
 
     def all(self) -> list[Pending[Any]]:
+        self.outbox.flush()
         with self._lock:
             return list(self._futures.values())
 
     def fail(self, error: BaseException) -> None:
         """Give all that wait this error; their tasks stay as they are."""
+        self.outbox.flush()
         for future in self._take(list(self._futures)):
             future.set_exception(error)
 
@@ -148,6 +208,14 @@ class Waiting:
         if is_empty and self.on_empty is not None:
             self.on_empty()
         return found
+
+
+def _one_after_another(acts: Sequence[Callable[[], object]]) -> Callable[[], object]:
+    def act() -> None:
+        for each in acts:
+            each()
+
+    return act
 
 
 def _give_result(future: Pending[Any], results: Mapping[int, str | None]) -> None:
