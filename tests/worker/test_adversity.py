@@ -50,6 +50,45 @@ def test_a_worker_is_not_reloaded_while_its_queue_cannot_be_opened(
         assert output(broker, id) == b"begin\nend\n"
 
 
+def test_what_runs_is_kept_while_the_new_program_cannot_open_the_queue(
+    broker: Broker, own_queue: str, tmp_path: Path
+) -> None:
+    """The exec is seen from outside, and the queue taken away before Python has even started."""
+    gate, lock = tmp_path / "gate", Path(own_queue + "-lock")
+    with started_worker(broker, "-v", stderr=subprocess.PIPE) as worker:
+        assert worker.stderr is not None
+        id = script(broker, waits_for(gate, "echo end; exit 7"))
+        running(broker, id)
+        for _ in range(10):
+            before = program_of(worker.pid)
+            worker.send_signal(signal.SIGHUP)
+            while program_of(worker.pid) == before:
+                pass
+            lock.rename(tmp_path / "lock")
+            lock.mkdir()
+            while not (told := said(worker.stderr.readline(), b"trying again", b"reloaded")):
+                pass
+            lock.rmdir()
+            (tmp_path / "lock").rename(lock)
+            if told == b"trying again":
+                break  # else it was quicker than we
+        assert told == b"trying again"
+        gate.touch()
+        task = ended(broker, id)
+        assert (task.exit_status, task.attempt) == (7, 1)
+        assert output(broker, id) == b"begin\nend\n"
+
+
+def program_of(pid: int) -> bytes:
+    """Return what an exec changes: where the kernel put the random bytes, among others."""
+    return Path(f"/proc/{pid}/auxv").read_bytes()
+
+
+def said(line: bytes, *texts: bytes) -> bytes | None:
+    assert line, "the worker has ended"
+    return next((text for text in texts if text in line), None)
+
+
 def test_a_worker_needs_no_directory_for_temporary_files(broker: Broker, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     elsewhere = {**os.environ, "TMPDIR": "/nonexistent", "TMP": "/nonexistent"}
