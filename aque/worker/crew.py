@@ -26,7 +26,7 @@ from aque.errors import AqueError, BrokerError
 from aque.report import Begin, Chunk, End, Progress, Start
 from aque.schedule import retries
 from aque.task import Task
-from aque.worker import limits, processes, usage
+from aque.worker import limits, processes
 from aque.worker.calls import Calls
 from aque.worker.guarding import Guard
 from aque.worker.job import Job, failed_start
@@ -35,6 +35,7 @@ from aque.worker.runners import Runner
 from aque.worker.slots import Slots
 from aque.worker.spawn import exit_status_of
 from aque.worker.starter import Starter
+from aque.worker.usage import ChildUsage
 
 #: Seconds to wait for the rest of the output of a job that has ended.
 DRAIN = 2.0
@@ -59,6 +60,7 @@ class Crew:
         self._timed: dict[int, Job] = {}  # by pid: those to be looked at each turn
         self._unrecorded: dict[int, Job] = {}  # by pid, the first started first
         self._slots = Slots()
+        self._usage = ChildUsage()
         self.begun: list[Begin] = []
         self.ends: list[End] = []
         self.output: list[Chunk] = []
@@ -169,6 +171,11 @@ class Crew:
         timed = self._timed.values()
         return any(job.wait_status is not None or job.is_stalled for job in timed)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing but ends is to be heard of its jobs, and none has to be looked at."""
+        return not self._timed and not self._hearers
+
     def hear_ends(self, hear: Callable[[int, int], object]) -> None:
         """Have `hear` told the pid and the wait status of each child that ends."""
         self._hearers.append(hear)
@@ -183,10 +190,13 @@ class Crew:
             if job is None:
                 self.guard.note_ended(pid)
             elif job.is_python:
-                self.calls.end(pid, wait_status, usage.of_child(rusage))
+                self.calls.end(pid, wait_status, self._usage.of(rusage))
             else:
                 job.wait_status = wait_status
-                job.usage = usage.of_child(rusage)
+                job.usage = self._usage.of(rusage)
+                if job.is_bare:
+                    self._finish(job)
+                    continue
                 job.drain_until = time.monotonic() + DRAIN
                 self._timed[pid] = job
                 self._read(job)
@@ -278,13 +288,16 @@ class Crew:
             return
         if not self.has_kept_output(job):
             return
-        self.release(job)
-        self.end(job.task, job.end(time.time()))
+        self._finish(job)
         if job.is_python:
             self.calls.drop(job.pid)
         else:
             for stream in job.streams:
                 os.close(stream.descriptor)
+
+    def _finish(self, job: Job) -> None:
+        self.release(job)
+        self.end(job.task, job.end(time.time()))
 
     def has_kept_output(self, job: Job) -> bool:
         """Keep the last of a job's output; False where that is to be tried again."""

@@ -61,6 +61,11 @@ class Job:
         return self.task.timeout is not None or bool(self.task.memory)
 
     @property
+    def is_bare(self) -> bool:
+        """Whether its end is that of its own process: no output is read, no session is its own."""
+        return not self.streams and not self.own_session
+
+    @property
     def is_drained(self) -> bool:
         return not any(stream.is_open for stream in self.streams)
 

@@ -163,6 +163,30 @@ class Worker:
             if self._is_over(plan) or self._is_ready_to_reload():
                 return
             self._wait()
+            self._go_on(plan)
+
+    def _go_on(self, plan: Plan) -> None:
+        """Start one's own tasks as others end, while there is nothing else to be done.
+
+        A whole turn costs as much as the start of a command, so this is what makes many short ones
+        fast. It stops for whatever a whole turn is for, and before the next transaction.
+        """
+        crew = self.crew
+        if not crew.starter.is_foreground or self._is_leaving or self._retry_at > 0.0:
+            return
+        guard_at = self.guard.next_deadline() or float("inf")
+        while self.signals.take_ends():
+            crew.note_ended()
+            self._note_ends(plan)
+            self._begin_own(plan)
+            plan.advance()
+            self._begin_own(plan)
+            deadline = min(guard_at, self._poll_at, self._check_at, self._record_at())
+            left = deadline - time.monotonic()
+            if left <= 0.0 or not crew.jobs or not crew.is_quiet:
+                return
+            for key, _ in self.selector.select(left):
+                key.data()
 
     def renew_by(self, renewal: Renewal) -> None:
         """Take over new code, by returning from `run`, as this says."""
@@ -389,7 +413,7 @@ class Worker:
         self._output_since = None
         for start in report.starts:
             crew.note_recorded(start)
-        for end in report.ends:
+        for end in report.ends if log.isEnabledFor(logging.INFO) else ():
             log.info("task %d: %s%s", end.id, end.status, f" ({end.error})" if end.error else "")
         self._noted_ends -= len(report.ends)
 

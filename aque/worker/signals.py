@@ -76,6 +76,14 @@ class Signals:
         del self._noted[: len(noted)]
         return noted
 
+    def take_ends(self) -> bool:
+        """Whether ends of children are all that has come; if so they are forgotten."""
+        noted = self._noted[:]
+        if not noted or noted.count(signal.SIGCHLD) < len(noted):
+            return False
+        self.take()
+        return True
+
     def block(self) -> None:
         """Hold signals back until `install` in the program that is exec'd next."""
         signal.pthread_sigmask(signal.SIG_BLOCK, NOTED)

@@ -20,6 +20,9 @@ from aque.worker import files, shim
 _DEFAULTS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 _FOUND_MOST = 1000
 
+#: As bytes it need not be encoded for each command.
+Environ = Mapping[str, str] | Mapping[bytes, bytes]
+
 
 class Spawner:
     """Starts commands; remembers the umask it left, and the programs it found."""
@@ -45,17 +48,21 @@ class Spawner:
     def spawn(
         self,
         command: Sequence[str],
-        environ: Mapping[str, str],
+        environ: Environ,
         descriptors: Mapping[int, int],
         own_session: bool,
+        path: str | None = None,
     ) -> int:
         """Start a command and return its pid.
 
         `descriptors` maps those of the child (0, 1, 2 and more) to ours. With `own_session` it
-        leads a session and process group of its own. Raises OSError when it cannot be executed.
+        leads a session and process group of its own. `path` is its PATH, where that need not be
+        looked up. Raises OSError when it cannot be executed.
         """
+        if path is None:
+            path = str(environ.get("PATH", os.defpath))  # type: ignore[call-overload]
         actions = [(os.POSIX_SPAWN_DUP2, ours, its) for its, ours in descriptors.items()]
-        known = (environ.get("PATH", os.defpath), command[0])
+        known = (path, command[0])
         program = self._found.get(known)
         try:
             if program is not None:
@@ -83,7 +90,7 @@ class Spawner:
         self,
         program: str,
         arguments: Sequence[str],
-        environ: Mapping[str, str],
+        environ: Environ,
         actions: list[tuple[int, int, int]],
         own_session: bool,
     ) -> int:

@@ -17,6 +17,7 @@ it run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aque import states
 from aque.brokers.sqlite import hold
@@ -34,6 +35,7 @@ exit_status = ?, exit_signal = ?, result = ?, error = ?, user_time = ?, system_t
 max_rss = ?, changed = ?
 {_GUARD}
 """
+_IS_NEW = "SELECT 1 FROM task WHERE id = ? AND changed > ?"
 _IS_PAUSED = "SELECT 1 FROM task WHERE id = ? AND status = 'paused'"
 
 
@@ -43,7 +45,19 @@ def begin(tx: Transaction, begun: Sequence[Begin], ends: Sequence[End]) -> dict[
     Returns for each begun whether it was still to be, and leaves out of it no id.
     """
     ended = {end.id: end for end in ends if end.status in states.COMPLETE_STATES}
-    return {one.id: _begin(tx, one, ended) for one in begun}
+    written = _write_whole(tx, [(one, ended[one.id]) for one in begun if one.id in ended])
+    return {one.id: one.id in written or _begin(tx, one, ended) for one in begun}
+
+
+def _write_whole(tx: Transaction, whole: Sequence[tuple[Begin, End]]) -> set[int]:
+    """Write those at once that began and ended; return whose rows took it: nearly always all."""
+    if not whole:
+        return set()
+    first = tx.number
+    values = [_values(tx, one, end) for one, end in whole]
+    written = tx.executemany(_BEGIN_AND_END, values).rowcount
+    ids = [one.id for one, _ in whole]
+    return set(ids if written == len(ids) else [i for i in ids if tx.rows(_IS_NEW, (i, first))])
 
 
 def is_written(end: End, answers: Mapping[int, bool]) -> bool:
@@ -70,9 +84,12 @@ def _write(tx: Transaction, one: Begin) -> int:
 
 
 def _write_with_end(tx: Transaction, one: Begin, end: End) -> int:
-    values = (
+    return tx.execute(_BEGIN_AND_END, _values(tx, one, end)).rowcount
+
+
+def _values(tx: Transaction, one: Begin, end: End) -> tuple[Any, ...]:
+    return (
         end.status, one.worker, one.started_at, end.ended_at, end.exit_status, end.exit_signal,
         end.result, storable(end.error), end.user_time, end.system_time, end.max_rss,
         tx.next_changed(), one.id, one.attempt,
     )  # fmt: skip
-    return tx.execute(_BEGIN_AND_END, values).rowcount

@@ -143,7 +143,7 @@ class SQLiteBroker(SQLiteLooker):
     def record(self, report: Report) -> list[bool]:
         with self._write() as tx:
             answers = finish.record(tx, report)
-            claim.share_room(tx, len(report.ends), 0)
+            claim.share_room(tx, len(report.ends), len(report.begun))
             return answers
 
     def report_progress(self, progress: Progress) -> None:

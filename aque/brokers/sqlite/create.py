@@ -166,7 +166,9 @@ def create_like(
     for used in creation.uses:
         creation.uses[used] += others
     _insert(creation)
-    tx.rings.add(bell.READY)
+    needs = prototype.requirements
+    if needs is None or needs.worker is None:  # what is reserved is for the one who puts it in
+        tx.rings.add(bell.READY)
     return list(creation.ids)
 
 
