@@ -22,6 +22,11 @@ class Ears:
         self._hear = hear
         self._listener: Listener | None = None
 
+    @property
+    def are_open(self) -> bool:
+        """Whether a bell that rings is heard; until then who must know has to ask."""
+        return self._listener is not None
+
     def open(self, broker: Broker) -> float:
         """Open them, if they are not or were deaf; return the seconds to the next poll."""
         if self._listener is None:

@@ -153,8 +153,8 @@ class Worker:
                 self.renewal.attend()
             self._note_ends(plan)
             self._heed_signals(plan)
+            self._pass_requests(plan)  # first: what somebody has cancelled must not begin
             self._begin_own(plan)
-            self._pass_requests(plan)
             plan.advance()
             self._begin_own(plan)  # what the plan has made just now
             self._record_and_claim(plan)
@@ -175,7 +175,7 @@ class Worker:
         if not crew.starter.is_foreground or self._is_leaving or self._retry_at > 0.0:
             return
         guard_at = self.guard.next_deadline() or float("inf")
-        while self.signals.take_ends():
+        while self._may_begin_unasked() and self.signals.take_ends():
             crew.note_ended()
             self._note_ends(plan)
             self._begin_own(plan)
@@ -187,6 +187,10 @@ class Worker:
                 return
             for key, _ in self.selector.select(left):
                 key.data()
+
+    def _may_begin_unasked(self) -> bool:
+        """Whether nobody can have cancelled what waits: it would have been heard."""
+        return self.ears.are_open and self._check_at > time.monotonic()
 
     def renew_by(self, renewal: Renewal) -> None:
         """Take over new code, by returning from `run`, as this says."""
@@ -299,7 +303,7 @@ class Worker:
         self.crew.enforce_limits(self.settings["grace"])
         self.crew.kill_overdue()
         is_poll = now >= self._poll_at
-        if not is_poll and now < self._check_at:
+        if not is_poll and now < self._check_at and self.ears.are_open:
             return
         self._check_at = float("inf")
         try:
