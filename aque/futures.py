@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from aque import outcome, reading, states, waiting
+from aque import outcome, reading, states
 from aque.task import Task
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class Future(Generic[T]):
 
     def wait(self, timeout: float | None = None) -> Task:
         """Wait until it has ended. Raises TimeoutError when that takes more than `timeout` s."""
+        from aque import waiting  # who only submits needs no ears
+
         statuses = waiting.wait_complete(self.queue.broker, [self.id], timeout)
         if statuses[self.id] not in states.COMPLETE_STATES:
             raise TimeoutError(f"task {self.id} is {statuses[self.id]} after {timeout} s")
@@ -137,6 +139,8 @@ def wait(
     futures: Iterable[Future[Any]], timeout: float | None = None, any_one: bool = False
 ) -> Waited:
     """Wait until all futures of one queue are done, or with `any_one` one, or for `timeout` s."""
+    from aque import waiting
+
     by_id = {future.id: future for future in futures}
     if not by_id:
         return Waited(set(), set())

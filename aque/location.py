@@ -8,16 +8,16 @@ opened for the first time is whether its file system is one that a single kernel
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from aque import mounts
 from aque.errors import UsageError
 from aque.mounts import LOCAL_TYPES as LOCAL_TYPES
+from aque.record import record
 
 JOURNALS = ("wal", "delete")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Location:
     """A queue's absolute path, and the SQLite journal it is to be made with."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from aque import bell, states
+from aque import bell, listening, states
 from aque.brokers.base import Broker
 from aque.errors import TaskNotFoundError
 
@@ -28,7 +28,7 @@ def wait_complete(
     deadline = None if timeout is None else time.monotonic() + timeout
     listener = broker.listen_again(bell.DONE)
     watch = _Watch(broker, ids)
-    pace = bell.Pace()
+    pace = listening.Pace()
     poll_at = 0.0
     while True:
         now = time.monotonic()

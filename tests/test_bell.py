@@ -14,7 +14,7 @@ import pytest
 from support import eventually, python, started_python
 
 from aque import bell
-from aque.bell import Listener
+from aque.listening import Listener
 
 RING = "import sys; from aque import bell; bell.ring(sys.argv[1], sys.argv[2])"
 

@@ -60,6 +60,17 @@ def test_a_submit_loads_nothing_that_is_slow() -> None:
     found = loaded("aque.commands.submit", "true")
     assert "aque.brokers.sqlite.broker" in found
     assert not (found - bare()) & SLOW
+    unused = {
+        "_hashlib",
+        "socket",
+        "select",
+        "binascii",
+        "locale",
+        "aque.waiting",
+        "aque.listening",
+    }
+    acts = {f"aque.brokers.sqlite.{act}" for act in ("claim", "finish", "steer", "look", "roster")}
+    assert not (found - bare()) & (unused | acts)
 
 
 def test_a_submit_with_all_options_loads_nothing_that_is_slow_either() -> None:
@@ -71,6 +82,19 @@ def test_a_submit_with_all_options_loads_nothing_that_is_slow_either() -> None:
 def test_looking_at_the_queue_loads_nothing_that_is_slow() -> None:
     loaded("aque.commands.submit", "true")
     assert not (loaded("aque.commands.output", "1") - bare()) & (SLOW - {"ctypes"})
+
+
+def test_status_loads_nothing_that_is_slow() -> None:
+    loaded("aque.commands.submit", "true")
+    found = loaded("aque.commands.status", "1") - bare()
+    assert not found & (SLOW | {"_hashlib", "socket", "curses"})
+    assert not found & {f"aque.brokers.sqlite.{act}" for act in ("claim", "finish", "steer")}
+
+
+def test_xargs_loads_nothing_that_it_does_not_use() -> None:
+    found = loaded("aque.commands.xargs", "true") - bare()
+    assert "aque.brokers.sqlite.broker" in found
+    assert not found & (SLOW - {"ctypes", "logging"} | {"click"})
 
 
 def test_the_help_of_a_command_does_not_touch_the_queue(own_queue: str) -> None:

@@ -29,6 +29,7 @@ LAYERS = (
     ("requirements", "location", "proctitle", "trust", "io_paths", "logs", "lookup", "scripts"),
     ("task", "prototype", "report", "codec", "names", "fields"),
     ("bell",),
+    ("listening",),
     _CONTRACT,
     ("schedule",),
     ("brokers",),

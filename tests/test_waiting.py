@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 from support import child, claim, end, enlist, group, prototype, run, started_worker
 
-from aque import bell, brokers, states, waiting
+from aque import brokers, listening, states, waiting
 from aque.brokers.base import Broker
 from aque.errors import TaskNotFoundError
 from aque.prototype import Earlier
@@ -118,7 +118,7 @@ def test_something_is_done_at_the_begin_and_at_each_poll(broker: Broker) -> None
 
 
 def test_a_storm_of_rings_is_one_look_each_twenty_milliseconds() -> None:
-    pace = bell.Pace()
+    pace = listening.Pace()
     begin = time.monotonic()
     for _ in range(20):
         pace.keep()

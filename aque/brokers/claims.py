@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from aque.record import record
 from aque.requirements import Requirements
 from aque.task import Task
 
@@ -68,7 +68,7 @@ class Offer(Protocol):
 Choose = Callable[[Offer], Sequence[int]]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Claim:
     """What a claim brought: tasks that are now running, and when the next one falls due.
 

@@ -17,9 +17,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from aque import bell
-from aque.bell import Listener
+from aque import bell, listening
 from aque.errors import BrokerError, UsageError
+from aque.listening import Listener
 from aque.states import STATES
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Waiter:
     def _run(self) -> None:
         names: frozenset[str] = frozenset()
         listener: Listener | None = None
-        pace = bell.Pace()
+        pace = listening.Pace()
         while True:
             if names != (names := self._wanted()) or listener is None:
                 if listener is not None:

@@ -6,10 +6,14 @@ import os
 import threading
 from abc import abstractmethod
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from aque.bell import Listener, ring
-from aque.brokers.events import Callback, Waiter
+from aque.bell import ring
 from aque.brokers.looking import Looking
+
+if TYPE_CHECKING:
+    from aque.brokers.events import Callback, Waiter
+    from aque.listening import Listener
 
 
 class _Heard(threading.local):
@@ -66,6 +70,8 @@ class Hearing(Looking):
     def waiter(self) -> Waiter:
         """The thread of this process that hears this queue's bells; it runs while it has to."""
         if self._waiter is None or self._waiter.pid != os.getpid():
+            from aque.brokers.events import Waiter
+
             self._waiter = Waiter(self)
         return self._waiter
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from aque.record import record
 
-@dataclass(frozen=True)
+
+@record(frozen=True)
 class Condition:
     """One term of a search. `operator` is one of = != ~ (glob) < >."""
 
@@ -16,7 +17,7 @@ class Condition:
     value: Any
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Selection:
     """The tasks that meet all that is said here; what is not said asks nothing.
 
@@ -30,7 +31,7 @@ class Selection:
     ids: Sequence[int] | None = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Edge:
     """`task` waits for `dependency`, in the way of `kind`."""
 
@@ -39,7 +40,7 @@ class Edge:
     kind: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Changes:
     """What changed since an event: the number of the latest, statuses by id, ids removed."""
 
@@ -48,7 +49,7 @@ class Changes:
     removed: Sequence[int]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Request:
     """What somebody wants of a running task: a signal, or with `grace` its end.
 

@@ -7,7 +7,6 @@ in hexadecimal, since Python refuses long decimals (sys.set_int_max_str_digits, 
 
 from __future__ import annotations
 
-import binascii
 import re
 
 from aque.errors import CodecError
@@ -56,6 +55,8 @@ def _write_bytearray(value: bytearray) -> Any:
 
 
 def _base64(value: Any) -> str:
+    import binascii  # few commands hold bytes
+
     return binascii.b2a_base64(value, newline=False).decode("ascii")
 
 
@@ -121,6 +122,8 @@ def _read_str(payload: Any, reader: Reader) -> str:
 def _read_bytes(payload: Any, reader: Reader) -> bytes:
     if type(payload) is not str:
         raise CodecError("$bytes does not hold base64")
+    import binascii  # few commands hold bytes
+
     read = binascii.a2b_base64(payload.encode("ascii"))
     if _base64(read) != payload:
         raise CodecError("$bytes does not hold base64")

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from aque import bell, logs, outcome, states
+from aque import bell, listening, logs, outcome, states
 from aque.brokers.base import Broker
 from aque.reading import STDERR, STDOUT, Reader, Write
 from aque.task import Task
@@ -67,7 +67,7 @@ def follow(
     """Write the output of these tasks as it comes until all have ended; return their status."""
     followers = {id: _Follower(broker, id, tuple(streams)) for id in ids}
     listener = broker.listen(bell.OUTPUT, bell.DONE)
-    pace = bell.Pace()
+    pace = listening.Pace()
     try:
         while True:
             if on_poll is not None:

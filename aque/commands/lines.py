@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from aque import states, task
 from aque.commands import terminal
 from aque.commands.terminal import Terminal
+from aque.record import record
 from aque.task import Task
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -17,7 +17,7 @@ _OUTCOME_WIDTH = 24
 _LABEL_WIDTH, _LONGEST = 12, 4096
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Line:
     """A task, or without one `text`; `lead` is drawn before it, `tail` said after it.
 

@@ -6,7 +6,7 @@ import io
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from aque import trust
@@ -15,6 +15,7 @@ from aque.brokers.questions import Condition, Selection
 from aque.commands import filters, lines, options, records, terminal, tree
 from aque.commands.lines import Line
 from aque.commands.tree import Tree
+from aque.record import record
 from aque.task import Task
 
 #: Lines, or tasks, that people are shown unless they ask for all.
@@ -25,7 +26,7 @@ RECENT = 24 * 3600.0
 DEPTH = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Request:
     """What the options of one call say."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aque.commands import options, quantities
 from aque.errors import UsageError
+from aque.record import keys, record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Request:
     """What the options of one call say."""
 
@@ -59,7 +59,7 @@ def merge(request: Request, line: bytes) -> Request:
     unknown = fields.keys() - _CHECKS.keys()
     if unknown:
         raise UsageError(f"no key {min(unknown)!r}; there are {', '.join(sorted(_CHECKS))}")
-    merged = {key: getattr(request, key) for key in Request.__slots__}
+    merged = {key: getattr(request, key) for key in keys(Request)}
     for key, value in fields.items():
         merged[key] = _CHECKS[key](key, value)
     for key, other in (("at", "delay"), ("delay", "at")):

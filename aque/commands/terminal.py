@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TextIO
 
 from aque import states
+from aque.record import record
 
 AUTO, NEVER, ALWAYS = "auto", "never", "always"
 
@@ -28,7 +28,7 @@ _DEFAULT_WIDTH = 80
 _BYTE_ESCAPES = range(0xDC80, 0xDD00)  # how Python keeps a byte that is not UTF-8 (PEP 383)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Terminal:
     """Where lines go. `width` None is a pipe or file: nothing is cut there."""
 

@@ -8,12 +8,13 @@ The tree is walked with a stack, since a chain of dependencies may be longer tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from aque import states
 from aque.brokers.base import Broker
 from aque.commands.lines import Line
+from aque.record import record
 from aque.task import Task
 
 #: Up to so many children, or dependencies, are drawn each.
@@ -45,7 +46,7 @@ class Fetch(Protocol):
     def __call__(self, id: int, limit: int, statuses: Sequence[str] = ..., /) -> list[Task]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Art:
     """What lines are joined by: to a child, to a dependency, and past others below."""
 
@@ -59,7 +60,7 @@ ASCII = Art(("|- ", "`- "), ("|. ", "`. "), "|  ")
 _TOP = ("", "")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class _Entry:
     """A line still to be drawn, and what is known of the tasks below it."""
 

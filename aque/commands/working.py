@@ -9,13 +9,13 @@ import selectors
 import signal
 import sys
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from aque import brokers, proctitle, states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Condition
 from aque.errors import BrokerError
+from aque.record import record
 from aque.report import End
 from aque.task import Task
 from aque.worker import host, membership, program, reload, terminal
@@ -35,7 +35,7 @@ _LEFT_MOST = 1000
 log = logging.getLogger("aque.worker")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Options:
     broker: str | None
     cpus: float | None

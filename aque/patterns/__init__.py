@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from aque.errors import UsageError
+from aque.record import record
 
 BUILT_IN = {
     "generic": "aque.patterns.generic:run",
@@ -22,7 +22,7 @@ BUILT_IN = {
 }
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Call:
     """A task as its pattern sees it: decoded values, and its id for all else."""
 

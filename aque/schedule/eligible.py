@@ -6,17 +6,17 @@ One function serves the claim and the explanation, so that they cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from aque import trust
 from aque.mounts import Mount
+from aque.record import record
 from aque.requirements import Requirements
 from aque.schedule import hosts
 from aque.schedule.mounts import parse
 from aque.schedule.resources import Resources
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Claimant:
     """A worker: who it is, what its host is known by, and what it may use.
 

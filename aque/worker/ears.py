@@ -10,8 +10,8 @@ import selectors
 from collections.abc import Callable
 
 from aque import bell
-from aque.bell import Listener
 from aque.brokers.base import Broker
+from aque.listening import Listener
 
 
 class Ears:

@@ -13,18 +13,18 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from aque import machine
 from aque.brokers.base import Broker
+from aque.record import record
 from aque.report import WorkerRecord
 
 #: How somebody else's file is opened: no link, and no waiting on a FIFO.
 _LOOKING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Host:
     name: str
     platform: str

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aque import trust
 from aque.brokers.base import Broker
 from aque.errors import BrokerError
+from aque.record import record
 from aque.report import WorkerRecord
 from aque.worker import host, processes
 from aque.worker.host import Host
@@ -17,7 +18,7 @@ WORKER = "worker"
 XARGS = "xargs"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Share:
     """What of its host a worker may use: cpus, bytes of memory, and tasks at a time."""
 
@@ -26,7 +27,7 @@ class Share:
     slots: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Membership:
     """An enlisted worker and its host. `life` is the descriptor of its lock."""
 

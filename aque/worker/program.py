@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 
+from aque.record import record
 from aque.worker.signals import NOTED
 
 #: Names the descriptor of the state in the environment of the program that is exec'd.
@@ -14,7 +14,7 @@ STATE = "AQUE_RELOAD"
 _CHECK = "check"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Program:
     """How this process was started, to be started so again."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from aque import codec, trust
 from aque.brokers.base import Broker
 from aque.errors import AqueError
 from aque.patterns import shell
+from aque.record import record
 from aque.task import Task, shell_words
 from aque.worker import files, leftovers, runners
 from aque.worker.job import Job
@@ -24,7 +24,7 @@ from aque.worker.spawn import Spawner
 _ENVIRONS = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Foreground:
     """Jobs stay in our session and process group and share our output, as xargs' children do.
 

@@ -13,6 +13,7 @@ from argparse import ArgumentParser
 import backlog
 import latency
 import python
+import startup
 import throughput
 import walreset
 import xargs
@@ -22,6 +23,7 @@ BENCHMARKS = {
     "xargs": xargs.run,
     "throughput": throughput.run,
     "python": python.run,
+    "startup": startup.run,
     "claim": backlog.run,
     "wal-reset": walreset.run,
 }

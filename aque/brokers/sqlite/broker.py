@@ -1,4 +1,4 @@
-"""Own the SQLite broker: the contract of base.py, each method one transaction."""
+"""Own the SQLite broker: the contract of `base`, each method one transaction."""
 
 from __future__ import annotations
 
@@ -7,24 +7,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from aque import bell
-from aque.brokers import settings
+from aque.brokers import settings, sqlite
 from aque.brokers.claims import Choose, Claim, Limit
 from aque.brokers.questions import Finding, Request
-from aque.brokers.sqlite import (
-    claim,
-    contents,
-    create,
-    expire,
-    files,
-    finish,
-    hold,
-    place,
-    reopen,
-    roster,
-    steer,
-)
 from aque.brokers.sqlite.connection import Database
 from aque.brokers.sqlite.lock import TIMEOUT
 from aque.brokers.sqlite.looker import SQLiteLooker
@@ -35,6 +23,9 @@ from aque.location import Location
 from aque.prototype import Prototype
 from aque.report import NOTHING, End, Progress, Report, WorkerRecord
 from aque.task import Task
+
+if TYPE_CHECKING:
+    from aque.listening import Listener
 
 #: Pages given back in one go, with the lock held; of 4 KiB each.
 _SHRINK_PAGES = 1000
@@ -58,9 +49,11 @@ class SQLiteBroker(SQLiteLooker):
         super().__init__(Database(where, durable, create, lock_timeout))
         self._memory = Memory()
 
-    def listen(self, *names: str) -> bell.Listener:
+    def listen(self, *names: str) -> Listener:
+        from aque.listening import Listener
+
         poll = self.settings()["poll"]
-        return bell.Listener(self.directory, names, self.is_shared, poll)
+        return Listener(self.directory, names, self.is_shared, poll)
 
     def close(self) -> None:
         self._heard.listeners.clear()
@@ -91,20 +84,20 @@ class SQLiteBroker(SQLiteLooker):
         self._database.copy(path)
 
     def examine(self) -> list[Finding]:
-        return list(contents.examine(self._database))
+        return list(sqlite.contents.examine(self._database))
 
     def repair(self) -> None:
         with self._write() as tx:
-            contents.repair(tx)
+            sqlite.contents.repair(tx)
 
     def reset(self) -> None:
         with self._write() as tx:
-            outputs = steer.reset(tx)
+            outputs = sqlite.steer.reset(tx)
         self._unlink(outputs)
 
     def limits(self) -> dict[str, Limit]:
         with self._database.snapshot():
-            return claim.limits(self._database.read)
+            return sqlite.claim.limits(self._database.read)
 
     def set_limits(self, capacities: Mapping[str, int], task: int | None = None) -> None:
         with self._write() as tx:
@@ -116,23 +109,23 @@ class SQLiteBroker(SQLiteLooker):
 
     def create(self, prototypes: Sequence[Prototype]) -> list[int]:
         with self._write() as tx:
-            return create.create(tx, prototypes, self._memory)
+            return sqlite.create.create(tx, prototypes, self._memory)
 
     def create_like(self, prototype: Prototype, arguments: Sequence[str]) -> list[int]:
         with self._write() as tx:
-            return create.create_like(tx, prototype, arguments, self._memory)
+            return sqlite.create.create_like(tx, prototype, arguments, self._memory)
 
     def commit(self, ids: Sequence[int]) -> None:
         with self._write() as tx:
-            steer.commit(tx, ids)
+            sqlite.steer.commit(tx, ids)
 
     # Running
 
     def claim(self, worker: int, choose: Choose, report: Report = NOTHING) -> Claim:
         with self._write() as tx:
-            finish.record(tx, report)
-            claimed = claim.claim(tx, worker, choose, self._known)
-            claim.share_room(tx, len(report.ends), len(claimed.tasks))
+            sqlite.finish.record(tx, report)
+            claimed = sqlite.claim.claim(tx, worker, choose, self._known)
+            sqlite.claim.share_room(tx, len(report.ends), len(claimed.tasks))
             if claimed.tasks and not report.ends:
                 tx.is_rung_later = True
         return replace(claimed, rings=frozenset(tx.rings)) if tx.is_rung_later else claimed
@@ -142,8 +135,8 @@ class SQLiteBroker(SQLiteLooker):
 
     def record(self, report: Report) -> list[bool]:
         with self._write() as tx:
-            answers = finish.record(tx, report)
-            claim.share_room(tx, len(report.ends), len(report.begun))
+            answers = sqlite.finish.record(tx, report)
+            sqlite.claim.share_room(tx, len(report.ends), len(report.begun))
             return answers
 
     def report_progress(self, progress: Progress) -> None:
@@ -155,8 +148,8 @@ class SQLiteBroker(SQLiteLooker):
         most = int(self.settings()["crashes"])
         with self._write() as tx:
             if is_crash:
-                finish.count_crashes(tx, attempts, most)
-            return finish.requeue(tx, attempts, reason)
+                sqlite.finish.count_crashes(tx, attempts, most)
+            return sqlite.finish.requeue(tx, attempts, reason)
 
     def running(self, worker: int) -> list[Task]:
         sql = "SELECT id FROM task WHERE status = 'running' AND worker = ?"
@@ -167,49 +160,49 @@ class SQLiteBroker(SQLiteLooker):
 
     def cancel(self, ids: Sequence[int], signal: int, grace: float) -> None:
         with self._write() as tx:
-            steer.cancel(tx, ids, signal, grace)
+            sqlite.steer.cancel(tx, ids, signal, grace)
 
     def cancel_waiting(self, ids: Sequence[int]) -> None:
         with self._write() as tx:
-            steer.cancel_waiting(tx, ids)
+            sqlite.steer.cancel_waiting(tx, ids)
 
     def pause(self, ids: Sequence[int]) -> list[int]:
         with self._write() as tx:
-            return hold.pause(tx, ids)
+            return sqlite.hold.pause(tx, ids)
 
     def resume(self, ids: Sequence[int]) -> list[int]:
         with self._write() as tx:
-            return hold.resume(tx, ids)
+            return sqlite.hold.resume(tx, ids)
 
     def signal(self, ids: Sequence[int], signal: int) -> list[int]:
         with self._write() as tx:
-            return steer.signal(tx, ids, signal)
+            return sqlite.steer.signal(tx, ids, signal)
 
     def requests(self, worker: int) -> list[Request]:
-        wanted = [Request(*row) for row in self._database.read(steer.CANCELLING, (worker,))]
-        if self._database.read(steer.SIGNALS, (worker,)):
+        wanted = [Request(*row) for row in self._database.read(sqlite.steer.CANCELLING, (worker,))]
+        if self._database.read(sqlite.steer.SIGNALS, (worker,)):
             with self._write() as tx:
-                wanted += steer.take_signals(tx, worker)
+                wanted += sqlite.steer.take_signals(tx, worker)
         return wanted
 
     def retry(self, ids: Sequence[int]) -> None:
         with self._write() as tx:
             _refuse_missing(tx, ids)
-            steer.retry(tx, ids)
+            sqlite.steer.retry(tx, ids)
 
     def reopen(self, group: int, worker: int) -> None:
         with self._write() as tx:
             _refuse_missing(tx, [group])
-            reopen.reopen(tx, group, worker)
+            sqlite.reopen.reopen(tx, group, worker)
 
     def remove(self, ids: Sequence[int]) -> None:
         with self._write() as tx:
             _refuse_missing(tx, ids)
-            outputs = steer.remove(tx, ids)
+            outputs = sqlite.steer.remove(tx, ids)
         self._unlink(outputs)
 
     def expire(self) -> bool:
-        outputs = expire.expire(self._database, self.settings(), time.time())
+        outputs = sqlite.expire.expire(self._database, self.settings(), time.time())
         self._unlink(outputs or ())
         return outputs is not None
 
@@ -228,46 +221,47 @@ class SQLiteBroker(SQLiteLooker):
     def append_log(self, id: int, attempt: int, line: bytes) -> None:
         inline = int(self.settings()["output-inline"])
         with self._write() as tx:
-            if finish.append_log(tx, id, attempt, line, inline):
+            if sqlite.finish.append_log(tx, id, attempt, line, inline):
                 return
             descriptor = self.open_output(id, attempt, "log")
             os.write(descriptor, line)
             os.close(descriptor)
 
     def output_path(self, id: int, attempt: int, stream: str) -> str:
-        return files.output_path(self.directory, id, attempt, stream)
+        return sqlite.files.output_path(self.directory, id, attempt, stream)
 
     def open_output(self, id: int, attempt: int, stream: str) -> int:
         path = self.output_path(id, attempt, stream)
-        return files.open_to_append(path, self._database.location)
+        return sqlite.files.open_to_append(path, self._database.location)
 
     # Workers
 
     def make_life(self, token: str) -> int:
-        return files.make_life(self.life_path(token), self._database.location)
+        return sqlite.files.make_life(self.life_path(token), self._database.location)
 
     def life_path(self, token: str) -> str:
-        return files.life_path(self.directory, token)
+        return sqlite.files.life_path(self.directory, token)
 
     def enlist(self, record: WorkerRecord) -> int:
+        sqlite.load()
         if os.geteuid() == 0:
-            place.refuse_root_worker(self._database.location.path)
+            sqlite.place.refuse_root_worker(self._database.location.path)
         with self._write() as tx:
-            return roster.enlist(tx, record)
+            return sqlite.roster.enlist(tx, record)
 
     def beat(self, worker: int) -> bool:
         with self._write() as tx:
-            return roster.beat(tx, worker)
+            return sqlite.roster.beat(tx, worker)
 
     def dismiss(self, worker: int) -> bool:
         with self._write() as tx:
-            return roster.dismiss(tx, worker)
+            return sqlite.roster.dismiss(tx, worker)
 
     def workers(self, ids: Iterable[int] | None = None) -> list[WorkerRecord]:
-        return roster.workers(self._database.read, ids)
+        return sqlite.roster.workers(self._database.read, ids)
 
     def owned(self, worker: int) -> list[int]:
-        return roster.owned(self._database.read, worker)
+        return sqlite.roster.owned(self._database.read, worker)
 
 
 def _refuse_missing(tx: Transaction, ids: Sequence[int]) -> None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 
 from aque import machine
 from aque.brokers.sqlite.lock import WriteLock
@@ -52,7 +51,7 @@ def declare(lock: WriteLock) -> None:
     note = {
         "machine": machine.machine_id(),
         "boot": machine.boot_id(),
-        "host": socket.gethostname()[:_LONGEST_NAME],
+        "host": os.uname().nodename[:_LONGEST_NAME],
     }
     lock.set_note(json.dumps(note).encode())
 

@@ -24,7 +24,6 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,7 +161,7 @@ def _eager_pause() -> float:
 def _holder() -> bytes:
     """Say who we are; a pid is used again, so also since when."""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since}).encode()
+    return json.dumps({"host": os.uname().nodename, "pid": os.getpid(), "since": since}).encode()
 
 
 def _parse(text: bytes) -> dict[str, object] | None:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 
 from aque import location
+from aque.brokers import sqlite
 from aque.brokers.base import Broker
 from aque.brokers.claims import Ahead, Candidate
 from aque.brokers.questions import Changes, Condition, Edge, Selection
-from aque.brokers.sqlite import claim, look, migrations
 from aque.brokers.sqlite.connection import Database
 from aque.report import Chunk
 from aque.requirements import Requirements
@@ -42,10 +42,10 @@ class SQLiteLooker(Broker):
         return self._database.location.is_shared
 
     def is_outdated(self) -> bool:
-        return migrations.is_outdated(self._database.read)
+        return sqlite.migrations.is_outdated(self._database.read)
 
     def fetch(self, ids: Sequence[int]) -> list[Task]:
-        return look.fetch(self._database.read, ids)
+        return sqlite.look.fetch(self._database.read, ids)
 
     def search(
         self,
@@ -54,14 +54,14 @@ class SQLiteLooker(Broker):
         newest_first: bool = False,
         limit: int | None = None,
     ) -> list[Task]:
-        return look.search(self._database.read, conditions, newest_first, limit)
+        return sqlite.look.search(self._database.read, conditions, newest_first, limit)
 
     def select(self, selection: Selection, limit: int | None = None) -> list[Task]:
         with self._database.snapshot():
-            return look.select(self._database.read, selection, limit)
+            return sqlite.look.select(self._database.read, selection, limit)
 
     def count(self, selection: Selection) -> int:
-        return look.count(self._database.read, selection)
+        return sqlite.look.count(self._database.read, selection)
 
     def existing(self, first: int, last: int) -> list[int]:
         sql = "SELECT id FROM task WHERE id BETWEEN ? AND ? ORDER BY id"
@@ -72,13 +72,13 @@ class SQLiteLooker(Broker):
         return None if last is None else int(last)
 
     def statuses(self, ids: Sequence[int]) -> dict[int, str]:
-        return look.statuses(self._database.read, ids)
+        return sqlite.look.statuses(self._database.read, ids)
 
     def results(self, ids: Sequence[int]) -> dict[int, str | None]:
-        return look.results(self._database.read, ids)
+        return sqlite.look.results(self._database.read, ids)
 
     def signals(self, ids: Sequence[int]) -> dict[int, int]:
-        return look.signals(self._database.read, ids)
+        return sqlite.look.signals(self._database.read, ids)
 
     def changes(self, since: int | None = None) -> Changes:
         with self._database.snapshot():
@@ -90,35 +90,35 @@ class SQLiteLooker(Broker):
         return Changes(number, changed, [row[0] for row in removed])
 
     def edges(self, ids: Sequence[int]) -> list[Edge]:
-        return look.edges(self._database.read, ids, "task")
+        return sqlite.look.edges(self._database.read, ids, "task")
 
     def dependents(self, ids: Sequence[int]) -> list[Edge]:
-        return look.edges(self._database.read, ids, "dependency")
+        return sqlite.look.edges(self._database.read, ids, "dependency")
 
     def count_children(self, ids: Sequence[int]) -> dict[int, dict[str, int]]:
-        return look.count_children(self._database.read, ids)
+        return sqlite.look.count_children(self._database.read, ids)
 
     def children(self, parent: int, limit: int, statuses: Sequence[str] = ()) -> list[Task]:
-        return look.children(self._database.read, parent, limit, statuses)
+        return sqlite.look.children(self._database.read, parent, limit, statuses)
 
     def count_dependencies(self, ids: Sequence[int]) -> dict[int, dict[str, int]]:
-        return look.count_dependencies(self._database.read, ids)
+        return sqlite.look.count_dependencies(self._database.read, ids)
 
     def dependencies(self, id: int, limit: int, statuses: Sequence[str] = ()) -> list[Task]:
-        return look.dependencies(self._database.read, id, limit, statuses)
+        return sqlite.look.dependencies(self._database.read, id, limit, statuses)
 
     def roots(
         self, ended_since: float, limit: int | None, user: str | None
     ) -> tuple[list[Task], int]:
         with self._database.snapshot():
-            return look.roots(self._database.read, ended_since, limit, user)
+            return sqlite.look.roots(self._database.read, ended_since, limit, user)
 
     def ahead(self, task: Task) -> Ahead:
-        return look.ahead(self._database.read, task)
+        return sqlite.look.ahead(self._database.read, task)
 
     def heads(self) -> list[tuple[Candidate, Requirements]]:
         with self._database.snapshot():
-            return claim.heads(self._database.read, self._known)
+            return sqlite.claim.heads(self._database.read, self._known)
 
     def environ(self, environment: int) -> dict[str, str]:
         sql = "SELECT content FROM environment WHERE id = ?"
@@ -134,4 +134,4 @@ class SQLiteLooker(Broker):
         return [Chunk(*row) for row in self._database.read(_OUTPUT, (id, attempt, after))]
 
     def last_output(self, ids: Sequence[int]) -> dict[int, int]:
-        return look.last_output(self._database.read, ids)
+        return sqlite.look.last_output(self._database.read, ids)

@@ -5,7 +5,7 @@ Each counts the tasks that use it, and goes with the last.
 
 from __future__ import annotations
 
-import hashlib
+import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import astuple, fields, replace
@@ -36,9 +36,19 @@ class Memory:
         """Return the text of an environment, and the hash of that."""
         if environ != self._environ or not self._hashed[0]:
             content = json.dumps(dict(environ), sort_keys=True, separators=(",", ":"))
-            digest = hashlib.sha256(content.encode()).hexdigest()
+            digest = _sha256(content.encode())
             self._environ, self._hashed = dict(environ), (content, digest)
         return self._hashed
+
+
+def _sha256(content: bytes) -> str:
+    """Hash by Python's own module where there is one, as random.py does: OpenSSL loads slowly."""
+    for name in ("_sha2", "_sha256", "hashlib"):
+        try:
+            return str(importlib.import_module(name).sha256(content).hexdigest())
+        except ImportError:
+            continue
+    raise AssertionError("hashlib is always there")
 
 
 def store_environment(tx: Transaction, content: str, digest: str) -> int:

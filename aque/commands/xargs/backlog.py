@@ -12,7 +12,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count, islice
 
 from aque import codec, states
@@ -23,6 +22,7 @@ from aque.commands.xargs.items import InputError
 from aque.commands.xargs.source import Entry, Source
 from aque.errors import BrokerError
 from aque.prototype import Prototype
+from aque.record import record
 from aque.task import Task
 
 #: Tasks put into the queue at a time, of which half may wait there before the next are put in: so
@@ -31,7 +31,7 @@ _STEP = 32
 _RETRY_DELAY = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Earlier:
     """What there is of an earlier run: its tasks that wait, by their number, and how many it has.
 

@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from aque.commands.xargs import limits
 from aque.commands.xargs.items import NUL_WARNING, InputError, Items, Tokens
 from aque.commands.xargs.settings import Options
+from aque.record import record
 
 __all__ = ["Batches", "InputError"]
 
@@ -109,7 +109,7 @@ class Batches:
         return [[word.partition(b"\0")[0] for word in argv] for argv in ready]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Room:
     """How much one command may hold: by -s, by the kernel's count, and in one argument."""
 

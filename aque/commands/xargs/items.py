@@ -25,10 +25,10 @@ import functools
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from aque import errors
 from aque.commands.xargs.settings import Options
+from aque.record import record
 
 NUL_WARNING = (
     "WARNING: a NUL character occurred in the input.  It cannot be passed through in the argument "
@@ -42,7 +42,7 @@ class InputError(errors.AqueError):
     exit_status = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Grammar:
     """How items are read where quotes count; `complete` has the groups item, end, and the rest."""
 
@@ -67,7 +67,7 @@ _QUOTED = re.compile(rb"""'([^'\n]*)'|"([^"\n]*)"|\\(.)""", re.DOTALL)
 _WORD = re.compile(rb"\S[^ \t\n]*+")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Tokens:
     """Items, and for -L how many of them come before the end of each line that counts."""
 

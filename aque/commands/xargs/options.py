@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from aque import errors
 from aque.commands.xargs import getopt, limits, settings, values
 from aque.commands.xargs.settings import Options
+from aque.record import record
 
 __all__ = ["Options", "UsageError", "parse", "usage"]
 
@@ -31,7 +31,7 @@ class UsageError(errors.AqueError):
         self.warnings = tuple(warnings)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Row:
     """One option. `argument` is its name in --help: `N` if required, `[N]` if optional, or ''."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 
 from aque import brokers, codec, states, surroundings, trust
 from aque.brokers.base import Broker
@@ -18,6 +17,7 @@ from aque.commands.xargs import quoting, say
 from aque.commands.xargs.settings import Options
 from aque.errors import AqueError, BrokerError, StateError, UsageError
 from aque.prototype import Prototype
+from aque.record import record
 from aque.requirements import Requirements
 from aque.schedule import hosts
 from aque.task import Task
@@ -30,7 +30,7 @@ _LONGEST_NAME = 200
 _MEMORY, _PREFIX = "/dev/shm", "aque-xargs-"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Place:
     """A queue, this process as a worker of it, and the group of this run; `is_private` goes.
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from aque.commands import quantities
 from aque.commands.xargs import limits, values
+from aque.record import record
 
 #: What `resume` is for the last run, whichever that is.
 LAST = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Halt:
     """When failures end a run: at so many, or at `percent` of those that have ended.
 
@@ -30,7 +30,7 @@ class Halt:
     percent: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Options:
     """The options, settled: at most one of `replace`, `max_lines` and `max_args` is set."""
 
