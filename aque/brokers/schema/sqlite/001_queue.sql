@@ -223,3 +223,61 @@ END
 BEGIN
     SELECT RAISE(ABORT, 'a forbidden transition');
 END;
+
+-- For people and other programs to read; aque itself does not. docs/reading.md says how. A command is
+-- taken from its JSON by hand, since not every SQLite knows JSON: words are parted by blanks, unquoted.
+CREATE VIEW task_view AS
+SELECT
+    t.id,
+    t.status,
+    t.name,
+    CASE
+        WHEN t.pattern IS NULL THEN 'group'
+        WHEN t.pattern = 'shell' THEN replace(replace(replace(replace(
+            substr(t.args, 3, length(t.args) - 4),
+            '\\', char(1)), '","', ' '), '\"', '"'), char(1), '\')
+        ELSE replace(replace(coalesce(t.func, t.pattern), '{"$name":"', ''), '"}', '')
+            || ' ' || coalesce(t.args, '[]')
+    END AS command,
+    r."user",
+    t.priority,
+    r.cpus,
+    r.memory,
+    r.limits,
+    t.parent,
+    t.waiting,
+    t.attempt,
+    datetime(t.created_at, 'unixepoch', 'localtime') AS created,
+    datetime(t.started_at, 'unixepoch', 'localtime') AS started,
+    datetime(t.ended_at, 'unixepoch', 'localtime') AS ended,
+    round(coalesce(t.ended_at, strftime('%s', 'now') + 0.0) - t.started_at, 2) AS seconds,
+    t.user_time + t.system_time AS cpu_seconds,
+    t.max_rss,
+    t.progress_done,
+    t.progress_total,
+    t.progress_message,
+    w.host,
+    w.name AS worker,
+    t.error,
+    t.cause
+FROM task AS t
+JOIN requirements AS r ON r.id = t.requirements
+LEFT JOIN worker AS w ON w.id = t.worker;
+
+-- What tasks wrote, as text, a row for each piece; NULL where a stream goes on in a file.
+CREATE VIEW output_view AS
+SELECT
+    task,
+    attempt,
+    stream,
+    datetime(at, 'unixepoch', 'localtime') AS at,
+    CAST(data AS TEXT) AS text,
+    number
+FROM output;
+
+-- Who waits for whom, with the states of both.
+CREATE VIEW dependency_view AS
+SELECT d.task, t.status, d.kind, d.dependency, o.status AS dependency_status
+FROM dependency AS d
+JOIN task AS t ON t.id = d.task
+LEFT JOIN task AS o ON o.id = d.dependency;
