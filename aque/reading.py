@@ -13,6 +13,8 @@ from aque.report import Chunk
 
 STDOUT, STDERR, LOG = "stdout", "stderr", "log"
 _READ_SIZE = 1 << 20
+#: Bytes that the search for the last lines reads at a time.
+_BLOCK = 1 << 16
 
 Write = Callable[[str, bytes], object]
 
@@ -40,6 +42,29 @@ class Reader:
         for stream in list(self._files):
             self._read_file(stream, write)
 
+    def tail(self, lines: int, write: Write) -> None:
+        """Write so many of the last lines of what is there; `read` goes on from its end."""
+        found = self._broker.output(self.id, self.attempt)
+        chunks = [chunk for chunk in found if chunk.stream in self._streams]
+        self._last = max((chunk.number for chunk in chunks), default=0)
+        left, is_end = lines, True
+        for chunk in reversed([chunk for chunk in chunks if chunk.data is None]):
+            path = self._broker.output_path(self.id, self.attempt, chunk.stream)
+            self._files[chunk.stream], left = _start_in_file(path, left, is_end)
+            is_end = False
+        self._files = dict(reversed(self._files.items()))  # in their order again
+        kept: list[tuple[str, bytes]] = []
+        for chunk in reversed([chunk for chunk in chunks if chunk.data]):
+            data = chunk.data or b""
+            start, left = _start_in(data, left, is_end)
+            kept.append((chunk.stream, data[start:]))
+            is_end = False
+            if not left:
+                break
+        for stream, data in reversed(kept):
+            write(stream, data)
+        self.read(write)
+
     def _take(self, chunk: Chunk, write: Write) -> None:
         if chunk.data is None:
             self._files.setdefault(chunk.stream, 0)
@@ -62,3 +87,34 @@ class Reader:
 def _open_planted_by_nobody(path: str, flags: int) -> int:
     """Open no link, which could lead to any file of ours, and wait for no FIFO."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _start_in(data: bytes, lines: int, is_end: bool) -> tuple[int, int]:
+    """Return where the last so many lines of data begin, and how many began before it.
+
+    At the very end a newline ends the last line, and begins none.
+    """
+    at = len(data) - 1 if is_end and data.endswith(b"\n") else len(data)
+    while lines:
+        at = data.rfind(b"\n", 0, at)
+        if at < 0:
+            return 0, lines
+        lines -= 1
+    return at + 1 if at < len(data) else at, 0
+
+
+def _start_in_file(path: str, lines: int, is_end: bool) -> tuple[int, int]:
+    """Do the same for a file, which may be larger than memory."""
+    try:
+        with open(path, "rb", opener=_open_planted_by_nobody) as file:
+            at = file.seek(0, os.SEEK_END)
+            while at and lines:
+                size = min(_BLOCK, at)
+                at = file.seek(at - size)
+                start, lines = _start_in(file.read(size), lines, is_end)
+                is_end = False
+                if not lines:
+                    return at + start, 0
+            return at, lines
+    except FileNotFoundError:
+        return 0, lines

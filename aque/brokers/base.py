@@ -157,6 +157,10 @@ class Broker(Hearing):
         """Undo `pause`; return the ids this changed."""
 
     @abstractmethod
+    def prioritize(self, ids: Sequence[int], priority: int) -> list[int]:
+        """Give those of these that have not ended this priority; return their ids."""
+
+    @abstractmethod
     def signal(self, ids: Sequence[int], signal: int) -> list[int]:
         """Ask the workers of these tasks to signal them; return the ids of those that run."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aque.brokers.claims import Ahead, Candidate
-from aque.brokers.questions import Changes, Condition, Edge, Selection
+from aque.brokers.questions import Changes, Condition, Edge, Outline, Selection
 from aque.report import Chunk
 from aque.requirements import Requirements
 from aque.task import Task
@@ -124,6 +124,17 @@ class Looking(ABC):
         have at `ended_since` or later; with `user` only that user's. First comes what runs (groups
         run while they wait), then what waits, then what has ended, each the newest first.
         """
+
+    @abstractmethod
+    def outline(self, ended_since: float, user: str | None, since: int = 0) -> Outline:
+        """Return all tasks that changed after event `since`, in the order in which they did.
+
+        Which are looked at is as for `roots`.
+        """
+
+    @abstractmethod
+    def ranked(self, selection: Selection, order: str) -> list[int]:
+        """Return the ids of the selected tasks in one of the ORDERS, most first; names from A."""
 
     @abstractmethod
     def ahead(self, task: Task) -> Ahead:

@@ -22,13 +22,45 @@ class Selection:
     """The tasks that meet all that is said here; what is not said asks nothing.
 
     `statuses` are those wanted. With `ended_since`, Unix seconds, a task must not have ended, or
-    have then or later. With `ids` it must be one of these.
+    have then or later. With `ids` it must be one of these. Each of the `words` must stand in its
+    name, its function or its arguments, in whatever case.
     """
 
     conditions: Sequence[Condition] = ()
     statuses: Sequence[str] = ()
     ended_since: float | None = None
     ids: Sequence[int] | None = None
+    words: Sequence[str] = ()
+
+
+#: In what order `Broker.ranked` returns tasks: what runs, waits, has ended; or by one of these.
+ORDERS = ("state", "id", "time", "cpu", "memory", "priority", "name")
+
+
+class Entry(NamedTuple):
+    """A task as `Broker.outline` has it.
+
+    `rank` is 2 for what runs (a group until it has ended), 1 for what waits, 0 for what has ended.
+    With `is_top` nothing that is shown stands above it: no parent, no dependent.
+    """
+
+    id: int
+    status: str
+    parent: int | None
+    rank: int
+    is_top: bool
+
+
+class Outline(NamedTuple):
+    """What a queue holds, or how that changed: up to which event, and which ids are gone.
+
+    `beneath` are the ids that something which changed depends on.
+    """
+
+    number: int
+    entries: Sequence[Entry]
+    removed: Sequence[int] = ()
+    beneath: Sequence[int] = ()
 
 
 @record(frozen=True)

@@ -59,6 +59,15 @@ def _whole(seconds: int) -> str:
     return f"{seconds // _DAY}d{seconds % _DAY // _HOUR:02d}h"
 
 
+def size(number: float) -> str:
+    """Write bytes in at most five characters, as `512`, `9.8K`, `120M`, `1.2G`."""
+    for unit in ("", "K", "M", "G"):
+        if number < 999.5:
+            return f"{number:.1f}{unit}" if unit and number < 9.95 else f"{number:.0f}{unit}"
+        number /= 1024
+    return f"{number:.1f}T" if number < 99.95 else f"{number:.0f}T"
+
+
 def ago(seconds: float) -> str:
     """Say how long ago something was; clocks of other hosts may be ahead."""
     return f"{_whole(int(max(seconds, 0)))} ago"

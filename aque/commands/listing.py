@@ -15,6 +15,7 @@ from aque.brokers.questions import Condition, Selection
 from aque.commands import filters, lines, options, records, terminal, tree
 from aque.commands.lines import Line
 from aque.commands.tree import Tree
+from aque.errors import UsageError
 from aque.record import record
 from aque.task import Task
 
@@ -24,6 +25,8 @@ LIMIT = 100
 RECENT = 24 * 3600.0
 #: Levels below the first.
 DEPTH = 3
+#: Seconds between two looks of a watch, at least.
+_SHORTEST = 0.1
 
 
 @record(frozen=True)
@@ -56,9 +59,7 @@ def show(request: Request) -> int:
         sys.stdout.reconfigure(
             errors="backslashreplace" if write is None else records.error_handler()
         )
-    asked = Selection(
-        [filters.parse(text) for text in request.filters], filters.statuses(request.statuses)
-    )
+    asked = _asked(request)
     broker = options.open_broker(request.broker)
     if write is not None:
         write(broker.select(_scope(request, broker, asked)))
@@ -72,6 +73,31 @@ def show(request: Request) -> int:
     _print(shown, terminal.look(request.color))
     _say(request, broker, bool(shown), left)
     return 0
+
+
+def watch(request: Request, interval: float) -> int:
+    """Show what is asked for over the whole screen."""
+    from aque.commands import watch
+    from aque.queue import Queue
+
+    if records.writer(request.as_json, request.csv, request.pattern) is not None:
+        raise UsageError("--watch is for people; --json, --csv and --format are not")
+    if interval < _SHORTEST:
+        raise UsageError(f"--watch {interval:g}: no oftener than each {_SHORTEST:g} seconds")
+    asked = _asked(request)
+    broker = options.open_broker(request.broker)
+    return watch.show(Queue(broker), _scope(request, broker, asked), interval, request.color)
+
+
+def user_of(within: Selection) -> str | None:
+    """Return whose tasks alone are meant."""
+    return next((c.value for c in within.conditions if c.key == "user" and c.operator == "="), None)
+
+
+def _asked(request: Request) -> Selection:
+    return Selection(
+        [filters.parse(text) for text in request.filters], filters.statuses(request.statuses)
+    )
 
 
 def _scope(request: Request, broker: Broker, asked: Selection) -> Selection:

@@ -39,10 +39,14 @@ from aque.commands import entry, options
     "--color", type=click.Choice(["auto", "never", "always"]), default="auto", show_default=True,
     help="Colour the states; auto does so on a terminal, but for NO_COLOR.",
 )  # fmt: skip
+@click.option(
+    "-w", "--watch", "interval", type=options.Duration(), is_flag=False, flag_value="1",
+    metavar="[SECONDS]", help="Over the whole screen, each so many seconds (1); ? says the keys.",
+)  # fmt: skip
 @click.option("--workers", is_flag=True, help="Show the workers instead.")
 @click.option("--why", is_flag=True, help="Say why IDS are not running.")
 @click.argument("ids", nargs=-1, type=options.Selector(), metavar="[IDS...]")
-def status(workers: bool, why: bool, **given: Any) -> int:
+def status(interval: float | None, workers: bool, why: bool, **given: Any) -> int:
     """Show tasks: these and what is below them, else what is active or ended of late.
 
     A tree: tasks over their children (solid lines) and what they wait for (dashed ones), summed up
@@ -70,6 +74,8 @@ def status(workers: bool, why: bool, **given: Any) -> int:
         broker = options.open_broker(given["broker"])
         explaining.show(broker, options.resolve(broker, given["ids"]))
         return 0
+    if interval is not None:
+        return listing.watch(listing.Request(**given), interval)
     return listing.show(listing.Request(**given))
 
 

@@ -7,12 +7,11 @@ The tree is walked with a stack, since a chain of dependencies may be longer tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from aque import states
-from aque.brokers.base import Broker
 from aque.commands.lines import Line
 from aque.record import record
 from aque.task import Task
@@ -38,6 +37,15 @@ _DEEPEST = 20
 Counts = Mapping[str, int]
 #: What leads to a task from the one above: with others to come, and as the last.
 Joint = tuple[str, str]
+
+
+class Source(Protocol):
+    """What a tree asks for: a Broker, or who answers for one."""
+
+    def children(self, parent: int, limit: int, statuses: Sequence[str] = ...) -> list[Task]: ...
+    def dependencies(self, id: int, limit: int, statuses: Sequence[str] = ...) -> list[Task]: ...
+    def count_children(self, ids: Sequence[int]) -> Mapping[int, Counts]: ...
+    def count_dependencies(self, ids: Sequence[int]) -> Mapping[int, Counts]: ...
 
 
 class Fetch(Protocol):
@@ -74,11 +82,19 @@ class _Entry:
 class Tree:
     """Draws tasks `depth` levels down (0: all), and draws none twice.
 
-    With `is_whole` wide lists are drawn in full.
+    With `is_whole` wide lists are drawn in full. What is below the `folded` is not drawn.
     """
 
-    def __init__(self, broker: Broker, depth: int, art: Art, is_whole: bool = False) -> None:
-        self._broker = broker
+    def __init__(
+        self,
+        source: Source,
+        depth: int,
+        art: Art,
+        is_whole: bool = False,
+        folded: Container[int] = (),
+    ) -> None:
+        self._source = source
+        self._folded = folded
         self._depth = depth
         self._art = art
         self._is_whole = is_whole
@@ -105,30 +121,33 @@ class Tree:
     ) -> list[_Entry]:
         """Make the entries of siblings, asking for all at once what is below them."""
         ids = [line.task.id for _, line in joined if line.task and line.task.id not in self.drawn]
-        children = self._broker.count_children(ids)
-        dependencies = self._broker.count_dependencies(ids)
+        children = self._source.count_children(ids)
+        dependencies = self._source.count_dependencies(ids)
         entries = []
         for number, (joint, line) in enumerate(joined, 1):
             is_last = number == len(joined)
             past = "" if joint is _TOP or level > _DEEPEST else "   " if is_last else self._art.past
             key = line.task.id if line.task else 0
             counts = children.get(key, {}), dependencies.get(key, {})
-            drawn = replace(line, lead=under + joint[is_last], tail=self._tail(level, counts))
+            drawn = replace(line, lead=under + joint[is_last], tail=self._tail(key, level, counts))
             entries.append(_Entry(drawn, under + past, level, *counts))
         return entries
 
-    def _tail(self, level: int, counts: Sequence[Counts]) -> str:
-        """Say how much is not drawn below the last level."""
+    def _tail(self, id: int, level: int, counts: Sequence[Counts]) -> str:
+        """Say how much is not drawn below."""
         below = sum(sum(count.values()) for count in counts)
-        return f" (+{below:,} below)" if below and 0 < self._depth <= level else ""
+        return f" (+{below:,} below)" if below and self._is_closed(id, level) else ""
+
+    def _is_closed(self, id: int, level: int) -> bool:
+        return id in self._folded or 0 < self._depth <= level
 
     def _below(self, entry: _Entry, task: Task) -> list[_Entry]:
-        if 0 < self._depth <= entry.level:
+        if self._is_closed(task.id, entry.level):
             return []
         children, dependencies = entry.children, entry.dependencies
         below = [
-            *self._list(self._broker.children, task.id, children, "children"),
-            *self._list(self._broker.dependencies, task.id, dependencies, "dependencies"),
+            *self._list(self._source.children, task.id, children, "children"),
+            *self._list(self._source.dependencies, task.id, dependencies, "dependencies"),
         ]
         return self._entries(below, entry.under, entry.level + 1)
 

@@ -25,10 +25,15 @@ _NAMED = 5
 
 def show(broker: Broker, ids: Sequence[int]) -> None:
     """Print each task and, below it, why it is not running."""
-    for shown in broker.fetch(ids):
-        print(f"{shown.id} {shown.status}  {lines.label(shown)}")
-        for reason in explain(broker, shown):
-            print(f"  {terminal.safe(reason)}")
+    for id in ids:
+        print("\n".join(describe(broker, id)))
+
+
+def describe(broker: Broker, id: int) -> list[str]:
+    """Return lines that say what a task is, and below it why it is not running."""
+    (shown,) = broker.fetch([id])
+    reasons = [f"  {terminal.safe(reason)}" for reason in explain(broker, shown)]
+    return [f"{shown.id} {shown.status}  {lines.label(shown)}", *reasons]
 
 
 def explain(broker: Broker, shown: Task) -> list[str]:

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from aque.brokers.sqlite import hold as hold
     from aque.brokers.sqlite import look as look
     from aque.brokers.sqlite import migrations as migrations
+    from aque.brokers.sqlite import outline as outline
     from aque.brokers.sqlite import place as place
     from aque.brokers.sqlite import reopen as reopen
     from aque.brokers.sqlite import roster as roster
     from aque.brokers.sqlite import steer as steer
 
 _ACTS = (
-    "claim contents create expire files finish hold look migrations place reopen roster steer"
+    "claim contents create expire files finish hold look migrations outline place reopen roster"
+    " steer"
 ).split()
 
 

@@ -174,6 +174,10 @@ class SQLiteBroker(SQLiteLooker):
         with self._write() as tx:
             return sqlite.hold.resume(tx, ids)
 
+    def prioritize(self, ids: Sequence[int], priority: int) -> list[int]:
+        with self._write() as tx:
+            return sqlite.hold.prioritize(tx, ids, priority)
+
     def signal(self, ids: Sequence[int], signal: int) -> list[int]:
         with self._write() as tx:
             return sqlite.steer.signal(tx, ids, signal)

@@ -1,4 +1,4 @@
-"""Own pause and resume: what is pending is held, what is running is stopped."""
+"""Own pause and resume, where what is running is stopped, and the change of a priority."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ _CONTINUE = """
 UPDATE task SET stopped_at = NULL, changed = ?
 WHERE id = ? AND status = 'running' AND stopped_at IS NOT NULL
 """
+_PRIORITIZE = """
+UPDATE task SET priority = ?, changed = ?
+WHERE id = ? AND status IN ('creating', 'pending', 'paused', 'running')
+"""
 
 
 def pause(tx: Transaction, ids: Sequence[int]) -> list[int]:
@@ -35,3 +39,9 @@ def resume(tx: Transaction, ids: Sequence[int]) -> list[int]:
     steer.signal(tx, continued, signal.SIGCONT)
     tx.rings.add(bell.READY)
     return sorted(freed + continued)
+
+
+def prioritize(tx: Transaction, ids: Sequence[int], priority: int) -> list[int]:
+    values = [(priority, tx.next_changed(), id) for id in ids]
+    tx.rings.add(bell.READY)
+    return [row[2] for row in values if tx.execute(_PRIORITIZE, row).rowcount]

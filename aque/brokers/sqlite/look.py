@@ -22,7 +22,7 @@ COLUMNS = {
     key: f'r."{key}"' if key in _REQUIRED else _RESERVED.get(key, f"t.{key}") for key in task.KEYS
 }
 _SELECT = f"SELECT {', '.join(COLUMNS.values())} FROM task AS t"
-_JOIN = "JOIN requirements AS r ON r.id = t.requirements"
+JOIN = "JOIN requirements AS r ON r.id = t.requirements"
 _OPERATORS = {"=": "IS", "!=": "IS NOT", "~": "GLOB", "<": "<", ">": ">"}
 _BATCH = 500  # SQLite before 3.32 takes 999 bound values
 
@@ -39,8 +39,8 @@ AND NOT EXISTS (
 )
 """
 #: What is of most interest has the highest: what runs, then what waits, then what has ended.
-_RANK = """
-(t.status = 'running' OR (t.pattern IS NULL AND t.ended_at IS NULL)) * 2 + (t.ended_at IS NULL)
+RANK = """
+(t.status = 'running' OR (t.pattern IS NULL AND t.ended_at IS NULL)) + (t.ended_at IS NULL)
 """
 _WAITED_FOR = "SELECT dependency FROM dependency WHERE task = ? AND kind <> 'child'"
 _CANCELLING = """
@@ -59,7 +59,7 @@ def fetch(rows: Rows, ids: Sequence[int]) -> list[Task]:
     found: dict[int, Task] = {}
     for batch in _batches(ids):
         where = f"WHERE t.id IN ({placeholders(batch)})"
-        for row in rows(f"{_SELECT} {_JOIN} {where}", batch):
+        for row in rows(f"{_SELECT} {JOIN} {where}", batch):
             found[row[0]] = task.from_row(row)
     for id in ids:
         if id not in found:
@@ -70,9 +70,9 @@ def fetch(rows: Rows, ids: Sequence[int]) -> list[Task]:
 def search(
     rows: Rows, conditions: Sequence[Condition], newest_first: bool, limit: int | None
 ) -> list[Task]:
-    where, values = _where(Selection(conditions))
+    where, values = where_of(Selection(conditions))
     order = "DESC" if newest_first else "ASC"
-    sql = f"{_SELECT} {_JOIN} WHERE {where} ORDER BY t.id {order} LIMIT ?"
+    sql = f"{_SELECT} {JOIN} WHERE {where} ORDER BY t.id {order} LIMIT ?"
     found = rows(sql, [*values, -1 if limit is None else limit])
     return [task.from_row(row) for row in found]
 
@@ -80,9 +80,9 @@ def search(
 def select(rows: Rows, selection: Selection, limit: int | None) -> list[Task]:
     found: list[Row] = []
     most = -1 if limit is None else limit
-    for batch in _parts(selection):
-        where, values = _where(batch)
-        sql = f"SELECT {_RANK} AS rank, t.id FROM task AS t {_JOIN} WHERE {where}"
+    for batch in parts(selection):
+        where, values = where_of(batch)
+        sql = f"SELECT {RANK} AS rank, t.id FROM task AS t {JOIN} WHERE {where}"
         found += rows(f"{sql} ORDER BY rank DESC, t.id DESC LIMIT ?", [*values, most])
     found.sort(reverse=True)
     return fetch(rows, sorted(id for _, id in found[:limit]))
@@ -90,9 +90,9 @@ def select(rows: Rows, selection: Selection, limit: int | None) -> list[Task]:
 
 def count(rows: Rows, selection: Selection) -> int:
     total = 0
-    for batch in _parts(selection):
-        where, values = _where(batch)
-        ((number,),) = rows(f"SELECT count(*) FROM task AS t {_JOIN} WHERE {where}", values)
+    for batch in parts(selection):
+        where, values = where_of(batch)
+        ((number,),) = rows(f"SELECT count(*) FROM task AS t {JOIN} WHERE {where}", values)
         total += number
     return total
 
@@ -101,7 +101,7 @@ def roots(
     rows: Rows, ended_since: float, limit: int | None, user: str | None
 ) -> tuple[list[Task], int]:
     ((total,),) = rows(f"SELECT count(*) {_ROOTS}", (ended_since, user))
-    sql = f"SELECT t.id {_ROOTS} ORDER BY {_RANK} DESC, t.id DESC LIMIT ?3"
+    sql = f"SELECT t.id {_ROOTS} ORDER BY {RANK} DESC, t.id DESC LIMIT ?3"
     found = rows(sql, (ended_since, user, -1 if limit is None else limit))
     return fetch(rows, [id for (id,) in found]), total
 
@@ -182,11 +182,11 @@ def dependencies(rows: Rows, id: int, limit: int, wanted: Sequence[str]) -> list
 def _first(rows: Rows, where: str, value: int, limit: int, wanted: Sequence[str]) -> list[Task]:
     if wanted:
         where += f" AND t.status IN ({placeholders(wanted)})"
-    sql = f"{_SELECT} {_JOIN} WHERE {where} ORDER BY t.id LIMIT ?"
+    sql = f"{_SELECT} {JOIN} WHERE {where} ORDER BY t.id LIMIT ?"
     return [task.from_row(row) for row in rows(sql, [value, *wanted, limit])]
 
 
-def _parts(selection: Selection) -> Iterator[Selection]:
+def parts(selection: Selection) -> Iterator[Selection]:
     """Split a selection of many ids into ones that SQLite can bind."""
     if selection.ids is None:
         yield selection
@@ -195,7 +195,7 @@ def _parts(selection: Selection) -> Iterator[Selection]:
         yield replace(selection, ids=batch)
 
 
-def _where(selection: Selection) -> tuple[str, list[Any]]:
+def where_of(selection: Selection) -> tuple[str, list[Any]]:
     terms, values = ["1"], []
     for condition in selection.conditions:
         if condition.key not in COLUMNS:
@@ -206,6 +206,9 @@ def _where(selection: Selection) -> tuple[str, list[Any]]:
         if wanted:
             terms.append(f"{column} IN ({placeholders(wanted)})")
             values.extend(wanted)
+    for word in selection.words:
+        terms.append("instr(lower(coalesce(t.name, t.func, '') || coalesce(t.args, '')), lower(?))")
+        values.append(word)
     if selection.ended_since is not None:
         terms.append(_SHOWN)
         values.append(selection.ended_since)

@@ -9,7 +9,7 @@ from aque import location
 from aque.brokers import sqlite
 from aque.brokers.base import Broker
 from aque.brokers.claims import Ahead, Candidate
-from aque.brokers.questions import Changes, Condition, Edge, Selection
+from aque.brokers.questions import Changes, Condition, Edge, Outline, Selection
 from aque.brokers.sqlite.connection import Database
 from aque.report import Chunk
 from aque.requirements import Requirements
@@ -112,6 +112,13 @@ class SQLiteLooker(Broker):
     ) -> tuple[list[Task], int]:
         with self._database.snapshot():
             return sqlite.look.roots(self._database.read, ended_since, limit, user)
+
+    def outline(self, ended_since: float, user: str | None, since: int = 0) -> Outline:
+        with self._database.snapshot():
+            return sqlite.outline.outline(self._database.read, ended_since, user, since)
+
+    def ranked(self, selection: Selection, order: str) -> list[int]:
+        return sqlite.outline.ranked(self._database.read, selection, order)
 
     def ahead(self, task: Task) -> Ahead:
         return sqlite.look.ahead(self._database.read, task)

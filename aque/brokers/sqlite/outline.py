@@ -1,0 +1,56 @@
+"""Own the queries of whoever keeps all tasks in view: the outline of a queue, and its orders."""
+
+from __future__ import annotations
+
+from aque.brokers.questions import Entry, Outline, Selection
+from aque.brokers.sqlite import look
+from aque.brokers.sqlite.look import Rows
+
+#: Another user's task, or one that ended long ago, stands above nothing.
+_ENTRIES = f"""
+SELECT t.id, t.status, t.parent, {look.RANK}, t.parent IS NULL AND NOT EXISTS (
+    SELECT 1 FROM dependency AS d JOIN task AS above ON above.id = d.task
+    JOIN requirements AS needs ON needs.id = above.requirements
+    WHERE d.dependency = t.id AND (above.ended_at IS NULL OR above.ended_at >= ?1)
+    AND (?2 IS NULL OR needs."user" = ?2)
+)
+FROM task AS t {look.JOIN}
+WHERE (t.ended_at IS NULL OR t.ended_at >= ?1) AND (?2 IS NULL OR r."user" = ?2)
+AND t.changed > ?3
+ORDER BY t.changed
+"""
+_BENEATH = """
+SELECT DISTINCT d.dependency FROM task AS t JOIN dependency AS d ON d.task = t.id
+WHERE t.changed > ? AND d.kind <> 'child'
+"""
+_REMOVED = "SELECT task FROM removed WHERE changed > ?"
+_TOOK = "(coalesce(t.ended_at, strftime('%s', 'now')) - t.started_at)"
+_ORDERS = {
+    "state": f"{look.RANK} DESC, CASE WHEN t.ended_at IS NULL THEN t.id ELSE -t.changed END",
+    "id": "t.id DESC",
+    "time": f"{_TOOK} DESC, t.id",
+    "cpu": f"(t.user_time + t.system_time) / max({_TOOK}, 0.001) DESC, t.id",
+    "memory": "t.max_rss DESC, t.id",
+    "priority": "t.priority DESC, t.duration DESC, t.id",
+    "name": "coalesce(t.name, t.args), t.id",
+}
+
+
+def outline(rows: Rows, ended_since: float, user: str | None, since: int) -> Outline:
+    ((number,),) = rows("SELECT changed FROM sequence")
+    if number == since:
+        return Outline(number, ())
+    entries = list(map(Entry._make, rows(_ENTRIES, (ended_since, user, since))))
+    if not since:
+        return Outline(number, entries)
+    removed, beneath = ([id for (id,) in rows(sql, (since,))] for sql in (_REMOVED, _BENEATH))
+    return Outline(number, entries, removed, beneath)
+
+
+def ranked(rows: Rows, selection: Selection, order: str) -> list[int]:
+    found: list[int] = []
+    for part in look.parts(selection):
+        where, values = look.where_of(part)
+        sql = f"SELECT t.id FROM task AS t {look.JOIN} WHERE {where} ORDER BY {_ORDERS[order]}"
+        found += [id for (id,) in rows(sql, values)]
+    return found

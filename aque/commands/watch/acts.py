@@ -1,0 +1,72 @@
+"""Own what the screen does to a task: each act asks first, and says what came of it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from aque import states
+from aque.commands import lines, terminal
+from aque.queue import Queue
+from aque.task import Task
+
+
+class Asking(Protocol):
+    """Who is asked."""
+
+    def confirm(self, question: str) -> bool: ...
+    def read(self, question: str) -> str | None: ...
+
+
+def kill(queue: Queue, task: Task, asking: Asking) -> str:
+    if task.is_complete:
+        return f"task {task.id} has ended already ({task.status})"
+    what = " and its children" if queue.broker.count_children([task.id]) else ""
+    if not asking.confirm(f"kill {_name(task)}{what}?"):
+        return ""
+    queue.kill([task.id])
+    return f"killing task {task.id}" if task.status == states.RUNNING else f"killed task {task.id}"
+
+
+def retry(queue: Queue, task: Task, asking: Asking) -> str:
+    if not task.is_complete:
+        return f"task {task.id} is {task.status}; only one that has ended can be retried"
+    again = "run again, though it has succeeded," if task.status == states.SUCCESS else "retry"
+    if not asking.confirm(f"{again} {_name(task)}?"):
+        return ""
+    queue.retry([task.id], recursive=task.cause is not None)
+    return f"task {task.id} waits for its next attempt"
+
+
+def pause(queue: Queue, task: Task, asking: Asking) -> str:
+    """Pause a task and its children, or let them go on where it is paused already."""
+    if task.is_complete:
+        return f"task {task.id} has ended ({task.status})"
+    is_held = task.status == states.PAUSED or task.stopped_at is not None
+    act = "resume" if is_held else "stop" if task.status == states.RUNNING else "pause"
+    if not asking.confirm(f"{act} {_name(task)}?"):
+        return ""
+    family = queue.with_children([task.id])
+    changed = queue.broker.resume(family) if is_held else queue.broker.pause(family)
+    done = {"resume": "resumed", "stop": "stopped", "pause": "paused"}[act]
+    return f"{done} {len(changed)} {'task' if len(changed) == 1 else 'tasks'}"
+
+
+def prioritize(queue: Queue, task: Task, asking: Asking) -> str:
+    if task.is_complete:
+        return f"task {task.id} has ended ({task.status})"
+    text = asking.read(f"priority of {_name(task)}, now {task.priority}, larger goes first: ")
+    if not text:
+        return ""
+    try:
+        priority = int(text)
+    except ValueError:
+        return f"'{terminal.safe(text)}' is no whole number"
+    if abs(priority) >= 1 << 63:
+        return f"{text} is too large"
+    changed = queue.broker.prioritize(queue.with_children([task.id]), priority)
+    return f"priority {priority} for {len(changed)} {'task' if len(changed) == 1 else 'tasks'}"
+
+
+def _name(task: Task) -> str:
+    label = lines.label(task)
+    return f"task {task.id} ({label if len(label) <= 30 else label[:29] + '…'})"

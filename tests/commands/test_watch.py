@@ -1,0 +1,304 @@
+"""aque-status --watch on a real terminal: what stands on the screen, and what keys do."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pyte
+import pytest
+from jobs import ended, fetch, running, script, submit
+from support import aque, child, enlist, eventually, group, prototype, run, started_worker
+
+from aque.brokers.base import Broker
+
+WATCH = [sys.executable, "-m", "aque.commands.status", "--watch", "0.2"]
+KEYS = {"up": "\x1b[A", "down": "\x1b[B", "left": "\x1b[D", "right": "\x1b[C", "escape": "\x1b",
+        "end": "\x1b[4~", "home": "\x1b[1~", "enter": "\r", "page-down": "\x1b[6~"}  # fmt: skip
+
+_COLOR = re.compile(rb"\x1b\[3[0-7]m")
+
+
+class Terminal:
+    """A terminal with a program on it, as a person sees it."""
+
+    def __init__(self, words: Sequence[str], environ: dict[str, str]) -> None:
+        self._mine, self._theirs = pty.openpty()
+        self._screen = pyte.Screen(80, 24)
+        self._stream = pyte.ByteStream(self._screen)
+        self._lock = threading.Lock()
+        self.raw = b""
+        self.resize(80, 24)
+        self._before = termios.tcgetattr(self._theirs)
+        self.process = subprocess.Popen(
+            words, stdin=self._theirs, stdout=self._theirs, stderr=self._theirs,
+            env={**os.environ, "TERM": "linux", "LC_ALL": "C.UTF-8", **environ},
+            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._theirs)
+        self._reader.join(10)
+        os.close(self._mine)
+
+    def _read(self) -> None:
+        while True:
+            try:
+                received = os.read(self._mine, 65536)
+            except OSError:  # how Linux tells that the other end was closed
+                return
+            with self._lock:
+                self.raw += received
+                self._stream.feed(received)
+
+    @property
+    def lines(self) -> list[str]:
+        with self._lock:
+            return [line.rstrip() for line in self._screen.display]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def is_reverse(self, line: int) -> bool:
+        with self._lock:
+            return bool(self._screen.buffer[line][1].reverse)
+
+    def resize(self, columns: int, lines: int) -> None:
+        with self._lock:
+            self._screen.resize(lines, columns)
+        fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            os.write(self._mine, KEYS.get(key, key).encode())
+
+    def shows(self, *patterns: str) -> str:
+        """Wait until all these patterns stand on the screen; return its text."""
+
+        def look() -> str:
+            text = self.text
+            missing = [p for p in patterns if not re.search(p, text, re.MULTILINE)]
+            assert not missing, f"{missing} in\n{text}"
+            return text
+
+        return eventually(look)
+
+    def leave(self, status: int) -> None:
+        """See that the program ends so, and that the terminal is as it was."""
+        assert self.process.wait(30) == status
+        assert termios.tcgetattr(self._theirs) == self._before
+
+
+@pytest.fixture
+def open_terminal(own_queue: str) -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def start(*options: str, words: Sequence[str] = WATCH, **environ: str) -> Terminal:
+        opened.append(Terminal([*words, *options], environ))
+        return opened[-1]
+
+    yield start
+    for terminal in opened:
+        terminal.close()
+
+
+Open = Callable[..., Terminal]
+
+
+@contextmanager
+def frames(broker: Broker, count: int, name: str = "frames") -> Iterator[int]:
+    """Make a group of so many children; its id."""
+    (parent,) = broker.create([group(status="creating", name=name)])
+    broker.create([child(parent, name=f"frame {n}") for n in range(count)])
+    broker.commit([parent])
+    yield parent
+
+
+def test_an_empty_queue_says_how_to_begin_and_then_shows_what_comes(
+    broker: Broker, open_terminal: Open
+) -> None:
+    terminal = open_terminal()
+    terminal.shows(
+        "^aque .*queue.db +..:..:..$", "^no worker; cpu", "^0 tasks$", "^nothing here; aque-"
+    )
+    submit(broker, "echo", "hello")
+    terminal.shows("^1 task: 1 pending$", r"^ 1 pending +echo hello$")
+    terminal.press("q")
+    terminal.leave(0)
+
+
+def test_a_queue_that_works_is_seen_and_steered(broker: Broker, open_terminal: Open) -> None:
+    """One long look at all that a key can do, since each start takes its time."""
+    says = r'printf "said\r\033[31mred\033[0m\033]0;x\007\n"'
+    halfway = f"aque-progress 5 of 10; {says}; exec sleep 99"
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    one = script(broker, halfway, name="evil\x1b]0;title\x07", environ={**os.environ, **path})
+    two = submit(broker, "echo", "two", after=[one])
+    three = submit(broker, "false")
+    with started_worker(broker, "-q"):
+        running(broker, one)
+        ended(broker, three)
+        terminal = open_terminal()
+        text = terminal.shows(
+            "^1 worker, 1 of [0-9]+ slots; cpu", "^3 tasks: 1 running, 1 pending, 1 error$",
+            r"^ 2 pending +waits: 1 +echo two$",
+            r"^ 1 running +██░░░  50% +[0-9.ms]+ +[0-9]+ +[0-9.]+M └╌ evil\\x1b\]0;title\\x07$",
+            "^ 3 error +exit 1 .* false$", "^k kill",
+        )  # fmt: skip
+        assert all(len(line) <= 80 for line in text.splitlines())
+        assert terminal.is_reverse(5)
+        terminal.press("down", "k")
+        terminal.shows(r"^kill task 1 \(evil.*\)\? y/n$")
+        terminal.press("n", "o")
+        terminal.shows("^output of task 1: a all, o stdout, e stderr, l log")
+        terminal.press("a")
+        terminal.shows("^task 1, attempt 1: evil", r"^red\\x1b\]0;x\\x07$", "^lines 1-1 of 1")
+        terminal.press("q", "p")
+        terminal.shows("^stop task 1")
+        terminal.press("y")
+        terminal.shows("^stopped 1 task", "^ 1 running +stopped")
+        assert fetch(broker, one).stopped_at
+        terminal.press("p", "y")
+        terminal.shows("^resumed 1 task", "^ 1 running +██░░░  50%")
+        terminal.press("k", "y")
+        assert ended(broker, one).status == "cancelled"
+        terminal.shows("^3 tasks: 2 error, 1 cancelled", "^ 2 error +#1 failed")
+        terminal.press("/", "f", "alse", "enter")
+        terminal.shows("; only false$", "^ 3 error")
+        assert "echo two" not in terminal.text
+        terminal.press("r")
+        terminal.shows(r"^retry task 3 \(false\)\? y/n$")
+        terminal.press("y")
+        terminal.shows("^task 3 waits for its next attempt$")
+        eventually(lambda: fetch(broker, three).attempt == 2 and fetch(broker, three).is_complete)
+        terminal.press("escape", "?")
+        terminal.shows("^  k +kill it and its children$")
+        terminal.press("q", "q")
+        terminal.leave(0)
+    assert "\x1b]" not in terminal.raw.decode().replace("\x1b]R", "")
+    assert fetch(broker, two).attempt == 0
+
+
+def test_what_waits_is_paused_and_given_another_priority(
+    broker: Broker, open_terminal: Open
+) -> None:
+    submit(broker, "echo", "one")
+    terminal = open_terminal()
+    terminal.shows("^ 1 pending")
+    terminal.press("p", "y")
+    terminal.shows("^ 1 paused")
+    terminal.press("p", "y", "P")
+    terminal.shows(r"^priority of task 1 \(echo one\), now 1000")
+    terminal.press("x", "enter")
+    terminal.shows("^'x' is no whole number")
+    terminal.press("P", "-", "7", "enter")
+    terminal.shows("^priority -7 for 1 task", "^ 1 pending")
+    assert fetch(broker, 1).priority == -7
+    terminal.press("w")
+    terminal.shows("^  no worker is running")
+    terminal.press("q", "r")
+    terminal.shows("^task 1 is pending; only one that has ended can be retried")
+    terminal.press("\x03")
+    terminal.leave(130)
+
+
+def test_wide_groups_are_summed_up_folded_entered_sorted_and_scrolled(
+    broker: Broker, open_terminal: Open
+) -> None:
+    worker = enlist(broker)
+    with frames(broker, 40) as parent:
+        run(broker, worker, 5, "error", max_rss=3 << 20)
+        broker.create([prototype(name=f"single {n}") for n in range(40)])
+    terminal = open_terminal(NO_COLOR="1")
+    terminal.shows(f"^ {parent} pending +░░░░░   2% +frames$", "single 14$")
+    terminal.shows("^   40 children: 39 pending, 1 error$", "^ 5 error +exit 1 .*└─ frame 3$")
+    terminal.press("left")
+    terminal.shows(r"frames \(\+40 below\)$", "single 16$")
+    terminal.press("right", "page-down", "page-down", "page-down")
+    terminal.shows("single 39$", "; 2[0-9] of 41$")
+    terminal.press("home", "end")
+    terminal.shows("single 39$")
+    assert terminal.is_reverse(22)
+    terminal.press("home", "enter")
+    terminal.shows("; in task 1, 1 of 40$", "frame 17$")
+    terminal.press("end")
+    terminal.shows("^ 5 error +exit 1")
+    terminal.press("escape")
+    terminal.shows("40 children", "single 0$")
+    terminal.press("s")
+    terminal.shows("^sort by s state, i id, t time, c cpu, m memory, p priority, n name:$")
+    terminal.press("m")
+    terminal.shows("; by memory, 1 of 81$")
+    assert terminal.lines[5].split()[:2] == ["5", "error"]
+    terminal.press("s", "s", "t")
+    terminal.shows("; 1 of 81$")
+    terminal.resize(60, 12)
+    terminal.process.send_signal(signal.SIGWINCH)
+    terminal.shows("; 1 of 81$")
+    assert len(terminal.shows(r"^k kill.*…\Z").splitlines()) == 12
+    assert max(map(len, terminal.lines)) <= 60
+    terminal.process.terminate()
+    terminal.leave(128 + signal.SIGTERM)
+    assert not _COLOR.search(terminal.raw)
+
+
+def test_a_poor_terminal_is_enough(broker: Broker, open_terminal: Open) -> None:
+    submit(broker, "echo", "日本")
+    terminal = open_terminal(TERM="vt100", LC_ALL="POSIX", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+    terminal.shows("^ 1 pending", r"echo '\?\?'")
+    terminal.press("q")
+    terminal.leave(0)
+    assert not _COLOR.search(terminal.raw)
+
+
+def test_it_stops_for_the_shell_and_comes_back_and_says_what_is_wrong_on_a_sane_terminal(
+    broker: Broker, own_queue: str, open_terminal: Open
+) -> None:
+    submit(broker, "true")
+    job = 'set -m; "$@"; echo stopped $?; read x; fg >/dev/null; echo ended $?'
+    terminal = open_terminal(words=["sh", "-c", job, "sh", *WATCH])
+    terminal.shows("^ 1 pending")
+    terminal.press("\x1a")
+    terminal.shows("stopped 148")
+    terminal.press("\n")
+    terminal.shows("^ 1 pending", "^k kill")
+    broker.close()
+    with closing(sqlite3.connect(own_queue)) as connection:
+        connection.execute('ALTER TABLE sequence RENAME TO "else"')
+    terminal.shows("ended 3$", "aque-status: ")
+    terminal.leave(0)
+
+
+def test_without_a_terminal_it_is_printed_once_an_interval(broker: Broker) -> None:
+    submit(broker, "echo", "x" * 200)
+    words = [*WATCH, "-s", "pending"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        read = [process.stdout.readline().decode().rstrip() for _ in range(12)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert [line.split(" ")[0] for line in read] == ["aque", "no", "1", "0", "1", ""] * 2
+    assert read[4].endswith("x" * 200)
+    for option in ("--json", "-w0"):
+        done = aque("status", "--watch", option, status=2)
+        assert len(done.stderr.splitlines()) == 1
