@@ -50,8 +50,26 @@ def _tell(words: Sequence[str]) -> int:
     if not words or words[0] in ("--help", "-h"):
         print(_help())
         return 0
+    if words[0] == "--complete" and len(words) > 3 and words[2].isdigit():
+        from aque.commands import completion
+
+        for line in completion.complete(words[1], int(words[2]), words[3:]):
+            print(line)
+        return 0
+    if words[0] == "--completion":
+        return _print_completion(words[1:])
     print(f"aque: no command {words[0]!r} (see aque --help)", file=sys.stderr)
     return _USAGE
+
+
+def _print_completion(words: Sequence[str]) -> int:
+    from aque.commands import shells
+
+    if len(words) != 1 or words[0] not in shells.SCRIPTS:
+        print(f"aque: --completion takes one of {', '.join(shells.SCRIPTS)}", file=sys.stderr)
+        return _USAGE
+    print(shells.script(words[0], ["aque", *(f"aque-{name}" for name in COMMANDS)]), end="")
+    return 0
 
 
 def _load(name: str) -> Callable[[Sequence[str]], int]:
@@ -65,6 +83,8 @@ def _help() -> str:
     return "\n".join(
         [
             "Usage: aque COMMAND [ARG...]",
+            "       aque --completion bash|zsh|fish",
+            "       aque --version",
             "",
             "A durable job queue in one SQLite file. Each command is a program too: aque-submit.",
             "",
