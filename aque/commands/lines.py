@@ -12,6 +12,7 @@ from aque.record import record
 from aque.task import Task
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+#: What an outcome is cut to on a terminal; at a pipe a longer one moves what follows it.
 _OUTCOME_WIDTH = 24
 #: What a label keeps before the words after it are let go, and what any is cut to at a pipe.
 _LABEL_WIDTH, _LONGEST = 12, 4096
@@ -33,8 +34,9 @@ class Line:
 
 def layout(lines: Sequence[Line], screen: Terminal, now: float) -> Iterator[str]:
     """Write lines as wide as the screen, without wrapping. `now` is Unix seconds."""
-    rows = [_columns(line.task, now) for line in lines]
+    rows = [_columns(line.task, now, screen) for line in lines]
     widths = [max(map(len, column)) for column in zip(*rows)]
+    widths[3:] = [min(width, _OUTCOME_WIDTH) for width in widths[3:]]
     for line, row in zip(lines, rows):
         yield _write(line, row, widths, screen)
 
@@ -87,7 +89,7 @@ def when(shown: Task, now: float) -> str:
 def outcome(shown: Task) -> str:
     """Say in a few words how a task ended, how far it is, or what it waits for."""
     if shown.status == states.ERROR:
-        return terminal.safe(_failure(shown))[:_OUTCOME_WIDTH]
+        return terminal.safe(_failure(shown))
     if shown.status == states.SUCCESS and shown.started_at and shown.ended_at:
         return f"took {duration(shown.ended_at - shown.started_at)}"
     if shown.status == states.RUNNING and shown.progress_done and shown.progress_total:
@@ -125,10 +127,13 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _columns(shown: Task | None, now: float) -> tuple[str, str, str, str]:
+def _columns(shown: Task | None, now: float, screen: Terminal) -> tuple[str, str, str, str]:
     if shown is None:
         return ("", "", "", "")
-    return (str(shown.id), shown.status, when(shown, now), outcome(shown))
+    came_of = outcome(shown)
+    if screen.width is not None:
+        came_of = screen.fit(came_of, _OUTCOME_WIDTH)
+    return (str(shown.id), shown.status, when(shown, now), came_of)
 
 
 def _write(line: Line, row: Sequence[str], widths: Sequence[int], screen: Terminal) -> str:

@@ -43,7 +43,7 @@ from aque.commands import entry, options
     "-w", "--watch", "interval", type=options.Duration(), is_flag=False, flag_value="1",
     metavar="[SECONDS]", help="Over the whole screen, each so many seconds (1); ? says the keys.",
 )  # fmt: skip
-@click.option("--workers", is_flag=True, help="Show the workers instead.")
+@click.option("--workers", is_flag=True, help="Show the workers instead; with --json too.")
 @click.option("--why", is_flag=True, help="Say why IDS are not running.")
 @click.argument("ids", nargs=-1, type=options.Selector(), metavar="[IDS...]")
 def status(interval: float | None, workers: bool, why: bool, **given: Any) -> int:
@@ -64,7 +64,7 @@ def status(interval: float | None, workers: bool, why: bool, **given: Any) -> in
     if workers:
         from aque.commands import workers as working
 
-        working.show(options.open_broker(given["broker"]), given["color"])
+        working.show(options.open_broker(given["broker"]), given["color"], given["as_json"])
         return 0
     if why:
         from aque.commands import why as explaining

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
+from typing import Any
 
 from aque.brokers.base import Broker
-from aque.commands import lines, terminal
+from aque.commands import lines, rendering, terminal
 from aque.report import WorkerRecord
 from aque.worker import host, liveness
 
+#: What of a record is nobody's but a worker's own: what marks its jobs would give them away.
+_SECRET = ("token",)
 
-def show(broker: Broker, color: str) -> None:
+
+def show(broker: Broker, color: str, as_json: bool) -> None:
     """Print the workers that have not said goodbye, and which of them are dead all the same."""
     screen = terminal.look(color)
     here, now = host.this_host(), time.time()
-    rows = [_row(broker, worker, here, now) for worker in broker.workers()]
+    workers = broker.workers()
+    if as_json:
+        print(json.dumps([_record(broker, worker, here) for worker in workers], indent=1))
+        return
+    if not workers:
+        print("no worker is running; aque-worker starts one", file=sys.stderr)
+    rows = [_row(broker, worker, here, now) for worker in workers]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
         print(screen.fit(text, screen.width))
+
+
+def _record(broker: Broker, worker: WorkerRecord, here: host.Host) -> dict[str, Any]:
+    """Return a worker's keys with values that JSON can hold."""
+    kept = {key: value for key, value in vars(worker).items() if key not in _SECRET}
+    ids = [task.id for task in broker.running(worker.id)]
+    instants = {key: rendering.instant(kept[key]) for key in ("started_at",)}
+    is_dead = liveness.is_gone(broker, worker, here)
+    return {**kept, **instants, "running": ids, "is_dead": is_dead}
 
 
 def _row(broker: Broker, worker: WorkerRecord, here: host.Host, now: float) -> tuple[str, ...]:
@@ -27,7 +48,7 @@ def _row(broker: Broker, worker: WorkerRecord, here: host.Host, now: float) -> t
         str(worker.id),
         worker.kind,
         "dead" if is_dead else f"up {lines.duration(now - worker.started_at)}",
-        f"{len(broker.running(worker.id))} running",
+        f"{len(broker.running(worker.id))} of {worker.slots} slots",
         f"{worker.cpus:g} cpus",
         f"pid {worker.pid}",
         terminal.safe(worker.user),

@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 
 import backlog
 import latency
+import listing
 import python
 import startup
 import throughput
@@ -24,12 +25,14 @@ BENCHMARKS = {
     "throughput": throughput.run,
     "python": python.run,
     "startup": startup.run,
+    "status": listing.run,
     "claim": backlog.run,
     "wal-reset": walreset.run,
 }
 #: What takes minutes has a shorter form for when all are run.
 _IN_ALL = {
     **{name: run for name, run in BENCHMARKS.items() if name != "wal-reset"},
+    "status": listing.run_shortly,
     "claim": backlog.run_shortly,
 }
 

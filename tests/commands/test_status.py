@@ -426,6 +426,17 @@ def test_lines_are_cut_at_the_width_and_coloured_on_a_terminal_only(
     assert stage.shown()[0].endswith("x" * 200)
 
 
+def test_an_error_is_cut_for_a_terminal_only(stage: Stage, at_terminal: Callable[..., str]) -> None:
+    error = "no such directory as the one that was asked for"
+    stage.create("a", "b")
+    stage.end(1, status="error", error=error)
+    stage.end(2)
+    one, two = stage.shown()
+    assert f" {error}  a" in one
+    assert len(two) < 60
+    assert "no such directory as th…  a" in at_terminal(COLUMNS="80")
+
+
 def test_data_is_raw_at_a_pipe_and_safe_on_a_terminal(
     stage: Stage, at_terminal: Callable[..., str]
 ) -> None:
@@ -447,7 +458,7 @@ def test_workers_are_listed(stage: Stage) -> None:
     stage.start(1)
     (line,) = stage.shown("--workers")
     assert line.split()[:2] == ["1", "worker"]
-    assert "1 running" in line
+    assert "1 of 8 slots" in line
     assert line.endswith("desk")
 
 

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from aque.brokers.sqlite import outline as outline
     from aque.brokers.sqlite import place as place
     from aque.brokers.sqlite import reopen as reopen
+    from aque.brokers.sqlite import roots as roots
     from aque.brokers.sqlite import roster as roster
     from aque.brokers.sqlite import steer as steer
 
 _ACTS = (
-    "claim contents create expire files finish hold look migrations outline place reopen roster"
-    " steer"
+    "claim contents create expire files finish hold look migrations outline"
+    " place reopen roots roster steer"
 ).split()
 
 

@@ -28,16 +28,6 @@ _BATCH = 500  # SQLite before 3.32 takes 999 bound values
 
 # A task that has ended has ended_at, by a CHECK of the schema.
 _SHOWN = "(t.ended_at IS NULL OR t.ended_at >= ?)"
-_ROOTS = """
-FROM task AS t JOIN requirements AS r ON r.id = t.requirements
-WHERE (t.ended_at IS NULL OR t.ended_at >= ?1) AND (?2 IS NULL OR r."user" = ?2)
-AND NOT EXISTS (
-    SELECT 1 FROM dependency AS d JOIN task AS above ON above.id = d.task
-    JOIN requirements AS needs ON needs.id = above.requirements
-    WHERE d.dependency = t.id AND (above.ended_at IS NULL OR above.ended_at >= ?1)
-    AND (?2 IS NULL OR needs."user" = ?2)
-)
-"""
 #: What is of most interest has the highest: what runs, then what waits, then what has ended.
 RANK = """
 (t.status = 'running' OR (t.pattern IS NULL AND t.ended_at IS NULL)) + (t.ended_at IS NULL)
@@ -95,15 +85,6 @@ def count(rows: Rows, selection: Selection) -> int:
         ((number,),) = rows(f"SELECT count(*) FROM task AS t {JOIN} WHERE {where}", values)
         total += number
     return total
-
-
-def roots(
-    rows: Rows, ended_since: float, limit: int | None, user: str | None
-) -> tuple[list[Task], int]:
-    ((total,),) = rows(f"SELECT count(*) {_ROOTS}", (ended_since, user))
-    sql = f"SELECT t.id {_ROOTS} ORDER BY {RANK} DESC, t.id DESC LIMIT ?3"
-    found = rows(sql, (ended_since, user, -1 if limit is None else limit))
-    return fetch(rows, [id for (id,) in found]), total
 
 
 def ahead(rows: Rows, before: Task) -> Ahead:

@@ -111,7 +111,7 @@ class SQLiteLooker(Broker):
         self, ended_since: float, limit: int | None, user: str | None
     ) -> tuple[list[Task], int]:
         with self._database.snapshot():
-            return sqlite.look.roots(self._database.read, ended_since, limit, user)
+            return sqlite.roots.roots(self._database.read, ended_since, limit, user)
 
     def outline(self, ended_since: float, user: str | None, since: int = 0) -> Outline:
         with self._database.snapshot():

@@ -134,6 +134,7 @@ CREATE INDEX task_ready ON task (requirements, priority DESC, duration DESC, id)
 CREATE INDEX task_due ON task (due_at) WHERE status = 'pending' AND due_at IS NOT NULL;
 CREATE INDEX task_running ON task (worker) WHERE status = 'running';
 CREATE INDEX task_unready ON task (status) WHERE status IN ('creating', 'paused');
+CREATE INDEX task_group ON task (id) WHERE pattern IS NULL AND ended_at IS NULL;
 CREATE INDEX task_parent ON task (parent, status) WHERE parent IS NOT NULL;
 CREATE INDEX task_ended ON task (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX task_changed ON task (changed);
