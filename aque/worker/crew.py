@@ -1,9 +1,7 @@
-"""Own what a worker has at work: its jobs, their output, and how their ends are heard of.
+"""Own what a worker has at work: its jobs, from their start to their end, and how they are steered.
 
-Ends come by waitid(WNOWAIT): it tells who has ended but leaves the zombie, and with it the pid and
-the number of its session, so that what is left of the session can be killed while that number is
-still surely ours. Only then wait4 reaps, and gives the rusage. Children that are nobody's job
-(orphans that the subreaper inherited, idle runners) are reaped as they come.
+How their ends are heard of is reaping.py's, their output intake.py's, and what the queue is yet to
+be told of them news.py's.
 """
 
 from __future__ import annotations
@@ -14,22 +12,21 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from itertools import takewhile
-from typing import Any
 
 from aque import states
 from aque.brokers.questions import Request
 from aque.errors import AqueError, BrokerError
-from aque.report import Begin, Chunk, End, Progress, Start
+from aque.report import Begin, End
 from aque.schedule import retries
 from aque.task import Task
-from aque.worker import limits, processes
+from aque.worker import limits
 from aque.worker.calls import Calls
 from aque.worker.guarding import Guard
+from aque.worker.intake import Intake
 from aque.worker.job import Job, failed_start
+from aque.worker.news import News
+from aque.worker.reaping import Reaper, kill_group
 from aque.worker.room import Room, is_shortage
 from aque.worker.runners import Runner
 from aque.worker.slots import Slots
@@ -43,43 +40,33 @@ DRAIN = 2.0
 _EXIT_POLL = 0.002
 #: Seconds between two looks at what is left of a session that was told to end.
 _REST_POLL = 0.03
-#: Seconds until output that found no room on the disk is tried again.
-_STALL = 1.0
 
 log = logging.getLogger("aque.worker")
 
 
 class Crew:
-    """The jobs of one worker. `begun`, `ends` and `output` are yet to be recorded."""
+    """The jobs of one worker. `news` is what of them is yet to be recorded."""
 
     def __init__(self, starter: Starter, selector: selectors.BaseSelector, guard: Guard) -> None:
         self.starter = starter
         self.guard = guard
-        self._selector = selector
         self.jobs: dict[int, Job] = {}  # by pid
         self._timed: dict[int, Job] = {}  # by pid: those to be looked at each turn
-        self._unrecorded: dict[int, Job] = {}  # by pid, the first started first
         self._slots = Slots()
         self._usage = ChildUsage()
-        self.begun: list[Begin] = []
-        self.ends: list[End] = []
-        self.output: list[Chunk] = []
-        self.progress: list[Progress] = []
+        self.news = News()
+        self.output, self.progress = self.news.output, self.news.progress
         self.calls = Calls(self, starter.runners, selector, starter.stream, starter.common_of)
         self.room = Room()
-        self.kept: set[int] = set()  # runners whose last task leaves what it started
-        # By (id, attempt), as two attempts of a task may be here: one lost, one claimed again.
-        self._ended: dict[tuple[int, int], Task] = {}  # those whose ends nobody has asked for
-        self.changed_at = 0.0  # monotonic: the last begin or end
-        self._retry_at = 0.0
+        self.intake = Intake(self.output, selector, self.look_after)
+        self.reaper = Reaper(starter, self.jobs, self.intake.read)
         self._hearers: list[Callable[[int, int], object]] = []
 
     # Starting
 
     def begin(self, task: Task, worker: int) -> None:
         """Start a task that is reserved for this worker, and is yet to be recorded as running."""
-        self.begun.append(Begin(task.id, task.attempt, worker, time.time()))
-        self.changed_at = time.monotonic()
+        self.news.begin(task, worker)
         self.start(task)
 
     def start(self, task: Task) -> None:
@@ -115,10 +102,9 @@ class Crew:
     def adopt(self, job: Job, runner: Runner | None) -> None:
         """Take in a job that has been started, now or by the program before a reload."""
         self.take_in(job)
-        for stream in job.streams:
-            if stream.is_open and runner is None:
-                self._watch(stream.descriptor, partial(self._read, job))
-        if runner is not None:
+        if runner is None:
+            self.intake.watch(job)
+        else:
             self.calls.adopt(runner)
 
     def take_in(self, job: Job) -> None:
@@ -127,7 +113,7 @@ class Crew:
         job.token = self.guard.token
         self._slots.hold(job.slot)
         if not job.is_start_recorded:
-            self._unrecorded[job.pid] = job
+            self.news.start(job)
         if job.has_limits or job.kill_at is not None:
             self._timed[job.pid] = job
 
@@ -151,17 +137,13 @@ class Crew:
 
     def give_back(self, task: Task) -> None:
         """Have a task that never began wait again."""
-        self.ends.append(End(task.id, task.attempt, states.PENDING, time.time()))
-        self.changed_at = time.monotonic()
-        self._ended[task.id, task.attempt] = task
+        self.news.end(task, End(task.id, task.attempt, states.PENDING, time.time()))
 
     def end(self, task: Task, end: End) -> None:
         if end.status == states.ERROR and retries.may_retry(task.retried, task.retries):
             delay = retries.delay(task.retried, task.retry_delay)
             end = replace(end, status=states.PENDING, due_at=end.ended_at + delay)
-        self.ends.append(end)
-        self.changed_at = time.monotonic()
-        self._ended[task.id, task.attempt] = task
+        self.news.end(task, end)
 
     # Hearing
 
@@ -182,7 +164,7 @@ class Crew:
 
     def note_ended(self) -> None:
         """Note which processes have ended since the last look."""
-        for pid, wait_status, rusage in self._reap():
+        for pid, wait_status, rusage in self.reaper.reap():
             self.guard.drop(pid)
             for hear in self._hearers:
                 hear(pid, wait_status)
@@ -199,84 +181,12 @@ class Crew:
                     continue
                 job.drain_until = time.monotonic() + DRAIN
                 self._timed[pid] = job
-                self._read(job)
+                self.intake.read(job)
         if self._timed:
-            self._read_stalled()
+            self.intake.retry(self._timed.values(), self.calls.go_on)
             for job in list(self._timed.values()):
                 if job.wait_status is not None:
                     self._finish_if_drained(job)
-
-    def _reap(self) -> Iterator[tuple[int, int, Any]]:
-        if not self.starter.is_foreground:
-            for pid in _ended_children():
-                self._see_off(pid)
-                yield os.wait4(pid, 0)
-            return
-        with suppress(ChildProcessError):
-            while (ended := os.wait4(-1, os.WNOHANG))[0]:  # they lead no session to be cleared up
-                yield ended
-
-    def _see_off(self, pid: int) -> None:
-        """Do what must be done while the number of an ended process is still ours."""
-        job = self.jobs.get(pid)
-        if job is not None:
-            self._end_session(job)
-        if self.starter.runners.forget(pid) and job is None and pid not in self.kept:
-            _kill_group(pid)
-        self.kept.discard(pid)
-
-    def _end_session(self, job: Job) -> None:
-        """Kill what the job leaves behind; if it was told to end, the rest has its grace too."""
-        if not job.own_session:
-            return
-        if job.kill_at is not None:
-            job.note_rest()
-            return
-        if job.task.keep_background and not job.is_ending:
-            return
-        _kill_group(job.pid)
-        self._read(job)
-        if not job.is_drained or job.is_ending:  # somebody of another group may be left
-            processes.send(processes.of_session(job.pid), signal.SIGKILL)
-
-    def keep(self, pid: int) -> None:
-        """Leave alone what a runner's last call has started, when that ends."""
-        self.kept.add(pid)
-
-    def _read(self, job: Job) -> None:
-        if job.is_python:
-            return
-        now = time.time()
-        for stream in job.streams:
-            if stream.is_open or stream.is_stalled:
-                self.output += stream.read(now)
-                if stream.is_stalled:
-                    self._timed[job.pid] = job
-                    self._retry_at = time.monotonic() + _STALL
-                if not stream.is_open or stream.is_stalled:
-                    self._unregister(stream.descriptor)
-
-    def _read_stalled(self) -> None:
-        """Try again to keep output for which there was no room."""
-        if time.monotonic() < self._retry_at:
-            return
-        for job in [job for job in self._timed.values() if job.is_stalled]:
-            self._read(job)
-            if job.is_python:
-                self._write_stalled(job)
-            if job.is_stalled or job.is_python:
-                continue
-            for stream in job.streams:
-                if stream.is_open and stream.descriptor not in self._selector.get_map():
-                    self._watch(stream.descriptor, partial(self._read, job))
-
-    def _write_stalled(self, job: Job) -> None:
-        for stream in job.streams:
-            stream.take(b"", time.time())
-        if job.is_stalled:
-            self._retry_at = time.monotonic() + _STALL
-        else:
-            self.calls.go_on(job)
 
     def _finish_if_drained(self, job: Job) -> None:
         assert job.drain_until is not None
@@ -286,7 +196,7 @@ class Crew:
             return
         if not job.is_drained and time.monotonic() < job.drain_until:
             return
-        if not self.has_kept_output(job):
+        if not self.intake.finish(job):
             return
         self._finish(job)
         if job.is_python:
@@ -301,30 +211,18 @@ class Crew:
 
     def has_kept_output(self, job: Job) -> bool:
         """Keep the last of a job's output; False where that is to be tried again."""
-        for stream in job.streams:
-            if not stream.is_stalled:
-                self.output += stream.finish(time.time())
-        if job.is_stalled:
-            self._timed[job.pid] = job
-            self._retry_at = time.monotonic() + _STALL
-        return not job.is_stalled
+        return self.intake.finish(job)
+
+    def keep(self, pid: int) -> None:
+        """Leave alone what a runner's last call has started, when that ends."""
+        self.reaper.kept.add(pid)
 
     def release(self, job: Job) -> None:
         del self.jobs[job.pid]
         self._timed.pop(job.pid, None)
-        self._unrecorded.pop(job.pid, None)
+        self.news.drop(job)
         self._slots.give(job.slot)
-        for stream in job.streams:
-            self._unregister(stream.descriptor)
-            stream.close()
-
-    def _watch(self, descriptor: int, hear: Callable[[], None]) -> None:
-        """Have the loop call `hear` when there is something to read."""
-        self._selector.register(descriptor, selectors.EVENT_READ, hear)
-
-    def _unregister(self, descriptor: int) -> None:
-        if descriptor >= 0 and descriptor in self._selector.get_map():
-            self._selector.unregister(descriptor)
+        self.intake.leave(job)
 
     # Steering
 
@@ -387,7 +285,7 @@ class Crew:
         What has begun and is yet to be recorded is nobody else's.
         """
         self.calls.take_back_lost(attempts)
-        ours = {*attempts, *((one.id, one.attempt) for one in self.begun)}
+        ours = {*attempts, *self.news.attempts()}
         lost = [
             job
             for job in self.jobs.values()
@@ -413,7 +311,7 @@ class Crew:
         if job.kill_at is not None:
             yield job.kill_at
         if job.is_stalled:
-            yield self._retry_at
+            yield self.intake.retry_at
         elif job.rest:
             yield time.monotonic() + _REST_POLL
         elif job.drain_until is not None:
@@ -423,32 +321,7 @@ class Crew:
             if look is not None:
                 yield look
 
-    # Recording
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there is something yet to be recorded."""
-        return bool(self.begun or self.ends or self.output or self.progress)
-
-    def starts(self, before: float) -> Sequence[Start]:
-        """Return the processes started before then that the queue does not know yet."""
-        waiting = self._unrecorded.values()
-        return [job.start_record() for job in takewhile(lambda j: j.started <= before, waiting)]
-
-    def first_unrecorded(self) -> float | None:
-        """Return when the first process was started that the queue does not know yet."""
-        first = next(iter(self._unrecorded.values()), None)
-        return None if first is None else first.started
-
-    def note_recorded(self, start: Start) -> None:
-        job = self._unrecorded.pop(start.pid, None)
-        if job is not None:
-            job.is_start_recorded = True
-            self.guard.add(start)
-
-    def take_ended(self, end: End) -> Task:
-        """Return, once, the task of an end that was recorded."""
-        return self._ended.pop((end.id, end.attempt))
+    # Leaving
 
     def runner_of(self, job: Job) -> Runner | None:
         return self.calls.runner_of(job)
@@ -462,27 +335,8 @@ class Crew:
         """Wait until the runners have ended, and kill what tasks have left in their groups."""
         runners = self.starter.runners
         deadline = time.monotonic() + DRAIN
-        while (left := runners.pids - self.kept) and time.monotonic() < deadline:
+        while (left := runners.pids - self.reaper.kept) and time.monotonic() < deadline:
             self.note_ended()
             time.sleep(_EXIT_POLL)
         for pid in left:
-            _kill_group(pid)
-
-
-def _ended_children() -> Iterator[int]:
-    """Yield the children that have ended; each must be reaped before the next is asked for."""
-    while True:
-        try:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if ended is None:
-            return
-        yield ended.si_pid
-
-
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
+            kill_group(pid)

@@ -236,10 +236,11 @@ class Worker:
     # Its sentences
 
     def _note_ends(self, plan: Plan) -> None:
-        for end in self.crew.ends[self._noted_ends :]:
-            plan.note_end(self.crew.take_ended(end), end)
+        news = self.crew.news
+        for end in news.ends[self._noted_ends :]:
+            plan.note_end(news.take_ended(end), end)
             self._look_at = 0.0
-        self._noted_ends = len(self.crew.ends)
+        self._noted_ends = len(news.ends)
 
     def _begin_own(self, plan: Plan) -> None:
         """Start what nobody else may take, before the transaction that records it.
@@ -347,19 +348,18 @@ class Worker:
     def _record_and_claim(self, plan: Plan) -> None:
         now = time.monotonic()
         crew = self.crew
-        wants_work = self._wants_work(now) and not crew.begun
+        wants_work = self._wants_work(now)
         if wants_work and not plan.may_claim():
             wants_work = False
             self._look_at = float("inf")  # until the plan says so, or something has ended
         if now < self._retry_at or not (wants_work or self._record_at() <= now):
             return
-        report = Report(
-            tuple(crew.ends), crew.starts(now - RECORD_DELAY), tuple(crew.output),
-            tuple(crew.progress), tuple(crew.begun),
-        )  # fmt: skip
+        # What waits in the queue may be running already, of what has begun: first that is told.
+        must_tell = wants_work and crew.news.has_begins
+        report = crew.news.report(0.0 if must_tell else RECORD_DELAY)
         claim = None
         try:
-            if wants_work and not self._is_overtaken():
+            if wants_work and not must_tell and not self._is_overtaken():
                 choose = chooser(self._claimant(), self._line)
                 claim = self.broker.claim(self.membership.id, choose, report)
             else:
@@ -409,14 +409,10 @@ class Worker:
     # What they rest on
 
     def _note_recorded(self, report: Report, plan: Plan) -> None:
-        crew = self.crew
-        del crew.begun[: len(report.begun)]
-        del crew.ends[: len(report.ends)]
-        del crew.output[: len(report.output)]
-        del crew.progress[: len(report.progress)]
+        self.crew.news.forget(report)
         self._output_since = None
         for start in report.starts:
-            crew.note_recorded(start)
+            self.guard.add(start)
         for end in report.ends if log.isEnabledFor(logging.INFO) else ():
             log.info("task %d: %s%s", end.id, end.status, f" ({end.error})" if end.error else "")
         self._noted_ends -= len(report.ends)
@@ -483,14 +479,14 @@ class Worker:
 
     def _record_at(self) -> float:
         """Return when there is something to be recorded, if nothing else comes before."""
-        crew = self.crew
+        news = self.crew.news
         at = float("inf")
-        if crew.ends or crew.begun:
-            at = min(self._recorded_at + _PACE, crew.changed_at + _QUIET)
-        if crew.output or crew.progress:
+        if news.ends:
+            at = min(self._recorded_at + _PACE, news.ended_at + _QUIET)
+        if news.output or news.progress:
             self._output_since = self._output_since or time.monotonic()
             at = min(at, self._output_since + RECORD_DELAY)
-        started = crew.first_unrecorded()
+        started = news.first_start()
         return at if started is None else min(at, started + RECORD_DELAY)
 
     def _next_deadline(self) -> float:
@@ -513,12 +509,12 @@ class Worker:
         return self._is_idle() and (self.is_draining or plan.is_over())
 
     def _is_idle(self) -> bool:
-        return not self.crew.jobs and not self.crew.has_news
+        return not self.crew.jobs and not self.crew.news
 
     def _is_ready_to_reload(self) -> bool:
         if self.is_renewing:
             self.crew.calls.take_back_all()
-        return self.is_renewing and not self.crew.has_news and not self.crew.is_draining
+        return self.is_renewing and not self.crew.news and not self.crew.is_draining
 
     def _hear_bells(self, rung: set[str]) -> None:
         if bell.READY in rung:

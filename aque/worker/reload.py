@@ -55,7 +55,7 @@ def execute(worker: Worker, program: Program) -> None:
         "on_terminal": worker.on_terminal,
         "watched": None if worker.renewal is None else worker.renewal.state(),
         "runners": sorted(worker.crew.starter.runners.pids),
-        "kept": sorted(worker.crew.kept),
+        "kept": sorted(worker.crew.reaper.kept),
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
     }
     with open(files.nameless(), "w+b") as file:
@@ -80,7 +80,7 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
     worker.drain_until = state["drain_until"]
     worker.on_terminal = state["on_terminal"]
     worker.crew.starter.runners.remember(state.get("runners", ()))
-    worker.crew.kept.update(state.get("kept", ()))
+    worker.crew.reaper.kept.update(state.get("kept", ()))
     jobs = state["jobs"]
     tasks = worker.broker.fetch([job["task"] for job in jobs])
     for task, saved in zip(tasks, jobs):

@@ -21,7 +21,7 @@ _DEFAULTS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 _FOUND_MOST = 1000
 
 #: As bytes it need not be encoded for each command.
-Environ = Mapping[str, str] | Mapping[bytes, bytes]
+Environ = Mapping[str, str] | Mapping[bytes, str | bytes]
 
 
 class Spawner:

@@ -71,8 +71,8 @@ class Starter:
         #: The descriptors of a command that shares ours.
         self._shared = {} if is_stdin_kept else {0: self._null}
         self._is_plain = foreground is not None and foreground.tee is None
-        #: By the environment's id: it as bytes, and its PATH.
-        self._encoded: dict[int | None, tuple[dict[bytes, bytes], str]] = {}
+        #: By the environment's id: it, encoded, with what was set for the last, and its PATH.
+        self._encoded: dict[int | None, tuple[dict[bytes, str | bytes], str]] = {}
 
     @property
     def is_foreground(self) -> bool:
@@ -104,18 +104,12 @@ class Starter:
         """Start a command that shares all that is ours: as xargs does, and as fast."""
         encoded = self._encoded.get(task.environment)
         if encoded is None:
-            encoded = self._encode(task.environment, self._environ(task))
+            encoded = self._encoded[task.environment] = _encode(self._environ(task))
         environ, path = encoded
-        own = {key.encode(): os.fsencode(text) for key, text in self._own(task, slot).items()}
-        pid = self._spawner.spawn(_command(task), {**environ, **own}, self._shared, False, path)
+        for key, text in self._own(task, slot).items():
+            environ[key.encode()] = text
+        pid = self._spawner.spawn(_command(task), environ, self._shared, False, path)
         return Job(task, pid, slot, False)
-
-    def _encode(
-        self, environment: int | None, environ: Mapping[str, str]
-    ) -> tuple[dict[bytes, bytes], str]:
-        encoded = {os.fsencode(key): os.fsencode(text) for key, text in environ.items()}
-        self._encoded[environment] = encoded, environ.get("PATH", os.defpath)
-        return self._encoded[environment]
 
     def _start_command(self, task: Task, environ: dict[str, str], slot: int) -> Job:
         command = _command(task)
@@ -214,6 +208,13 @@ def _own(task: Task, slot: int) -> dict[str, str]:
     if task.keep_background:
         own[leftovers.MARK] = ""  # by which what our jobs left is found, and killed
     return own
+
+
+def _encode(environ: Mapping[str, str]) -> tuple[dict[bytes, str | bytes], str]:
+    encoded: dict[bytes, str | bytes] = {
+        os.fsencode(key): os.fsencode(text) for key, text in environ.items()
+    }
+    return encoded, environ.get("PATH", os.defpath)
 
 
 def _command(task: Task) -> list[str]:

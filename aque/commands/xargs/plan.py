@@ -226,8 +226,9 @@ class Plan:
 
     def _look_for_retried(self) -> None:
         """Look whether one that had ended waits again, reserved for us."""
-        pending = self._broker.children(self._group, 1, (states.PENDING,))
-        self._has_retried = bool(pending) and not self._backlog.waiting
+        if self._backlog.waiting or self._worker.crew.news.has_begins:
+            return  # of which the queue knows no better than that they wait
+        self._has_retried = bool(self._broker.children(self._group, 1, (states.PENDING,)))
         if self._has_retried:
             self._worker.look_again()
 
@@ -262,7 +263,7 @@ class Plan:
     def _leave_if_unheard(self) -> None:
         """Leave when all has ended, and the queue did not take it at the first try."""
         crew = self._worker.crew
-        if self._ended_by and crew.ends and not crew.jobs and self._worker.is_troubled:
+        if self._ended_by and crew.news.ends and not crew.jobs and self._worker.is_troubled:
             raise BrokerError("the queue cannot be told how the last commands ended")
 
     def _say_what_is_left(self) -> None:

@@ -1,0 +1,88 @@
+"""Own what a worker has yet to tell the queue: what began and ended, output, progress.
+
+A begin is told once its command has ended, or has run for a while: so that of a short command, of
+which there may be hundreds a second, is written with its end, as one change of its row.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import takewhile
+
+from aque.report import Begin, Chunk, End, Progress, Report
+from aque.task import Task
+from aque.worker.job import Job
+
+
+class News:
+    """What is yet to be recorded, the oldest first."""
+
+    def __init__(self) -> None:
+        self.ends: list[End] = []
+        self.output: list[Chunk] = []
+        self.progress: list[Progress] = []
+        self.ended_at = 0.0  # monotonic: the last end
+        #: Processes that the queue does not know, by pid, the first started first.
+        self._started: dict[int, Job] = {}
+        self._begun: dict[int, Begin] = {}  # by the task's id
+        # By (id, attempt), as two attempts of a task may be here: one lost, one claimed again.
+        self._ended: dict[tuple[int, int], Task] = {}  # those whose ends nobody has asked for
+
+    def __bool__(self) -> bool:
+        return bool(self._begun or self.ends or self.output or self.progress)
+
+    @property
+    def has_begins(self) -> bool:
+        """Whether something runs of which the queue has not heard."""
+        return bool(self._begun)
+
+    def begin(self, task: Task, worker: int) -> None:
+        """Note that a task was begun of which the queue has not heard."""
+        self._begun[task.id] = Begin(task.id, task.attempt, worker, time.time())
+
+    def end(self, task: Task, end: End) -> None:
+        self.ends.append(end)
+        self.ended_at = time.monotonic()
+        self._ended[task.id, task.attempt] = task
+
+    def take_ended(self, end: End) -> Task:
+        """Return, once, the task of an end."""
+        return self._ended.pop((end.id, end.attempt))
+
+    def start(self, job: Job) -> None:
+        """Note a process that the queue does not know."""
+        self._started[job.pid] = job
+
+    def drop(self, job: Job) -> None:
+        """Hear that a process has ended, so that the queue need not know it."""
+        self._started.pop(job.pid, None)
+
+    def first_start(self) -> float | None:
+        """Return when the first process was started that the queue does not know; monotonic."""
+        first = next(iter(self._started.values()), None)
+        return None if first is None else first.started
+
+    def attempts(self) -> set[tuple[int, int]]:
+        """Return the (id, attempt) of what was begun and not told."""
+        return {(one.id, one.attempt) for one in self._begun.values()}
+
+    def report(self, age: float) -> Report:
+        """Return what is to be told: of what runs, the processes older than so many seconds."""
+        before = time.monotonic() - age
+        old = takewhile(lambda job: job.started <= before, self._started.values())
+        starts = tuple(job.start_record() for job in old)
+        told = {*(start.id for start in starts), *(end.id for end in self.ends)}
+        begun = tuple(one for one in self._begun.values() if one.id in told)
+        return Report(tuple(self.ends), starts, tuple(self.output), tuple(self.progress), begun)
+
+    def forget(self, report: Report) -> None:
+        """Forget what was told."""
+        del self.ends[: len(report.ends)]
+        del self.output[: len(report.output)]
+        del self.progress[: len(report.progress)]
+        for one in report.begun:
+            del self._begun[one.id]
+        for start in report.starts:
+            job = self._started.pop(start.pid, None)
+            if job is not None:
+                job.is_start_recorded = True
