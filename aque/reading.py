@@ -22,7 +22,8 @@ Write = Callable[[str, bytes], object]
 class Reader:
     """Reads the output of one attempt from where it stopped.
 
-    `missing` are the files of large streams that should be there and are not.
+    `missing` are the files of large streams that should be there and are not. While it writes, `at`
+    is when that came, in Unix seconds; of what is in a file nobody knows.
     """
 
     def __init__(self, broker: Broker, id: int, attempt: int, streams: Iterable[str]) -> None:
@@ -32,6 +33,7 @@ class Reader:
         self._streams = frozenset(streams)
         self._last = 0
         self.missing: list[str] = []
+        self.at: float | None = None
         self._files: dict[str, int] = {}  # offset by stream that goes on in a file
 
     def read(self, write: Write) -> None:
@@ -39,6 +41,7 @@ class Reader:
             self._last = chunk.number
             if chunk.stream in self._streams:
                 self._take(chunk, write)
+        self.at = None
         for stream in list(self._files):
             self._read_file(stream, write)
 
@@ -53,15 +56,15 @@ class Reader:
             self._files[chunk.stream], left = _start_in_file(path, left, is_end)
             is_end = False
         self._files = dict(reversed(self._files.items()))  # in their order again
-        kept: list[tuple[str, bytes]] = []
+        kept: list[tuple[float, str, bytes]] = []
         for chunk in reversed([chunk for chunk in chunks if chunk.data]):
             data = chunk.data or b""
             start, left = _start_in(data, left, is_end)
-            kept.append((chunk.stream, data[start:]))
+            kept.append((chunk.at, chunk.stream, data[start:]))
             is_end = False
             if not left:
                 break
-        for stream, data in reversed(kept):
+        for self.at, stream, data in reversed(kept):
             write(stream, data)
         self.read(write)
 
@@ -69,6 +72,7 @@ class Reader:
         if chunk.data is None:
             self._files.setdefault(chunk.stream, 0)
         else:
+            self.at = chunk.at
             write(chunk.stream, chunk.data)
 
     def _read_file(self, stream: str, write: Write) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from aque import trust
+from aque import states, trust
 from aque.brokers.base import Broker
 from aque.brokers.questions import Condition, Selection
 from aque.commands import filters, lines, options, records, terminal, tree
@@ -25,6 +25,8 @@ LIMIT = 100
 RECENT = 24 * 3600.0
 #: Levels below the first.
 DEPTH = 3
+#: Of so many failed tasks that are named it is said why.
+_EXPLAINED = 3
 #: Seconds between two looks of a watch, at least.
 _SHORTEST = 0.1
 
@@ -71,6 +73,8 @@ def show(request: Request) -> int:
     else:
         shown, left = _tree(request, broker)
     _print(shown, terminal.look(request.color))
+    if request.ids and not (request.flat or request.is_narrowed):
+        _explain(broker, options.resolve(broker, request.ids))
     _say(request, broker, bool(shown), left)
     return 0
 
@@ -192,6 +196,16 @@ def _by_id(tasks: Iterable[Task]) -> list[Task]:
 def _print(shown: Sequence[Line], screen: terminal.Terminal) -> None:
     for text in lines.layout(shown, screen, time.time()):
         print(text)
+    sys.stdout.flush()
+
+
+def _explain(broker: Broker, ids: Sequence[int]) -> None:
+    """Say of the tasks named what made those fail that have."""
+    from aque.commands import details
+
+    failed = [task for task in broker.fetch(ids[:LIMIT]) if task.status == states.ERROR]
+    for task in failed[:_EXPLAINED]:
+        print("\n" + "\n".join(details.describe(broker, task)))
     sys.stdout.flush()
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aque.commands import entry, options
 
 if TYPE_CHECKING:
+    from aque.commands.following import Style
     from aque.queue import Queue
-    from aque.reading import Write
 
 
 @click.command()
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 @click.option("--stdout", "only_stdout", is_flag=True, help="Standard output only.")
 @click.option("--stderr", "only_stderr", is_flag=True, help="Standard error only, to stdout.")
 @click.option("--log", "only_log", is_flag=True, help="What it logged, with time and level.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines of each.")
+@click.option("--attempt", type=click.IntRange(1), metavar="N", help="Of this attempt.")
+@click.option("--tag", "has_tag", is_flag=True, help="Write the id before each line.")
+@click.option("--timestamps", "has_times", is_flag=True, help="Write when before each line.")
 @options.ids_argument()
-def output(broker: str | None, watch: bool, ids: Sequence[str], **chosen: bool) -> int:
+def output(broker: str | None, watch: bool, ids: Sequence[str], **given: Any) -> int:
     """Show what tasks have written, byte for byte.
 
     Standard output goes to standard output and standard error to standard error, unless one of them
@@ -35,27 +39,32 @@ def output(broker: str | None, watch: bool, ids: Sequence[str], **chosen: bool) 
     """
     from aque.commands import following
 
+    style = _style(given)
+    if watch and style.attempt is not None:
+        raise click.UsageError("--watch follows the latest attempt; --attempt is without it")
     queue = options.open_queue(broker)
     wanted = options.resolve(queue.broker, ids)
-    streams, write = _choose(chosen)
     if watch:
         options.note_missing_worker(queue, "aque-output", wanted)
-        return following.follow(queue.broker, wanted, streams, write, options.recovery(queue))
-    following.show(queue.broker, _with_members(queue, wanted), streams, write)
+        return following.follow(queue.broker, wanted, style, options.recovery(queue))
+    members = _with_members(queue, wanted)
+    following.show(queue.broker, members, style, is_group=members != wanted)
     return 0
 
 
-def _choose(chosen: Mapping[str, bool]) -> tuple[list[str], Write]:
-    """Return the streams to show, and what writes them where they belong."""
+def _style(given: dict[str, Any]) -> Style:
+    """Return what the options ask for."""
     from aque import reading
     from aque.commands import following
 
-    wanted = [name for name in ("stdout", "stderr", "log") if chosen[f"only_{name}"]]
-    if len(wanted) > 1 and "log" in wanted:
+    names = (reading.STDOUT, reading.STDERR, reading.LOG)
+    wanted = tuple(name for name in names if given.pop(f"only_{name}"))
+    is_log = reading.LOG in wanted
+    if len(wanted) > 1 and is_log:
         raise click.UsageError(f"--{wanted[0]} and --log exclude each other")
     if len(wanted) != 1:
-        return [reading.STDOUT, reading.STDERR], following.write_through
-    return wanted, following.LogWriter() if wanted == ["log"] else following.write_here
+        return following.Style(**given)
+    return following.Style(wanted, following.write_here, is_log=is_log, **given)
 
 
 def _with_members(queue: Queue, ids: Sequence[int]) -> list[int]:

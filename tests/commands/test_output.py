@@ -1,0 +1,87 @@
+"""aque-output as it is used, and what aque-status says of a task that failed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from jobs import ended, script, submit
+from support import aque, eventually, started_worker
+
+from aque import reading
+from aque.brokers.base import Broker
+from aque.queue import Queue
+
+WATCH = [sys.executable, "-m", "aque.commands.output", "-w"]
+
+
+@pytest.mark.parametrize("inline", [1 << 16, 40])
+def test_a_tail_is_the_last_lines_in_the_queue_or_in_a_file(broker: Broker, inline: int) -> None:
+    broker.set_settings({"output-inline": inline})
+    id = script(broker, "seq 9000; printf end")
+    with started_worker(broker, "-2", "-q"):
+        ended(broker, id)
+    parts: list[bytes] = []
+    reading.Reader(broker, id, 1, [reading.STDOUT]).read(lambda stream, data: parts.append(data))
+    whole = b"".join(parts).splitlines(keepends=True)
+    assert len(whole) == 9001
+    for lines in (0, 1, 2, 7, 5000, 9001, 20_000):
+        found: list[bytes] = []
+        reader = reading.Reader(broker, id, 1, [reading.STDOUT])
+        reader.tail(lines, lambda stream, data, found=found: found.append(data))
+        assert b"".join(found) == b"".join(whole[len(whole) - min(lines, len(whole)) :]), lines
+    done = aque("output", "--tail", "2", "--tag", "--timestamps", "1")
+    times = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}" if inline > 40 else " {23}"
+    assert re.fullmatch(f"1\t{times} 9000\n1\t{times} end\n", done.stdout), done.stdout
+
+
+def test_earlier_attempts_are_shown_and_a_failed_task_says_why(broker: Broker) -> None:
+    text = "echo attempt $AQUE_ATTEMPT; for i in $(seq 12); do echo e$i >&2; done; kill -9 $$"
+    one = script(broker, text, name="evil\x1b[2J", retries=1)
+    two = submit(broker, "true", after=[one])
+    with started_worker(broker, "-2", "-q"):
+        ended(broker, two)
+    assert aque("output", "--stdout", "1").stdout == "attempt 2\n"
+    assert aque("output", "--stdout", "--attempt", "1", "1").stdout == "attempt 1\n"
+    missing = aque("output", "--attempt", "3", "1", status=1).stderr
+    assert missing == "aque-output: task 1 has no attempt 3; it has had 2 so far\n"
+    assert "never run" in aque("output", "--attempt", "1", "2", status=1).stderr
+    assert "--attempt" in aque("output", "-w", "--attempt", "1", "1", status=2).stderr
+    lines = aque("status", "1").stdout.splitlines()[2:]
+    assert lines[0] == "task 1 failed: it was ended by signal 9, SIGKILL (Killed)"
+    assert re.fullmatch(r"  ran       attempt 2, [0-9.]+s: evil\\x1b\[2J", lines[1])
+    assert re.fullmatch(r"  where     .+, by worker .+, in /.*", lines[2])
+    assert lines[4:] == [
+        "  failed    because of it: 2",
+        "  stderr    the last 10 lines",
+        *(f"    e{number}" for number in range(3, 13)),
+        "  retry     aque-retry 1",
+    ]
+    other = aque("status", "2").stdout
+    assert r"task 2 failed: it never ran, since task 1 (evil\x1b[2J) failed" in other
+    assert other.endswith("  retry     aque-retry -r 2\n")
+
+
+def test_a_group_is_followed_with_the_children_that_come_meanwhile(broker: Broker) -> None:
+    queue = Queue(broker)
+    gate = "until [ -e {0} ]; do sleep 0.05; done; echo {1}; exit {2}"
+    path = broker.directory + "/go"
+    group = queue.submit_ex(name="frames", children=[
+        {"pattern": "shell", "args": [gate.format(path, "one", 0)], "kwargs": {"shell": True}},
+    ]).id  # fmt: skip
+    (one,) = [edge.dependency for edge in broker.edges([group])]
+    with started_worker(broker, "-q"):
+        eventually(lambda: broker.statuses([one])[one] == "running")
+        words = [*WATCH, "--tag", str(group)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            later = script(broker, gate.format(path, "two", 3), parent=group)
+            with open(path, "w"):
+                pass
+            written, _ = process.communicate(timeout=40)
+            assert process.returncode == 1
+    assert sorted(written.splitlines()) == [f"{one}\tone", f"{later}\ttwo"]
+    said = aque("status", str(group)).stdout
+    assert f"task {group} failed: 1 of its 2 children did not succeed: {later}\n" in said
+    assert said.endswith(f"  retry     aque-retry {group}\n")
