@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
-BUILD = DOCS / "_build"
+BUILD = DOCS.parent / "build" / "docs"
 SOURCE = BUILD / "source"
 MAN = DOCS / "man"
 #: Pages that stand above docs/.

@@ -21,7 +21,7 @@ copyright = author
 today = release  # instead of a date: the same pages give the same files
 
 extensions = ["myst_parser", "sphinx_click"]
-exclude_patterns = ["_build", "man"]
+exclude_patterns = ["man"]
 myst_heading_anchors = 4
 nitpicky = True
 html_theme = "alabaster"
