@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from heapq import heapify, heappop, heapreplace
+from itertools import islice
 
 from aque.brokers.claims import Candidate, Choose, Limit, Offer
 from aque.mounts import Mount
@@ -117,6 +118,10 @@ class _Head:
         self.candidate = next(self._candidates, None)
         return self.candidate is not None
 
+    def take(self, most: int) -> list[int]:
+        """Take up to so many of what follows the candidate."""
+        return [candidate.id for candidate in islice(self._candidates, most)]
+
     @property
     def order(self) -> Order:
         assert self.candidate is not None
@@ -177,6 +182,14 @@ class _Behind:
         self._offer.leave_behind(id)
         return True
 
+    def take_more(self, head: _Head) -> list[int]:
+        """Take what follows of this kind, when no other is left."""
+        taken = head.take(self.left) if self.left > 0 and head.need in self._kinds else []
+        self.left -= len(taken)
+        for id in taken:
+            self._offer.leave_behind(id)
+        return taken
+
 
 def _take(heads: list[_Head], free: Resources, blocked: _Blocked, behind: _Behind) -> list[int]:
     chosen: list[int] = []
@@ -192,6 +205,9 @@ def _take(heads: list[_Head], free: Resources, blocked: _Blocked, behind: _Behin
             heappop(queue)
             continue
         chosen.append(id)
+        if len(queue) == 1 and free.slots < 1:
+            chosen += behind.take_more(head)  # by the hundred, and nobody else stands there
+            break
         if head.advance():
             heapreplace(queue, (head.order, queue[0][1]))
         else:

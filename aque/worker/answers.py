@@ -9,6 +9,7 @@ anything else is killed, and the task it had is an error.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aque import states
@@ -25,6 +26,9 @@ _TEXT = (str, type(None))
 _INTEGER = (int, type(None))
 _ANSWER = (
     int, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _INTEGER, bool, str, _TEXT, _TEXT, _TEXT, _INTEGER
+)  # fmt: skip
+_PLAIN = (
+    int, float, float, float, float, int, bool, str, str, type(None), type(None), type(None)
 )  # fmt: skip
 _RECORDS = {
     "progress": ((*_NUMBER, type(None)), (*_NUMBER, type(None)), _TEXT),
@@ -51,22 +55,37 @@ class Answer(NamedTuple):
 
     def end(self, task: Task) -> End:
         """Return the end of the task that it tells of."""
-        return End(
-            task.id, task.attempt, self.status, self.ended_at, None, self.exit_status, None,
-            self.result, self.exception, self.error, self.user_time, self.system_time,
-            self.max_rss, self.started_at,
+        made: End = object.__new__(End)
+        made.__dict__.update(  # a tenth of the time of its __init__
+            id=task.id, attempt=task.attempt, status=self.status, ended_at=self.ended_at,
+            due_at=None, exit_status=self.exit_status, exit_signal=None, result=self.result,
+            exception=self.exception, error=self.error, user_time=self.user_time,
+            system_time=self.system_time, max_rss=self.max_rss, started_at=self.started_at,
         )  # fmt: skip
+        return made
 
 
-def parse(line: bytes | bytearray) -> Answer:
-    """Return the answer that a line is. Raises ValueError where it is none."""
+def parse(lines: Sequence[bytes | bytearray]) -> list[Answer]:
+    """Return the answers that lines are. Raises ValueError where one is none."""
     try:
-        answer = Answer(*json.loads(line))
+        found = [Answer(*values) for values in json.loads(b"[%s]" % b",".join(lines))]
     except (TypeError, RecursionError) as error:
         raise ValueError(str(error)) from None
-    if not _fits(answer, _ANSWER) or answer.status not in states.COMPLETE_STATES:
-        raise ValueError("it has not the form of an answer")
-    return answer
+    for answer in found:
+        if not (_is_plain(answer) or _fits(answer, _ANSWER)):
+            raise ValueError("it has not the form of an answer")
+        if answer.status not in states.COMPLETE_STATES:
+            raise ValueError("it has not the status of an end")
+    return found
+
+
+def _is_plain(answer: Answer) -> bool:
+    """Tell, in a tenth of the time, of most answers that they have the form of one."""
+    if tuple(map(type, answer)) != _PLAIN:
+        return False
+    _, started_at, ended_at, user_time, system_time, max_rss, *_ = answer
+    seconds = started_at + ended_at + user_time + system_time
+    return 0 <= seconds < 1 << 62 and 0 <= (max_rss or 0) < 1 << 62
 
 
 def parse_record(line: bytes) -> list[Any]:

@@ -47,7 +47,7 @@ _SHORT = 0.2
 #: Seconds from a transaction that failed to the next.
 _RETRY_DELAY = 1.0
 #: Seconds from one transaction to the next while short calls come in numbers, and that number.
-_GATHER, _FLOOD = 0.001, 3
+_GATHER, _FLOOD = 0.002, 3
 
 log = logging.getLogger("aque.worker")
 

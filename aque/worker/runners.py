@@ -83,13 +83,19 @@ class Runner:
         calls = [[task.id, task.attempt, task.args, task.kwargs] for task in tasks]
         batch = {"first": self.number, "common": common, "calls": calls}
         data = json.dumps(batch).encode() + b"\n"
-        for task in tasks:
-            self.sent.append(Sent(self.number, task, len(data) // len(tasks)))
-            self.number += 1
-        numbers = range(self.number - len(tasks), self.number)
-        # The tokens first: it reads requests only then, and a large one fills the pipe.
-        _write(self.tokens, b"".join(n.to_bytes(runner.TOKEN_SIZE, "little") for n in numbers))
-        _write(self.requests, data)
+        fits = len(data) < self.room
+        numbers = range(self.number, self.number + len(tasks))
+        size = len(data) // len(tasks)
+        self.sent.extend(Sent(number, task, size) for number, task in zip(numbers, tasks))
+        self.number += len(tasks)
+        tokens = b"".join(n.to_bytes(runner.TOKEN_SIZE, "little") for n in numbers)
+        if not fits:  # it reads requests only when it has a token, and these fill the pipe
+            _write(self.tokens, tokens)
+        try:
+            _write(self.requests, data)
+        finally:
+            if fits:  # the tokens last: it wakes once, and finds all
+                _write(self.tokens, tokens)
 
     def take_back(self, is_dead: bool = False) -> list[Task]:
         """Take back the calls that it has not begun; it never will.
@@ -116,21 +122,23 @@ class Runner:
         self.buffer += data
         if b"\n" in data:  # not in all there is: an answer may be large, and comes piece by piece
             *lines, self.buffer = self.buffer.split(b"\n")
-            for line in lines:
-                self._hear(line)
+            self._hear(lines)
         self.is_garbled |= len(self.buffer) > answers.MOST
 
-    def _hear(self, line: bytearray) -> None:
+    def _hear(self, lines: Sequence[bytearray]) -> None:
         try:
-            answer = answers.parse(line)
+            found = answers.parse(lines)
         except ValueError:
-            self.is_garbled = True
+            self.is_garbled |= len(lines) == 1
+            for line in lines if len(lines) > 1 else ():  # what is said before that counts
+                self._hear([line])
             return
-        turn = len(self.answered)
-        if turn < len(self.sent) and answer.number == self.sent[turn].number:
-            self.answered.append(answer)
-        else:
-            self.is_garbled = True
+        for answer in found:
+            turn = len(self.answered)
+            if turn < len(self.sent) and answer.number == self.sent[turn].number:
+                self.answered.append(answer)
+            else:
+                self.is_garbled = True
 
     def read_records(self) -> list[list[Any]]:
         """Return the records that are there: kind, id, attempt, and what they say."""

@@ -21,7 +21,8 @@ from collections.abc import Mapping, Sequence
 from aque import bell
 from aque.brokers.claims import Candidate, Choose, Claim, Limit
 from aque.brokers.sqlite import graph, look
-from aque.brokers.sqlite.transaction import Transaction
+from aque.brokers.sqlite.sizes import batches
+from aque.brokers.sqlite.transaction import Transaction, placeholders
 from aque.requirements import Requirements, parse_limits
 
 _READY = "status = 'pending' AND waiting = 0 AND due_at IS NULL"
@@ -70,7 +71,7 @@ _START = """
 UPDATE task SET status = 'running', attempt = attempt + 1, worker = ?, started_at = ?, changed = ?,
 pid = NULL, pid_started = NULL, session = NULL, stopped_at = NULL, exit_status = NULL,
 exit_signal = NULL, exception = NULL, error = NULL
-WHERE id = ? AND status = 'pending' AND waiting = 0
+WHERE id IN ({}) AND status = 'pending' AND waiting = 0
 """
 
 
@@ -126,11 +127,18 @@ def claim(tx: Transaction, worker: int, choose: Choose, known: dict[int, Require
         return Claim((), due_at, tx.number, is_dismissed=True)
     offer = _Offer(tx, worker, known)
     chosen = list(choose(offer))
-    for id in chosen:
-        started_at = None if id in offer.behind else tx.now
-        cursor = tx.execute(_START, (worker, started_at, tx.next_changed(), id))
-        assert cursor.rowcount == 1, "a task offered in this transaction cannot be gone"
+    _start(tx, worker, [id for id in chosen if id not in offer.behind], tx.now)
+    _start(tx, worker, [id for id in chosen if id in offer.behind], None)
     return Claim(look.fetch(tx.rows, chosen), due_at, tx.number)
+
+
+def _start(tx: Transaction, worker: int, ids: Sequence[int], started_at: float | None) -> None:
+    changed = tx.next_changed() if ids else 0
+    started = 0
+    for batch in batches(ids):
+        values = (worker, started_at, changed, *batch)
+        started += tx.execute(_START.format(placeholders(batch)), values).rowcount
+    assert started == len(ids), "a task offered in this transaction cannot be gone"
 
 
 def share_room(tx: Transaction, ended: int, started: int) -> None:

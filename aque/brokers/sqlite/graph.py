@@ -17,6 +17,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 
 from aque import bell, states
+from aque.brokers.sqlite.sizes import batches
 from aque.brokers.sqlite.transaction import Transaction, placeholders
 from aque.prototype import AFTER_ANY
 
@@ -61,17 +62,12 @@ UPDATE task SET status = 'pending', cause = NULL, error = NULL, ended_at = NULL,
 changed = ? WHERE id = ? AND status = 'error'
 """
 
-#: Ids asked for at a time: SQLite before 3.32 takes 999 bound values.
-_BATCH = 500
-
 
 def ended(tx: Transaction, ids: Iterable[int]) -> None:
     """Tell the dependents of tasks that have just ended, and theirs in turn."""
     level = list(ids)
     while level:
-        level = [
-            id for at in range(0, len(level), _BATCH) for id in _told(tx, level[at : at + _BATCH])
-        ]
+        level = [id for batch in batches(level) for id in _told(tx, batch)]
 
 
 def _told(tx: Transaction, ids: Sequence[int]) -> list[int]:

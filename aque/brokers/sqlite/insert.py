@@ -6,16 +6,16 @@ said before. So what all rows have in common is bound once, what is NULL is left
 are one statement: 3 us a row. That also matters to a program of several threads: sqlite3 gives up
 the interpreter at each step of a statement, and waits up to 5 ms to get it back.
 
-Statements are made for a few sizes only, so that SQLite finds them compiled. Rejected: rows as JSON
-(not in every SQLite 3.26, and no exact floats).
+Rejected: rows as JSON (not in every SQLite 3.26, and no exact floats).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from aque.brokers.sqlite.sizes import MOST, pieces, tuples
 from aque.brokers.sqlite.transaction import Row, Transaction
 
 COLUMNS = tuple(
@@ -25,8 +25,6 @@ COLUMNS = tuple(
         " stderr timeout retries retry_delay keep_background created_at owner cause"
     ).split()
 )
-#: Rows a statement, the most first; and the values that SQLite before 3.32 takes.
-_SIZES, _MOST = (256, 64, 16, 4, 1), 999
 #: Rows that are compared at a time.
 _BATCH = 5000
 
@@ -41,8 +39,8 @@ def insert(tx: Transaction, rows: Sequence[Row]) -> None:
 
 def insert_edges(tx: Transaction, edges: Sequence[tuple[int, int, str]]) -> None:
     """Write edges (task, dependency, kind); one that is there already is left."""
-    for some in _pieces(edges, _MOST // 3):
-        tx.execute(_EDGE + _tuples(3, len(some)), [value for edge in some for value in edge])
+    for some in pieces(edges, MOST // 3):
+        tx.execute(_EDGE + tuples(3, len(some)), [value for edge in some for value in edge])
 
 
 def _insert(tx: Transaction, rows: Sequence[Row]) -> None:
@@ -55,18 +53,9 @@ def _insert(tx: Transaction, rows: Sequence[Row]) -> None:
         tx.execute(_statement(common, (), 1), said)
         return
     rest = list(zip(*(columns[n] for n in varying)))
-    for some in _pieces(rest, (_MOST - len(said)) // len(varying)):
+    for some in pieces(rest, (MOST - len(said)) // len(varying)):
         values: list[Any] = [*said, *(value for row in some for value in row)]
         tx.execute(_statement(common, varying, len(some)), values)
-
-
-def _pieces(rows: Sequence[Row], most: int) -> Iterator[Sequence[Row]]:
-    """Split rows into pieces of the sizes that there are, none larger than `most`."""
-    at = 0
-    for size in _SIZES:
-        while size <= most and len(rows) - at >= size:
-            yield rows[at : at + size]
-            at += size
 
 
 @lru_cache(maxsize=100)
@@ -74,10 +63,5 @@ def _statement(common: tuple[int, ...], varying: tuple[int, ...], size: int) -> 
     names = ", ".join(COLUMNS[n] for n in (*common, *varying))
     said = [f"?{number}" for number in range(1, len(common) + 1)]
     own = [f"column{number}" for number in range(1, len(varying) + 1)]
-    source = f" FROM (VALUES {_tuples(len(varying), size)})" if varying else ""
+    source = f" FROM (VALUES {tuples(len(varying), size)})" if varying else ""
     return f"INSERT INTO task ({names}) SELECT {', '.join(said + own)}{source}"
-
-
-@lru_cache(maxsize=100)
-def _tuples(width: int, count: int) -> str:
-    return ", ".join([f"({', '.join('?' * width)})"] * count)

@@ -9,6 +9,7 @@ from typing import Any
 from aque import task
 from aque.brokers.claims import Ahead
 from aque.brokers.questions import Condition, Edge, Selection
+from aque.brokers.sqlite import sizes
 from aque.brokers.sqlite.transaction import Row, placeholders
 from aque.errors import TaskNotFoundError, UsageError
 from aque.task import Task
@@ -47,7 +48,7 @@ WHERE t.status = 'pending' AND t.waiting = 0 AND t.due_at IS NULL AND (
 
 def fetch(rows: Rows, ids: Sequence[int]) -> list[Task]:
     found: dict[int, Task] = {}
-    for batch in _batches(ids):
+    for batch in sizes.batches(ids):
         where = f"WHERE t.id IN ({placeholders(batch)})"
         for row in rows(f"{_SELECT} {JOIN} {where}", batch):
             found[row[0]] = task.from_row(row)
