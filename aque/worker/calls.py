@@ -395,8 +395,8 @@ class Calls:
 def _estimate(before: float, taken: float) -> float:
     """Return what a call is expected to take, after one that took so many seconds.
 
-    About the median: where processes outnumber cpus, many a call of 20 us stands still for 3 ms. But
-    one that is late counts in full.
+    About the median: where processes outnumber cpus, many a call of 20 us stands still for 3 ms.
+    But one that is late counts in full.
     """
     if taken >= LATE:
         return 0.8 * before + 0.2 * taken
