@@ -32,13 +32,37 @@ _CALL = {"func": operator.truth, "args": [1]}
 
 
 def run(tasks: int | None, rounds: int) -> None:
-    """Python calls beside huey and ProcessPoolExecutor."""
-    number = tasks or _TASKS
-    _compare_durable(number, rounds)
-    _compare_fast(number, rounds)
-    _compare_pools(rounds)
-    _show_many(rounds)
-    _show_latency()
+    """Python calls beside huey and ProcessPoolExecutor: all of the below."""
+    run_synced(tasks, rounds)
+    run_calls(tasks, rounds)
+    run_pools(tasks, rounds)
+    run_many(tasks, rounds)
+    run_latency(tasks, rounds)
+
+
+def run_calls(tasks: int | None, rounds: int) -> None:
+    """Executor and submit_many beside huey and ProcessPoolExecutor."""
+    _compare_fast(tasks or _TASKS, rounds)
+
+
+def run_synced(tasks: int | None, rounds: int) -> None:
+    """Queue.submit beside huey that syncs each commit."""
+    _compare_durable(tasks or _TASKS, rounds)
+
+
+def run_pools(tasks: int | None, rounds: int) -> None:
+    """Executor beside ProcessPoolExecutor, calls of 1 ms."""
+    _compare_pools(tasks or 1000, rounds)
+
+
+def run_many(tasks: int | None, rounds: int) -> None:
+    """submit_many alone."""
+    _show_many(tasks or _MANY, rounds)
+
+
+def run_latency(tasks: int | None, rounds: int) -> None:
+    """From submit to start, beside huey."""
+    _show_latency(tasks or _SAMPLES)
 
 
 def _compare_fast(number: int, rounds: int) -> None:
@@ -79,8 +103,7 @@ def _compare_durable(number: int, rounds: int) -> None:
     )
 
 
-def _compare_pools(rounds: int) -> None:
-    number = 1000
+def _compare_pools(number: int, rounds: int) -> None:
     with _executor() as executor, ProcessPoolExecutor(_SLOTS, get_context("spawn")) as pool:
         times = interleave(
             {
@@ -94,18 +117,18 @@ def _compare_pools(rounds: int) -> None:
     show(f"{number:,} tasks of 1 ms (at most 1.2x, 1.0x)", ["wall", "to the pool"], rows)
 
 
-def _show_many(rounds: int) -> None:
+def _show_many(number: int, rounds: int) -> None:
     with place.own_queue(durable=False) as queue:
-        seconds = [timed(partial(_put, queue, _MANY)) for _ in range(max(1, rounds // 2))]
-    rate = _MANY / median(seconds)
-    show(f"submit_many of {_MANY:,} (40,000, 80,000)", ["a second"], [["aque", f"{rate:,.0f}"]])
+        seconds = [timed(partial(_put, queue, number)) for _ in range(max(1, rounds // 2))]
+    rate = number / median(seconds)
+    show(f"submit_many of {number:,} (40,000, 80,000)", ["a second"], [["aque", f"{rate:,.0f}"]])
 
 
-def _show_latency() -> None:
+def _show_latency(samples: int) -> None:
     with place.own_queue(durable=False) as queue, place.started_worker():
-        ours = [_delay(partial(queue.submit, time.monotonic)) for _ in range(_SAMPLES)][10:]
+        ours = [_delay(partial(queue.submit, time.monotonic)) for _ in range(samples)][10:]
     with peer_huey.consumer(peer_huey.BEST, _SLOTS) as best:
-        theirs = [_delay(best.stamp) for _ in range(_SAMPLES)][10:]
+        theirs = [_delay(best.stamp) for _ in range(samples)][10:]
     rows = [
         [name, milliseconds(median(delays)), milliseconds(percentile(delays, 99))]
         for name, delays in (("Queue.submit", ours), ("huey, best", theirs))

@@ -163,7 +163,8 @@ def _is_plain(end: End) -> bool:
     """Whether it tells of a call that returned: what claims set anew is not written again."""
     if end.status != states.SUCCESS:
         return False
-    return end.exit_status is end.exit_signal is end.exception is end.error is None
+    said = (end.exit_status, end.exit_signal, end.exception, end.error)
+    return said == (None, None, None, None)
 
 
 def _succeed(tx: Transaction, ends: Sequence[End]) -> dict[tuple[int, int], bool]:
