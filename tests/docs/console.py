@@ -2,17 +2,19 @@
 
 A `console` block holds commands after `$ `, continued after `> `, and below each what it shows. All
 blocks of a page are one session of bash. A `python` block whose first line is `# name.py` is that
-file. In what is shown, `...` stands for anything; times and runs of blanks are all the same.
+file, and so is an `sh` block that begins with `#!/bin/sh` and `# name`. In what is shown, `...`
+stands for anything; times and runs of blanks are all the same.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from aque.worker import processes
 ROOT = Path(__file__).resolve().parents[2]
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"# (\w+\.py)\n")
+_FILE = re.compile(r"# (\w+\.py)\n|#!/bin/sh\n# (\w+)\n")
 _MARK = "\x1e"
 _TIME = re.compile(r"\b\d+(\.\d+)?s\b")
 
@@ -68,25 +70,25 @@ def parse(text: str) -> list[Command]:
     return found
 
 
-def run(page: Path, directory: Path, timeout: float = 60.0) -> list[Ran]:
-    """Run all commands of a page in `directory`, in a queue of their own."""
-    for _, text in blocks(page, "python"):
-        match = _FILE.match(text)
-        if match is not None:
-            (directory / match[1]).write_text(text, encoding="utf-8")
-    listed = commands(page)
+def run(
+    page: Path, directory: Path, timeout: float = 60.0, within: Sequence[str] = ()
+) -> list[Ran]:
+    """Run all commands of a page in `directory`, in a queue of their own.
+
+    `within` are words that run a command elsewhere, as in a namespace of its own.
+    """
     script, transcript = directory / ".session", directory / ".transcript"
-    script.write_text("".join(map(_marked, listed)), encoding="utf-8")
+    script.write_text(_session(page), encoding="utf-8")
     with open(transcript, "wb") as file:
         bash = subprocess.Popen(
-            ["bash", str(script)], cwd=directory, env=environ(directory), stdin=subprocess.DEVNULL,
-            stdout=file, stderr=file, start_new_session=True,
+            [*within, "bash", str(script)], cwd=directory, env=environ(directory),
+            stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
         )  # fmt: skip
         try:
             bash.wait(timeout)
         finally:
             _end(bash)
-    return list(_split(listed, transcript.read_text(encoding="utf-8")))
+    return list(_split(commands(page), transcript.read_text(encoding="utf-8")))
 
 
 def check(ran: Ran) -> None:
@@ -103,6 +105,17 @@ def environ(directory: Path) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}:{ROOT / 'bin'}:{kept.get('PATH', os.defpath)}"
     state = {"XDG_STATE_HOME": str(directory / ".state"), "PYTHONWARNINGS": "error"}
     return {**kept, **state, "PATH": path, "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+
+
+def _session(page: Path) -> str:
+    """Return the script that saves each file and runs each command where the page has it."""
+    written = []
+    for language, text in blocks(page, "console", "python", "sh"):
+        if language == "console":
+            written += map(_marked, parse(text))
+        elif match := _FILE.match(text):
+            written.append(f"printf %s {shlex.quote(text)} > {match[1] or match[2]}\n")
+    return "".join(written)
 
 
 def _marked(command: Command) -> str:
