@@ -102,6 +102,10 @@ def test_a_command_that_cannot_be_run_is_told_once(tmp_path, procs, program, sta
     assert assert_alike(argv, b"a b c d", cwd=tmp_path).status == status
 
 
+def test_a_command_that_cannot_be_run_ends_the_run_before_what_comes_next_is_looked_at():
+    assert assert_alike(["nope"], b"a 'b").stderr.count(b"\n") == 1
+
+
 @pytest.mark.parametrize(
     "script",
     [

@@ -139,8 +139,10 @@ class Plan:
         if end.status == states.CANCELLED or (end.error and not end.error.startswith("ended ")):
             self._count_failed(end)
         elif end.exit_signal is not None:
+            self._read_on()
             self._abort(SIGNALLED, f"{_name(task)}: terminated by signal {end.exit_signal}")
         elif end.exit_status == _STOP:
+            self._read_on()
             self._abort(ABORTED, f"{_name(task)}: exited with status 255; aborting")
         elif end.exit_status:
             self._tally.fail()
@@ -195,7 +197,7 @@ class Plan:
         return None
 
     def _count_failed(self, end: End) -> None:
-        """Count what was killed or timed out, which ends no run; what never ran does."""
+        """Count what was killed or timed out, which ends no run; what never ran does, at once."""
         if end.status == states.ERROR and end.user_time is None:
             self._abort(end.exit_status or NOT_EXECUTABLE, end.error or "cannot run")
         else:
@@ -232,10 +234,13 @@ class Plan:
         if self._has_retried:
             self._worker.look_again()
 
-    def _abort(self, status: int, message: str) -> None:
-        """End the run for a command; as GNU does, once what comes next has been read."""
+    def _read_on(self) -> None:
+        """Read what comes next, and tell what is wrong with it: GNU hears of an end after that."""
         self._backlog.look_ahead()
         self._tell_notices()
+
+    def _abort(self, status: int, message: str) -> None:
+        """End the run for a command."""
         if not self._tally.is_settled:
             say(message)
         self._tally.stop(status, is_last=self._is_all_begun)
