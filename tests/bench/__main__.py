@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser
+from functools import partial
 
 import backlog
 import latency
@@ -50,7 +51,14 @@ def main() -> int:
         "-n", "--number", type=int, help="tasks a round; for latency samples, for wal-reset seconds"
     )
     parser.add_argument("-r", "--rounds", type=int, default=5, help="rounds (not for latency)")
+    parser.add_argument(
+        "--rows", help=f"for xargs: only these, with commas between: {', '.join(xargs.ROWS)}"
+    )
     given = parser.parse_args()
+    if given.rows and (
+        given.name != "xargs" or not {*xargs.ROWS}.issuperset(given.rows.split(","))
+    ):
+        parser.error(f"--rows is for xargs, and some of {', '.join(xargs.ROWS)}")
     if given.name is None:
         print("\n".join(f"bin/bench {name:<10}  {_about(name)}" for name in BENCHMARKS))
         print("bin/bench all")
@@ -58,6 +66,8 @@ def main() -> int:
     _clean_environment()
     print(f"{os.cpu_count()} cpus, load {os.getloadavg()[0]:.2f}: the less else runs, the better")
     chosen = _IN_ALL if given.name == "all" else {given.name: BENCHMARKS[given.name]}
+    if given.rows:
+        chosen = {"xargs": partial(xargs.run, rows=given.rows.split(","))}
     for run in chosen.values():
         run(given.number, given.rounds)
     return 0

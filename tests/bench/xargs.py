@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import place
@@ -20,45 +20,63 @@ from table import ratio, show
 _COMMANDS = 5000
 _STARTS = 20
 _JOBS = 1000
-_MEMORY = (1_000, 10_000, 20_000)
+_MEMORY = (1_000, 10_000, 30_000)
 _NOTHING = b'void _start(void){__asm__ volatile("mov $60,%eax; xor %edi,%edi; syscall");}'
 _IMPORTS = [sys.executable, "-c", "import click, sqlite3"]
 
 
-def run(commands: int | None, rounds: int) -> None:
+ROWS = ("p2", "p8", "nothing", "parallel", "memory", "start")
+
+
+def run(commands: int | None, rounds: int, rows: Collection[str] = ROWS) -> None:
     """5,000 times `true` beside xargs and GNU parallel; start-up; memory."""
     with place.own_queue(), place.own_directory() as directory:
         number = commands or _COMMANDS
         items = os.path.join(directory, "items")
         _write_items(items, number)
-        for processes in (2, 8):
-            _compare_runs(items, number, ["true"], processes, rounds)
-        program = _nothing(directory)
+        for row, processes in (("p2", 2), ("p8", 8)):
+            if row in rows:
+                _compare_runs(items, number, ["true"], processes, rounds)
+        program = _nothing(directory) if "nothing" in rows else None
         if program is not None:
             _compare_runs(items, number, [program], 2, rounds)
-        _compare_parallel(items, min(number, _JOBS), rounds)
-        _show_memory(items)
-        with open(items, "w", encoding="ascii") as file:
-            file.write("a\n")
-        _compare_starts(items)
+        if "parallel" in rows:
+            _compare_parallel(items, min(number, _JOBS), rounds)
+        if "memory" in rows:
+            _show_memory(items)
+        if "start" in rows:
+            _compare_starts(items)
 
 
 def _compare_runs(
     items: str, number: int, command: Sequence[str], processes: int, rounds: int
 ) -> None:
     words = [f"-P{processes}", "-n1", *command]
-    times = interleave(
-        {"aque-xargs": _turn(items, _ours(words)), "xargs": _turn(items, _theirs(words))}, rounds
+    used = interleave(
+        {"aque-xargs": _weigh(items, _ours(words)), "xargs": _weigh(items, _theirs(words))}, rounds
     )
-    theirs = median(times["xargs"])
+    times, cpus = ({n: median([u[of] for u in used[n]]) for n in used} for of in (0, 1))
     rows = [
-        [name, f"{median(taken):.3f} s", f"{number / median(taken):,.0f}",
-         ratio(median(taken), theirs)]
-        for name, taken in times.items()
+        [name, f"{times[name]:.3f} s", ratio(times[name], times["xargs"]),
+         f"{cpus[name]:.3f} s", ratio(cpus[name], cpus["xargs"])]
+        for name in used
     ]  # fmt: skip
     name = os.path.basename(command[0])
     title = f"{number:,} times {name}, -P{processes}, start-up included, median of {rounds}"
-    show(title, ["time", "a second", "to xargs"], rows)
+    show(title, ["time", "to xargs", "cpu", "to xargs"], rows)
+
+
+def _weigh(items: str, words: Sequence[str]) -> Callable[[], tuple[float, float]]:
+    """Return what runs it and returns the seconds it took, and those of all cpus."""
+
+    def weigh() -> tuple[float, float]:
+        before = os.times()
+        taken = timed(partial(_run, items, words))
+        after = os.times()
+        cpu = sum(after[2:4]) - sum(before[2:4])
+        return taken, cpu
+
+    return weigh
 
 
 def _compare_parallel(items: str, number: int, rounds: int) -> None:
@@ -110,6 +128,7 @@ def _nothing(directory: str) -> str | None:
 
 
 def _compare_starts(items: str) -> None:
+    _write_items(items, 1)
     contenders = {
         "echo a | aque-xargs echo": _turn(items, _ours(["echo"])),
         "python3 -c 'import click, sqlite3'": _turn(items, _IMPORTS),
