@@ -167,10 +167,12 @@ def _quote_word(word: str) -> str:
 
 
 def _arguments(task: Task) -> list[str]:
+    from aque import shown  # few look, and each runner loads this module
+
     positional = json.loads(task.args) if task.args else []
     if isinstance(positional, dict):
         positional = positional.get("$tuple", [positional])
     named = json.loads(task.kwargs) if task.kwargs else {}
-    return [json.dumps(value) for value in positional] + [
-        f"{key}={json.dumps(value)}" for key, value in named.items()
+    return [shown.text(value) for value in positional] + [
+        f"{key}={shown.text(value)}" for key, value in named.items()
     ]

@@ -26,7 +26,17 @@ _CONTRACT = (
 LAYERS = (
     ("errors", "states", "record"),
     ("mounts", "machine"),
-    ("requirements", "location", "proctitle", "trust", "io_paths", "logs", "lookup", "scripts"),
+    (
+        "requirements",
+        "location",
+        "proctitle",
+        "trust",
+        "io_paths",
+        "logs",
+        "lookup",
+        "scripts",
+        "shown",
+    ),
     ("task", "prototype", "report", "codec", "names", "fields"),
     ("bell",),
     ("listening",),

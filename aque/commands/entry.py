@@ -73,6 +73,8 @@ def _guard(name: str, act: Callable[[], object]) -> int:
         return status if isinstance(status, int) else 0
     except click.exceptions.Exit as done:
         return done.exit_code
+    except click.MissingParameter as error:
+        return complain(name, f"{_missing(error)} (see {name} --help)", _USAGE)
     except click.UsageError as error:
         context = error.ctx
         hint = f" (see {context.command_path} --help)" if context else ""
@@ -90,6 +92,13 @@ def _guard(name: str, act: Callable[[], object]) -> int:
         standard.drop_output()
         place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         return complain(name, f"{place}{error.strerror or error}", _NO)
+
+
+def _missing(error: click.MissingParameter) -> str:
+    """Say what is to be given."""
+    if error.param is not None and error.param.name == "ids":
+        return "name the tasks, as 7, 3-9, 1,4,8-10, last or all"
+    return error.format_message().rstrip(".")
 
 
 def complain(name: str, text: str, status: int) -> int:

@@ -46,11 +46,27 @@ def _show(known: Mapping[str, Limit], wanted: Sequence[str], as_json: bool) -> N
         if name not in known:
             raise TaskNotFoundError(f"there is no limit {name!r}; aque-limit {name}=N makes it")
     shown = {name: known[name] for name in wanted or known}
+    if not shown and not as_json:
+        print("there are no limits; aque-limit NAME=N makes one", file=sys.stderr)
     if as_json:
         print(json.dumps({name: found._asdict() for name, found in shown.items()}))
         return
+    if sys.stdout.isatty():
+        _show_table(shown)
+        return
     for name, found in shown.items():
         print(f"{name}\t{found.used}\t{found.capacity}")
+
+
+def _show_table(shown: Mapping[str, Limit]) -> None:
+    """Show limits to a person, with what the columns are."""
+    from aque.commands import terminal
+
+    rows = [("LIMIT", "USED", "OF")] if shown else []
+    rows += [(terminal.safe(n), str(limit.used), str(limit.capacity)) for n, limit in shown.items()]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for name, used, capacity in rows:
+        print(f"{name:<{widths[0]}}  {used:>{widths[1]}}  {capacity:>{widths[2]}}")
 
 
 def _change(word: str) -> tuple[str, int]:

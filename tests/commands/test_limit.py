@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 
 import pytest
 from jobs import one_line, submit
@@ -38,3 +40,23 @@ def test_a_number_that_no_queue_can_store_is_named(broker: Broker, number: str) 
 
 def test_an_unknown_limit_is_named_with_how_to_make_it(broker: Broker) -> None:
     one_line(aque("limit", "nuke", status=1).stderr, "aque-limit nuke=N")
+
+
+def test_without_limits_it_says_how_to_make_one(broker: Broker) -> None:
+    assert (aque("limit").stdout, aque("limit", "--json").stdout) == ("", "{}\n")
+    one_line(aque("limit").stderr, "there are no limits; aque-limit NAME=N makes one")
+
+
+def test_a_terminal_is_shown_what_the_columns_are(broker: Broker) -> None:
+    broker.set_limits({"nuke": 10, "evil\x1b[2J": 2})
+    mine, theirs = pty.openpty()
+    aque("limit", capture_output=False, stdout=theirs)
+    os.close(theirs)
+    lines = os.read(mine, 4096).decode().splitlines()
+    os.close(mine)
+    assert [line.split() for line in lines] == [
+        ["LIMIT", "USED", "OF"],
+        [r"evil\x1b[2J", "0", "2"],
+        ["nuke", "0", "10"],
+    ]
+    assert len(set(map(len, lines))) == 1

@@ -85,3 +85,10 @@ def test_a_group_is_followed_with_the_children_that_come_meanwhile(broker: Broke
     said = aque("status", str(group)).stdout
     assert f"task {group} failed: 1 of its 2 children did not succeed: {later}\n" in said
     assert said.endswith(f"  retry     aque-retry {group}\n")
+
+
+def test_who_names_no_tasks_is_told_how_to(broker: Broker) -> None:
+    said = aque("output", status=2).stderr
+    assert said == (
+        "aque-output: name the tasks, as 7, 3-9, 1,4,8-10, last or all (see aque-output --help)\n"
+    )
