@@ -3,7 +3,7 @@
 A call that does nothing takes 15 us; to tell a runner of it, to be told of its end and to record
 both takes ten times as long. So where the calls of a function have been short, more of them are
 claimed and sent than there are slots: each waits behind a running call of the same kind, whose
-cpus, memory and tokens it takes over, so that nothing is held twice. Never for more than 5 ms of
+cpus, memory and tokens it takes over, so that nothing is held twice. Never for more than 10 ms of
 work: a slow worker must not sit on what an idle one could run. When a call takes longer than was
 foreseen, those behind it are taken back after 20 ms, and are pending again as if nothing had been.
 
@@ -30,12 +30,14 @@ from aque.worker.runners import Runner, Runners
 from aque.worker.usage import Usage
 
 #: Seconds of work that may wait behind a call, and how many calls.
-HORIZON = 0.005
+HORIZON = 0.01
 MOST = 128
 #: Seconds that a call may take until those behind it are taken back.
 LATE = 0.02
 #: Seconds without sending ahead after calls had to be taken back.
 _PENALTY = 0.1
+#: Seconds that a call may take, as is expected, to be sent ahead.
+_SHORT = 0.0025
 #: The functions whose seconds are remembered.
 _FUNCTIONS = 1000
 
@@ -134,6 +136,15 @@ class Calls:
             return 0
         return sum(map(self._want, self._busy.values()))
 
+    def ahead(self) -> float:
+        """Return the seconds until the first runner is expected to be through with all it has."""
+        seconds = (
+            self._seconds.get(r.sent[0].task.func, 0.0) * len(r.sent)
+            for r in self._busy.values()
+            if r.sent
+        )
+        return min(seconds, default=0.0)
+
     def kinds(self) -> frozenset[Requirements]:
         """Return what calls must need to wait behind those that run."""
         return frozenset(_needs(r.sent[0].task) for r in self._busy.values() if self._want(r))
@@ -148,7 +159,7 @@ class Calls:
         return max(0, min(MOST, most) - len(runner.sent))
 
     def _is_short(self, task: Task) -> bool:
-        return self._seconds.get(task.func, HORIZON) < HORIZON / 2 and task.stdin is None
+        return self._seconds.get(task.func, HORIZON) < _SHORT and task.stdin is None
 
     # Hearing
 

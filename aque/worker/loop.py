@@ -402,7 +402,8 @@ class Worker:
     def _nap(self) -> None:
         """Let news gather while short calls come in numbers, and tell them in one transaction."""
         if self._is_flooded and len(self.crew.jobs) == self.share.slots:
-            left = self._recorded_at + _GATHER - time.monotonic()
+            gather = min(_GATHER, self.crew.calls.ahead() / 2)  # no runner is to be idle meanwhile
+            left = self._recorded_at + gather - time.monotonic()
             if left > 0:
                 time.sleep(left)
 
