@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from aque.commands import entry, options
 
+if TYPE_CHECKING:
+    from aque.queue import Queue
+
 TIMED_OUT = 124
+#: Of more tasks than these nobody counts each second how many have ended.
+_MANY = 5000
+_WIDEST = len("5,000 of 5,000 have ended ")
 
 
 @click.command()
@@ -33,14 +41,44 @@ def wait(broker: str | None, any_one: bool, timeout: float | None, ids: Sequence
 
     queue = options.open_queue(broker)
     wanted = options.resolve(queue.broker, ids)
-    recover = options.recovery(queue)
     options.note_missing_worker(queue, "aque-wait", wanted)
-    statuses = waiting.wait_complete(queue.broker, wanted, timeout, any_one, recover)
+    with _telling(queue, wanted) as on_poll:
+        statuses = waiting.wait_complete(queue.broker, wanted, timeout, any_one, on_poll)
     ended = [id for id, status in statuses.items() if status in states.COMPLETE_STATES]
     if not ended or (not any_one and len(ended) < len(wanted)):
-        left = len(wanted) - len(ended)
-        return entry.complain("aque-wait", f"{left} of {len(wanted)} have not ended", TIMED_OUT)
+        return entry.complain("aque-wait", _left(statuses, len(wanted) - len(ended)), TIMED_OUT)
     return max(outcome.exit_status(task) for task in queue.broker.fetch(ended))
+
+
+@contextmanager
+def _telling(queue: Queue, ids: Sequence[int]) -> Iterator[Callable[[], object]]:
+    """Yield what to do each second, which shows a person at a terminal how many have ended."""
+    from aque import states
+
+    recover = options.recovery(queue)
+    if not (sys.stderr.isatty() and 1 < len(ids) <= _MANY):
+        yield recover
+        return
+
+    def on_poll() -> None:
+        recover()
+        statuses = queue.broker.statuses(ids).values()
+        ended = sum(1 for status in statuses if status in states.COMPLETE_STATES)
+        said = f"{ended:,} of {len(ids):,} have ended"
+        print(f"\r{said} ", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield on_poll
+    finally:
+        print("\r" + " " * _WIDEST + "\r", end="", file=sys.stderr, flush=True)
+
+
+def _left(statuses: Mapping[int, str], left: int) -> str:
+    """Say which have not ended."""
+    if len(statuses) == 1:
+        ((id, status),) = statuses.items()
+        return f"task {id} has not ended: it is {status}"
+    return f"{left:,} of {len(statuses):,} tasks have not ended"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

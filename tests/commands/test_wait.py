@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 import sys
 import time
 
 import pytest
 from jobs import fetch, one_line, script, submit, work
-from support import aque, eventually, started, started_worker
+from support import aque, enlist, eventually, prototype, run, started, started_worker
 
 from aque.brokers.base import Broker
 from aque.queue import Queue
@@ -55,7 +57,7 @@ def test_a_timeout_is_124(broker: Broker) -> None:
     began = time.monotonic()
     done = aque("wait", "--timeout", "0.3", f"{first}-{second}", status=124)
     assert time.monotonic() - began >= 0.3
-    one_line(done.stderr, "aque-wait: 1 of 2 have not ended")
+    one_line(done.stderr, "aque-wait: 1 of 2 tasks have not ended")
     aque("wait", "--timeout", "0.1", "--any", str(second), status=124)
     aque("wait", "--any", f"{first}-{second}")
 
@@ -89,3 +91,18 @@ def test_a_dead_workers_task_is_not_waited_for_in_vain(broker: Broker) -> None:
         eventually(lambda: fetch(broker, id).status == "pending")
         work(broker)
         assert waiter.wait(10) == 0
+
+
+def test_a_terminal_is_told_how_many_have_ended(broker: Broker) -> None:
+    worker = enlist(broker)
+    broker.create([prototype(), prototype()])
+    run(broker, worker, 1)
+    mine, theirs = pty.openpty()
+    aque("wait", "--timeout", "0.1", "1-2", status=124, capture_output=False, stderr=theirs)
+    os.close(theirs)
+    said = os.read(mine, 4096).decode()
+    os.close(mine)
+    assert said.startswith("\r1 of 2 have ended ") or "\r1 of 2 have ended " in said
+    assert said.endswith("\raque-wait: 1 of 2 tasks have not ended\r\n")
+    alone = aque("wait", "--timeout", "0", "2", status=124).stderr
+    assert alone == "aque-wait: task 2 has not ended: it is pending\n"

@@ -28,7 +28,7 @@ KEYS = (
     Key(("p",), "pause", "pause it, or let it go on", "pause"),
     Key(("P",), "prioritize", "change its priority"),
     Key(("o",), "output", "show what it has written", "output"),
-    Key(("w",), "why", "say why it is not running"),
+    Key(("w",), "why", "say why it is not running, or why it failed"),
     Key(("/", "f"), "filter_by", "only some: words, a state, KEY=VALUE as of --filter", "filter"),
     Key(("s",), "sort", "sort by state, id, time, cpu, memory, priority or name", "sort"),
     Key(("t",), "tree", "tree, or a list of all tasks", "list"),

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from aque import reading, states
 from aque.brokers.questions import ORDERS, Condition, Selection
-from aque.commands import lines, listing, options, terminal, why
+from aque.commands import details, lines, listing, options, terminal, why
 from aque.commands.tree import ASCII, UNICODE
 from aque.commands.watch import acts, cells, header, keys, narrowing
 from aque.commands.watch.below import Below
@@ -320,7 +320,14 @@ class Live:
         if selected is not None:
             broker, id = self._queue.broker, selected.id
             title = f"task {id}: {lines.label(selected)}"
-            Pager(self._screen, title, lambda: why.describe(broker, id), self._interval).show()
+
+            def look() -> list[str]:
+                (task,) = broker.fetch([id])
+                if task.status == states.ERROR:
+                    return list(details.describe(broker, task))
+                return why.describe(broker, id)
+
+            Pager(self._screen, title, look, self._interval).show()
 
     def _help(self) -> None:
         shown = list(keys.help_lines())
