@@ -86,7 +86,7 @@ def _help() -> str:
             "       aque --completion bash|zsh|fish",
             "       aque --version",
             "",
-            "A durable job queue in one SQLite file. Each command is a program too: aque-submit.",
+            "A durable job queue in one SQLite file. Each is a program too: aque-submit.",
             "",
             *lines,
             "",
