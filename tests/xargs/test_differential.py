@@ -125,6 +125,8 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 def test_whatever_is_asked_of_it_is_done_as_by_gnu_xargs(
     runs, env, chosen, command, data, is_posix
 ):
+    if any(option[0].startswith(("-P", "--max-procs")) for option in chosen) and b"sh" in command:
+        command = _SHOW  # which of several that fail at a time ends the run is left to chance
     argv = [word.encode() for option in chosen for word in option] + list(command)
     given_env = {**env, "POSIXLY_CORRECT": "1"} if is_posix else env
     assert_alike(runs, argv, data, given_env)

@@ -106,6 +106,10 @@ def test_a_command_that_cannot_be_run_ends_the_run_before_what_comes_next_is_loo
     assert assert_alike(["nope"], b"a 'b").stderr.count(b"\n") == 1
 
 
+def test_a_nul_is_told_of_before_the_command_of_its_line_even_if_that_has_not_the_line_in_it():
+    assert assert_alike(["-i", "nope"], b"\0\n").stderr.count(b"\n") == 2
+
+
 @pytest.mark.parametrize(
     "script",
     [

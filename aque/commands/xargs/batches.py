@@ -95,16 +95,23 @@ class Batches:
         else:
             if self.error and not self._is_strict:
                 self._packer.flush(ready)
+        if isinstance(self._packer, Replacing):  # one command an item, which need not be in it
+            return self._cut(ready, [[item] for item in tokens.items])
         return self._cut(ready)
 
-    def _cut(self, ready: list[Argv]) -> list[Argv]:
-        """Cut arguments off at a NUL, as exec would, with a warning unless -d asked for them."""
+    def _cut(self, ready: list[Argv], items: list[Argv] | None = None) -> list[Argv]:
+        """Cut arguments off at a NUL, as exec would, with a warning unless -d asked for them.
+
+        The warning comes before the first command whose `items` have a NUL; these are its arguments
+        unless given.
+        """
         if not self._items.has_nul:
             return ready
         if self._warns_of_nul:
             self._warns_of_nul = False
             self.warnings.append(NUL_WARNING)
-            spoilt = (n for n, argv in enumerate(ready) if any(b"\0" in word for word in argv))
+            made_of = ready if items is None else items
+            spoilt = (n for n, words in enumerate(made_of) if any(b"\0" in word for word in words))
             self.quiet = next(spoilt, len(ready))
         return [[word.partition(b"\0")[0] for word in argv] for argv in ready]
 
