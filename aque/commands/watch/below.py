@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from math import inf
 
 from aque.brokers.base import Broker
 from aque.commands.tree import Counts
@@ -36,5 +37,7 @@ class Below:
             counted = self._broker.count_dependencies(asked)
             now = time.monotonic()
             until = now + (now - began) / SHARE
-            self._known.update((id, (until, counted.get(id, {}))) for id in asked)
+            for id in asked:  # who has none gets none later
+                counts = counted.get(id, {})
+                self._known[id] = (until if counts else inf, counts)
         return {id: self._known[id][1] for id in ids}

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from aque import reading, states
+from aque import states
 from aque.brokers.questions import ORDERS, Condition, Selection
 from aque.commands import details, lines, listing, options, terminal, why
 from aque.commands.tree import ASCII, UNICODE
-from aque.commands.watch import acts, cells, header, keys, narrowing
+from aque.commands.watch import acts, cells, header, keys, narrowing, pager
 from aque.commands.watch.below import Below
 from aque.commands.watch.page import Page
-from aque.commands.watch.pager import Output, Pager
+from aque.commands.watch.prompt import Prompt
 from aque.commands.watch.roll import ALL, TOPS, Ranked, Roll, by_status
 from aque.commands.watch.screen import Screen
 from aque.errors import AqueError, BrokerError
@@ -26,10 +26,6 @@ _SAID, _KILLING = 5.0, 60.0
 #: Rows above and below the list.
 _ABOVE, _UNDER = 5, 1
 _SORTS = {order[0]: order for order in ORDERS}
-_STREAMS = {
-    "a": [reading.STDOUT, reading.STDERR], "o": [reading.STDOUT], "e": [reading.STDERR],
-    "l": [reading.LOG],
-}  # fmt: skip
 
 
 class Live:
@@ -51,6 +47,7 @@ class Live:
         self._said, self._said_until = "", 0.0
         self._recover = options.recovery(queue)
         self._recover_until = 0.0
+        self._prompt = Prompt(screen, self._ask, self._look)
         art = UNICODE if screen.terminal.has_unicode else ASCII
         below = Below(queue.broker, self._roll)
         self._page = Page(queue.broker, below, art, self._roll.listing(TOPS))
@@ -155,36 +152,7 @@ class Live:
             return "nothing here; aque-submit echo hello makes a first task"
         return "nothing now; --all shows older tasks, -x other users'"
 
-    # Asking, in the last line
-
-    def confirm(self, question: str) -> bool:
-        return self.choose(f"{question} y/n", "yn") == "y"
-
-    def choose(self, question: str, answers: str) -> str | None:
-        """Ask for one of these keys; any other is None."""
-        while True:
-            self._ask(question)
-            key = self._screen.key(3600)
-            if key == "resize":
-                self._look()
-            elif key:
-                return key if key in answers else None
-
-    def read(self, question: str, text: str = "") -> str | None:
-        """Ask for a line of text; None where it was left."""
-        while True:
-            self._ask(f"{question}{text}_")
-            key = self._screen.key(3600)
-            if key == "enter":
-                return text.strip()
-            if key == "escape":
-                return None
-            if key == "backspace":
-                text = text[:-1]
-            elif key == "resize":
-                self._look()
-            elif key is not None:
-                text += " " if key == "space" else key if len(key) == 1 else ""
+    # The last line
 
     def _ask(self, question: str) -> None:
         room = self._screen.width - 1
@@ -273,7 +241,7 @@ class Live:
         self._open()
 
     def _filter_by(self) -> None:
-        text = self.read("show only (words, a state, KEY=VALUE): ", self._filter)
+        text = self._prompt.read("show only (words, a state, KEY=VALUE): ", self._filter)
         if text is not None:
             narrowing.narrow(self._within, text)  # a bad one is said before the old one goes
             self._filter = text
@@ -281,7 +249,7 @@ class Live:
 
     def _sort(self) -> None:
         named = ", ".join(f"{key} {order}" for key, order in _SORTS.items())
-        key = self.choose(f"sort by {named}:", "".join(_SORTS))
+        key = self._prompt.choose(f"sort by {named}:", "".join(_SORTS))
         if key is not None:
             self._order = _SORTS[key]
             self._open()
@@ -302,18 +270,16 @@ class Live:
     def _act(self, act: Callable[[Queue, Task, acts.Asking], str]) -> None:
         selected = self._page.selected
         if selected is not None:
-            self._say(act(self._queue, selected, self))
+            self._say(act(self._queue, selected, self._prompt))
 
     def _output(self) -> None:
         selected = self._page.selected
         if selected is None:
             return
         question = f"output of task {selected.id}: a all, o stdout, e stderr, l log?"
-        key = self.choose(question, "aoel")
+        key = self._prompt.choose(question, "aoel")
         if key is not None:
-            output = Output(self._queue.broker, selected, _STREAMS[key])
-            title = f"task {selected.id}, attempt {selected.attempt}: {lines.label(selected)}"
-            Pager(self._screen, title, output.look, self._interval).show(at_end=True)
+            pager.show_output(self._screen, self._queue.broker, selected, key, self._interval)
 
     def _why(self) -> None:
         selected = self._page.selected
@@ -327,8 +293,8 @@ class Live:
                     return list(details.describe(broker, task))
                 return why.describe(broker, id)
 
-            Pager(self._screen, title, look, self._interval).show()
+            pager.Pager(self._screen, title, look, self._interval).show()
 
     def _help(self) -> None:
         shown = list(keys.help_lines())
-        Pager(self._screen, "aque-status --watch", lambda: shown, 3600).show()
+        pager.Pager(self._screen, "aque-status --watch", lambda: shown, 3600).show()

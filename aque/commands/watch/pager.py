@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 
 from aque.brokers.base import Broker
-from aque.commands import terminal
+from aque.commands import lines, terminal
 from aque.commands.watch.screen import Screen
-from aque.reading import LOG, Reader
+from aque.reading import LOG, STDERR, STDOUT, Reader
 from aque.task import Task
 
 #: Of an output the last so many lines are kept, and shown from the start.
@@ -17,6 +17,9 @@ KEPT, _TAIL = 20_000, 2_000
 _LONGEST = 10_000
 #: What only colours a text, or marks a line; all else that steers a terminal is shown as it is.
 _COLORING = re.compile(r"\x1b\[[0-9;]*[mK]")
+
+#: What of a task's output a key means.
+STREAMS = {"a": [STDOUT, STDERR], "o": [STDOUT], "e": [STDERR], "l": [LOG]}
 
 Look = Callable[[], Sequence[str]]
 _MOVES = {"up": -1, "down": 1, "k": -1, "j": 1, "enter": 1}
@@ -75,6 +78,13 @@ class Pager:
         place = f"lines {self._at + 1:,}-{shown:,} of {len(self._lines):,}"
         screen.put(screen.height - 1, [(f"{place}   arrows, PgUp, PgDn; q back", "bold")])
         screen.finish()
+
+
+def show_output(screen: Screen, broker: Broker, task: Task, key: str, interval: float) -> None:
+    """Show the streams of a task that a key of STREAMS means, as they grow, until it is left."""
+    output = Output(broker, task, STREAMS[key])
+    title = f"task {task.id}, attempt {task.attempt}: {lines.label(task)}"
+    Pager(screen, title, output.look, interval).show(at_end=True)
 
 
 class Output:

@@ -1,0 +1,49 @@
+"""Own what a person is asked in the last line of the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aque.commands.watch.screen import Screen
+
+_FOREVER = 3600.0
+
+
+class Prompt:
+    """Asks in the last line: `show` puts a question there, `look` sees to a screen resized."""
+
+    def __init__(
+        self, screen: Screen, show: Callable[[str], None], look: Callable[[], None]
+    ) -> None:
+        self._screen = screen
+        self._show = show
+        self._look = look
+
+    def confirm(self, question: str) -> bool:
+        return self.choose(f"{question} y/n", "yn") == "y"
+
+    def choose(self, question: str, answers: str) -> str | None:
+        """Ask for one of these keys; any other is None."""
+        while True:
+            self._show(question)
+            key = self._screen.key(_FOREVER)
+            if key == "resize":
+                self._look()
+            elif key:
+                return key if key in answers else None
+
+    def read(self, question: str, text: str = "") -> str | None:
+        """Ask for a line of text; None where it was left."""
+        while True:
+            self._show(f"{question}{text}_")
+            key = self._screen.key(_FOREVER)
+            if key == "enter":
+                return text.strip()
+            if key == "escape":
+                return None
+            if key == "backspace":
+                text = text[:-1]
+            elif key == "resize":
+                self._look()
+            elif key is not None:
+                text += " " if key == "space" else key if len(key) == 1 else ""
