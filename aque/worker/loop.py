@@ -46,6 +46,8 @@ _PACE, _QUIET = 0.01, 0.003
 _SHORT = 0.2
 #: Seconds from a transaction that failed to the next.
 _RETRY_DELAY = 1.0
+#: Seconds until the same trouble is spoken of again.
+_COMPLAINT_INTERVAL = 60.0
 #: Seconds from one transaction to the next while short calls come in numbers, and that number.
 _GATHER, _FLOOD = 0.002, 3
 
@@ -129,6 +131,7 @@ class Worker:
         if broker.is_shared:
             self._round_interval = min(self._round_interval, self.settings["heartbeat"])
         self._retry_at = 0.0
+        self._complaint, self._complain_at = "", 0.0
         self._output_since: float | None = None
         self._noted_ends = 0
         self._recorded_at = 0.0
@@ -421,8 +424,11 @@ class Worker:
     def _postpone(self, error: Exception) -> None:
         if isinstance(error, ReplacedError) and not self.crew.jobs:
             raise error  # nobody would ever submit to the file that we have open
-        log.error("%s; trying again", error)
-        self._retry_at = time.monotonic() + _RETRY_DELAY
+        now = time.monotonic()
+        if now >= self._complain_at or str(error) != self._complaint:
+            log.error("%s; trying again", error)
+            self._complaint, self._complain_at = str(error), now + _COMPLAINT_INTERVAL
+        self._retry_at = now + _RETRY_DELAY
         self._check_at = self._retry_at
 
     def _wants_work(self, now: float) -> bool:
