@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
 import pytest
 from support import eventually, started
 from xargs import pair
@@ -46,6 +47,15 @@ def test_a_command_runs_before_the_next_item_is_written():
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(10) == 0
+
+
+def test_a_run_that_waits_for_its_command_and_its_input_uses_no_cpu():
+    with running("-n1", "-P2", "sh", "-c", "echo; sleep 1; echo") as process:
+        write(process, b"a\n")
+        read_line(process)
+        before = sum(psutil.Process(process.pid).cpu_times()[:2])
+        read_line(process)
+        assert sum(psutil.Process(process.pid).cpu_times()[:2]) - before < 0.3
 
 
 def test_a_batch_that_is_not_full_waits_for_the_end_of_the_input():
