@@ -92,11 +92,20 @@ def outcome(shown: Task) -> str:
         return terminal.safe(_failure(shown))
     if shown.status == states.SUCCESS and shown.started_at and shown.ended_at:
         return f"took {duration(shown.ended_at - shown.started_at)}"
+    if condition(shown):
+        return condition(shown)
     if shown.status == states.RUNNING and shown.progress_done and shown.progress_total:
         return f"{100 * shown.progress_done / shown.progress_total:.0f}%"
     if shown.status in states.WAITING_STATES and shown.waiting and not shown.is_group:
         return f"waits for {shown.waiting}"
     return ""
+
+
+def condition(shown: Task) -> str:
+    """Say what somebody has asked of a running task and its state does not tell."""
+    if shown.status != states.RUNNING:
+        return ""
+    return "killing" if shown.cancel_at else "stopped" if shown.stopped_at else ""
 
 
 def label(shown: Task) -> str:

@@ -47,6 +47,7 @@ def test_all_processes_of_a_running_task_are_stopped_and_go_on(
         task = fetch(broker, id)
         assert task.status == states.RUNNING
         assert task.stopped_at is not None
+        assert " stopped " in aque("status", str(id)).stdout
         aque("resume", str(id))
         assert ended(broker, id).status == states.SUCCESS
         assert output(broker, id) == b"through\n"

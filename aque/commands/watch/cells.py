@@ -47,10 +47,8 @@ def row(
 
 def progress(shown: Task, counts: Counts, now: float, has_unicode: bool) -> str:
     """Say how far a task is, what it waits for or how it ended, in ten columns."""
-    if shown.status == states.RUNNING and shown.cancel_at:
-        return "killing"
-    if shown.status == states.RUNNING and shown.stopped_at:
-        return "stopped"
+    if lines.condition(shown):
+        return lines.condition(shown)
     total = sum(counts.values())
     if total and not shown.is_complete:
         return bar(sum(counts.get(s, 0) for s in states.COMPLETE_STATES) / total, has_unicode)
