@@ -16,54 +16,23 @@ import selectors
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from aque import logs
-from aque.report import Chunk, End, Progress
 from aque.requirements import Requirements
 from aque.task import Task
-from aque.worker import answers, runners
+from aque.worker import answers, kinds
 from aque.worker.answers import Answer
+from aque.worker.boss import Boss
 from aque.worker.job import Job
 from aque.worker.output import Stream
+from aque.worker.pace import LATE, Pace
+from aque.worker.records import MakeStream, Records
 from aque.worker.runners import Runner, Runners
 from aque.worker.usage import Usage
+from aque.worker.wires import Wires
 
-#: Seconds of work that may wait behind a call, and how many calls.
-HORIZON = 0.01
-MOST = 128
-#: Seconds that a call may take until those behind it are taken back.
-LATE = 0.02
 #: Seconds without sending ahead after calls had to be taken back.
 _PENALTY = 0.1
-#: Seconds that a call may take, as is expected, to be sent ahead.
-_SHORT = 0.0025
-#: The functions whose seconds are remembered.
-_FUNCTIONS = 1000
-
-
-class Boss(Protocol):
-    """Whose calls these are: the crew."""
-
-    jobs: dict[int, Job]
-    output: list[Chunk]
-    progress: list[Progress]
-
-    def take_slot(self) -> int: ...
-
-    def take_in(self, job: Job) -> None: ...
-
-    def look_after(self, job: Job) -> None: ...
-
-    def end(self, task: Task, end: End) -> None: ...
-
-    def give_back(self, task: Task) -> None: ...
-
-    def release(self, job: Job) -> None: ...
-
-    def has_kept_output(self, job: Job) -> bool: ...
-
-    def keep(self, pid: int) -> None: ...
 
 
 class Calls:
@@ -74,59 +43,42 @@ class Calls:
         boss: Boss,
         idle: Runners,
         selector: selectors.BaseSelector,
-        make_stream: Callable[[Task, str, int], Stream],
+        make_stream: MakeStream,
         common_of: Callable[[Task, int], Mapping[str, Any]],
     ) -> None:
         self._boss = boss
         self._idle = idle
-        self._selector = selector
+        self._wires = Wires(selector)
         self._make_stream = make_stream
         self._common_of = common_of
         self._busy: dict[int, Runner] = {}  # by pid
-        self._seconds: dict[str | None, float] = {}  # that calls of a function take, by its text
+        self._pace = Pace()
+        self.records = Records(boss, make_stream)
         self._off_until = 0.0
-        self._logs: dict[int, Stream] = {}  # by task
-        self._import_hearers: list[Callable[[list[str]], object]] = []
 
     # Beginning
 
     def adopt(self, runner: Runner) -> None:
         """Take in a runner that has been sent its call."""
         self._busy[runner.pid] = runner
-        hear = partial(self.hear, runner)
-        for descriptor in self._heard(runner):
-            self._selector.register(descriptor, selectors.EVENT_READ, hear)
+        self._wires.watch(runner, partial(self.hear, runner))
 
     def queue(self, tasks: list[Task]) -> None:
         """Send tasks that were claimed to wait behind running ones; give back what cannot."""
-        for batch in runners.batches(tasks):
-            key = runners.key_of(batch[0])
+        for batch in kinds.batches(tasks):
+            first = batch[0]
+            key = kinds.key_of(first)
             able = [r for r in self._busy.values() if r.key == key and self._want(r)]
             able.sort(key=lambda runner: len(runner.sent))
             share = (len(batch) + sum(len(r.sent) for r in able)) // max(1, len(able)) + 1
-            if not self._is_short(batch[0]):
+            if not self._pace.is_short(first):
                 able = []
             for runner in able:
-                batch = self._send(runner, batch, share - len(runner.sent))
+                common = self._common_of(first, self._boss.jobs[runner.pid].slot)
+                batch = runner.send_some(common, batch, share - len(runner.sent))
             for task in batch:
                 self._boss.give_back(task)
                 self._off_until = time.monotonic() + _PENALTY
-
-    def _send(self, runner: Runner, batch: list[Task], most: int) -> list[Task]:
-        """Send of a batch what there is room for; return the rest."""
-        common = self._common_of(batch[0], self._boss.jobs[runner.pid].slot) if batch else {}
-        room = runner.room - 4 * sum(len(str(value)) for value in common.values())
-        count = 0
-        while count < min(most, len(batch)) and room > 0:
-            task = batch[count]
-            room -= 100 + 2 * len(task.args or "") + 2 * len(task.kwargs or "")
-            count += room > 0
-        if count:
-            try:
-                runner.send(common, batch[:count])
-            except BrokenPipeError:  # it has ended; when that is noted they are taken back
-                pass
-        return batch[count:]
 
     # How far ahead
 
@@ -139,27 +91,23 @@ class Calls:
     def ahead(self) -> float:
         """Return the seconds until the first runner is expected to be through with all it has."""
         seconds = (
-            self._seconds.get(r.sent[0].task.func, 0.0) * len(r.sent)
-            for r in self._busy.values()
-            if r.sent
+            self._pace.expected(r.sent[0].task) * len(r.sent) for r in self._busy.values() if r.sent
         )
         return min(seconds, default=0.0)
 
     def kinds(self) -> frozenset[Requirements]:
         """Return what calls must need to wait behind those that run."""
-        return frozenset(_needs(r.sent[0].task) for r in self._busy.values() if self._want(r))
+        return frozenset(
+            kinds.needs_of(r.sent[0].task) for r in self._busy.values() if self._want(r)
+        )
 
     def _want(self, runner: Runner) -> int:
         job = self._boss.jobs.get(runner.pid)
         if runner.is_retired or job is None or job.is_ending or job.wait_status is not None:
             return 0
-        if not self._is_short(job.task):
+        if not self._pace.is_short(job.task):
             return 0
-        most = int(HORIZON / max(self._seconds[job.task.func], 1e-6))
-        return max(0, min(MOST, most) - len(runner.sent))
-
-    def _is_short(self, task: Task) -> bool:
-        return self._seconds.get(task.func, HORIZON) < _SHORT and task.stdin is None
+        return max(0, self._pace.most(job.task) - len(runner.sent))
 
     # Hearing
 
@@ -171,7 +119,7 @@ class Calls:
         if job is not None and job.is_stalled:
             return
         runner.read_answers()  # before the output, which then has the marks of all of them
-        self._hear_records(runner)
+        self.records.hear(runner)
         runner.stdout.read()
         runner.stderr.read()
         if runner.is_garbled and runner.sent:
@@ -183,10 +131,10 @@ class Calls:
             self._feed(job, runner)
         for outlet in (runner.stdout, runner.stderr):
             if not outlet.is_open or (job is not None and job.is_stalled):
-                self._unregister(outlet.descriptor)
+                self._wires.drop(outlet.descriptor)
         if runner.is_at_end:
-            self._unregister(runner.answers)
-            self._unregister(runner.records)
+            self._wires.drop(runner.answers)
+            self._wires.drop(runner.records)
 
     def _condemn(self, runner: Runner) -> None:
         """Kill a runner that speaks nonsense; its end is that of the call it is at."""
@@ -195,33 +143,8 @@ class Calls:
         job.verdict = (answers.GARBLED, None)
         job.kill()
         runner.answered.clear()
-        self._unregister(runner.answers)
-        self._unregister(runner.records)
-
-    def _hear_records(self, runner: Runner) -> None:
-        for kind, id, attempt, *values in runner.read_records():
-            if kind == "progress":
-                if any((each.task.id, each.task.attempt) == (id, attempt) for each in runner.sent):
-                    self._boss.progress.append(Progress(id, attempt, *values))
-                continue
-            if kind == "imported":
-                for hear in self._import_hearers:
-                    hear(*values)
-                continue
-            for each in runner.sent:
-                if each.task.id == id:
-                    data = logs.line(*values)
-                    self._boss.output += self._log_of(each.task).take(data, time.time())
-            logs.hand_on(*values)
-
-    def hear_imports(self, hear: Callable[[list[str]], object]) -> None:
-        """Have `hear` told the files of modules that calls have imported."""
-        self._import_hearers.append(hear)
-
-    def _log_of(self, task: Task) -> Stream:
-        if task.id not in self._logs:
-            self._logs[task.id] = self._make_stream(task, "log", -1)
-        return self._logs[task.id]
+        self._wires.drop(runner.answers)
+        self._wires.drop(runner.records)
 
     def _finish_answered(self, runner: Runner) -> None:
         boss = self._boss
@@ -253,21 +176,11 @@ class Calls:
 
     def _drop_first(self, runner: Runner, answer: Answer) -> None:
         task = runner.sent.popleft().task
-        self._end_log(task)
+        self.records.end(task)
         runner.answered.popleft()
         runner.stdout.end()
         runner.stderr.end()
-        taken = answer.ended_at - answer.started_at
-        before = self._seconds.get(task.func, taken)
-        if len(self._seconds) > _FUNCTIONS:
-            self._seconds.clear()
-        self._seconds[task.func] = _estimate(before, taken)
-
-    def _end_log(self, task: Task) -> None:
-        stream = self._logs.pop(task.id, None) if self._logs else None
-        if stream is not None:
-            self._boss.output += stream.finish(time.time())
-            stream.close()
+        self._pace.note(task, answer.ended_at - answer.started_at)
 
     def _promote(self, runner: Runner) -> Job:
         """Make a job of the call whose turn it is."""
@@ -298,11 +211,7 @@ class Calls:
     def go_on(self, job: Job) -> None:
         """Hear a runner again for whose output there was no room, and now is."""
         runner = self._busy[job.pid]
-        for descriptor in self._heard(runner):
-            if descriptor not in self._selector.get_map():
-                self._selector.register(
-                    descriptor, selectors.EVENT_READ, partial(self.hear, runner)
-                )
+        self._wires.watch(runner, partial(self.hear, runner))
         self.hear(runner)
 
     # Taking back
@@ -377,8 +286,8 @@ class Calls:
         """Forget a runner that has ended, and whose call's end is noted."""
         runner = self._busy.pop(pid)
         for each in runner.sent:
-            self._end_log(each.task)
-        self._unwatch(runner)
+            self.records.end(each.task)
+        self._wires.unwatch(runner)
         runner.close()
 
     def runner_of(self, job: Job) -> Runner | None:
@@ -386,36 +295,5 @@ class Calls:
 
     def _let_go(self, runner: Runner) -> None:
         if self._busy.pop(runner.pid, None) is not None:
-            self._unwatch(runner)
+            self._wires.unwatch(runner)
             self._idle.give_back(runner)
-
-    def _unwatch(self, runner: Runner) -> None:
-        for descriptor in self._heard(runner):
-            self._unregister(descriptor)
-
-    def _unregister(self, descriptor: int) -> None:
-        if descriptor >= 0 and descriptor in self._selector.get_map():
-            self._selector.unregister(descriptor)
-
-    def _heard(self, runner: Runner) -> tuple[int, ...]:
-        return (
-            runner.answers, runner.records, runner.stdout.descriptor, runner.stderr.descriptor
-        )  # fmt: skip
-
-
-def _estimate(before: float, taken: float) -> float:
-    """Return what a call is expected to take, after one that took so many seconds.
-
-    About the median: where processes outnumber cpus, many a call of 20 us stands still for 3 ms.
-    But one that is late counts in full.
-    """
-    if taken >= LATE:
-        return 0.8 * before + 0.2 * taken
-    return min(taken, before * 1.2) if taken > before else max(taken, before * 0.8)
-
-
-def _needs(task: Task) -> Requirements:
-    return Requirements(
-        task.user, task.group, task.host, task.platform, task.cpus, task.memory, task.limits,
-        task.mounts, task.reserved,
-    )  # fmt: skip

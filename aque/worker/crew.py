@@ -1,7 +1,7 @@
-"""Own what a worker has at work: its jobs, from their start to their end, and how they are steered.
+"""Own what a worker has at work: its jobs, from their start to their end.
 
-How their ends are heard of is reaping.py's, their output intake.py's, and what the queue is yet to
-be told of them news.py's.
+How they are steered is steering.py's, how their ends are heard of reaping.py's, their output
+intake.py's, and what the queue is yet to be told of them news.py's.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import selectors
-import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from aque import states
-from aque.brokers.questions import Request
 from aque.errors import AqueError, BrokerError
-from aque.report import Begin, End
+from aque.report import End
 from aque.schedule import retries
 from aque.task import Task
 from aque.worker import limits
@@ -32,6 +30,7 @@ from aque.worker.runners import Runner
 from aque.worker.slots import Slots
 from aque.worker.spawn import exit_status_of
 from aque.worker.starter import Starter
+from aque.worker.steering import Steering
 from aque.worker.usage import ChildUsage
 
 #: Seconds to wait for the rest of the output of a job that has ended.
@@ -57,6 +56,7 @@ class Crew:
         self.news = News()
         self.output, self.progress = self.news.output, self.news.progress
         self.calls = Calls(self, starter.runners, selector, starter.stream, starter.common_of)
+        self.steering = Steering(self.jobs, self._timed, self.calls, self.news)
         self.room = Room()
         self.intake = Intake(self.output, selector, self.look_after)
         self.reaper = Reaper(starter, self.jobs, self.intake.read)
@@ -225,81 +225,6 @@ class Crew:
         self.intake.leave(job)
 
     # Steering
-
-    def handle(self, requests: list[Request]) -> None:
-        """Pass on signals and cancels to the jobs they are for."""
-        now = time.monotonic()
-        for request in requests:
-            runner = self.calls.runner_with(request.id)
-            if runner is not None:  # it may be about to begin, or to give way to the next
-                self.calls.single_out(runner.pid)
-            for job in self.jobs.values():
-                if (job.task.id, job.task.attempt) == (request.id, request.attempt):
-                    job.handle(request, now)
-                    self._timed[job.pid] = job
-
-    def end_lost(self, begun: Sequence[Begin]) -> None:
-        """End what began when its task was cancelled already; they end as cancelled."""
-        self.handle([Request(one.id, one.attempt, signal.SIGKILL, 0.0) for one in begun])
-
-    def enforce_limits(self, grace: float) -> None:
-        """Begin to end the jobs that are past their own limits."""
-        if not self._timed:
-            return
-        now = time.monotonic()
-        condemned = []
-        for job in self._timed.values():
-            if job.has_limits and not job.is_ending and job.wait_status is None:
-                verdict = limits.verdict(job, now)
-                if verdict is not None:
-                    condemned.append((job, verdict))
-        for job, verdict in condemned:
-            self.calls.single_out(job.pid)
-            if self.jobs.get(job.pid) is job:
-                job.condemn(verdict, now, grace)
-
-    def kill_overdue(self) -> None:
-        if not self._timed:
-            return
-        now = time.monotonic()
-        for job in self._timed.values():
-            if job.kill_at is not None and job.kill_at <= now:
-                job.kill()
-
-    def cancel(self, number: int, grace: float) -> None:
-        """Signal all jobs, and kill them after the grace; they end as cancelled."""
-        self.calls.take_back_all()
-        requests = [
-            Request(job.task.id, job.task.attempt, number, grace) for job in self.jobs.values()
-        ]
-        self.handle(requests)
-
-    @property
-    def has_lost(self) -> bool:
-        """Whether what ran of an attempt that was taken over has not ended yet."""
-        return any(job.is_lost for job in self.jobs.values())
-
-    def keep_only(self, attempts: Collection[tuple[int, int]]) -> list[int]:
-        """Kill the jobs that are none of these (id, attempt); return their tasks' ids, once.
-
-        What has begun and is yet to be recorded is nobody else's.
-        """
-        self.calls.take_back_lost(attempts)
-        ours = {*attempts, *self.news.attempts()}
-        lost = [
-            job
-            for job in self.jobs.values()
-            if not job.is_lost and (job.task.id, job.task.attempt) not in ours
-        ]
-        for job in lost:
-            job.lose()
-        return [job.task.id for job in lost]
-
-    def stop(self, grace: float) -> None:
-        self.calls.take_back_all()
-        for job in self.jobs.values():
-            job.stop(time.monotonic(), grace)
-            self._timed[job.pid] = job
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which something is to be done for a job."""

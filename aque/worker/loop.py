@@ -10,138 +10,31 @@ from __future__ import annotations
 
 import logging
 import os
-import selectors
 import signal
 import time
-from collections.abc import Mapping
-from typing import Protocol
 
-from aque import bell, mounts, trust
-from aque.brokers.base import Broker
+from aque import mounts
 from aque.brokers.claims import Claim
-from aque.errors import BrokerError, ReplacedError
-from aque.report import End, Report
-from aque.schedule.choose import Line, chooser
-from aque.schedule.eligible import Claimant
-from aque.schedule.resources import Resources
-from aque.task import Task
-from aque.worker import host, leftovers, processes, recovery, terminal
-from aque.worker.crew import Crew
-from aque.worker.ears import Ears
-from aque.worker.guarding import Guard
-from aque.worker.liveness import Observer
-from aque.worker.membership import XARGS, Membership, Share
+from aque.errors import BrokerError
+from aque.report import Report
+from aque.schedule.choose import chooser
+from aque.worker import processes, recovery, terminal
+from aque.worker.membership import Share
+from aque.worker.plan import Plan
 from aque.worker.renewal import Renewal
-from aque.worker.signals import Signals
-from aque.worker.starter import Foreground, Starter
-from aque.worker.upkeep import Upkeep
+from aque.worker.standing import RECORD_DELAY, Standing
 
-#: Seconds until output and the start of a process are recorded when nothing else is.
-RECORD_DELAY = 0.1
-#: Seconds from one transaction to the next where that is only to record begins and ends, and
-#: seconds without a new one after which it does not wait for more: many short tasks share one
-#: transaction, and of longer ones each end is recorded at once.
-_PACE, _QUIET = 0.01, 0.003
-#: Seconds after which a run of aque-xargs is long enough to be guarded, and to hear bells.
-_SHORT = 0.2
-#: Seconds from a transaction that failed to the next.
-_RETRY_DELAY = 1.0
-#: Seconds until the same trouble is spoken of again.
-_COMPLAINT_INTERVAL = 60.0
 #: Seconds from one transaction to the next while short calls come in numbers, and that number.
 _GATHER, _FLOOD = 0.002, 3
 
 log = logging.getLogger("aque.worker")
 
 
-class Plan(Protocol):
-    """What a worker is for. Each method is called by the loop, in its own thread."""
-
-    def heed(self, number: int) -> bool:
-        """Whether the plan dealt with this signal itself."""
-
-    def advance(self) -> None:
-        """Do what is to be done each turn, before the claim."""
-
-    def check(self) -> None:
-        """Look whether somebody wants something; called when a bell says so and at each poll."""
-
-    def take(self) -> Task | None:
-        """Return a task that is reserved for this worker, to start before the queue hears of it."""
-
-    def may_claim(self) -> bool:
-        """Whether there is a use for one more task that is to be claimed."""
-
-    def note_end(self, task: Task, end: End) -> None:
-        """Hear of an end, before anything else is claimed; it is yet to be recorded."""
-
-    def note_start(self, task: Task) -> None:
-        """Hear of a task that is about to be started."""
-
-    def is_over(self) -> bool:
-        """Whether the worker is to end once it is idle."""
-
-
-class Worker:
+class Worker(Standing):
     """Runs tasks of one queue, as its plan says, until that is over or a signal ends it.
 
     `grace` is how many seconds a first TERM lets running tasks go on; None is as long as they need.
     """
-
-    def __init__(
-        self,
-        broker: Broker,
-        membership: Membership,
-        signals: Signals,
-        grace: float | None = None,
-        foreground: Foreground | None = None,
-    ) -> None:
-        self.log = log
-        self.broker = broker
-        self.here = membership.here
-        self.membership = membership
-        self.share = membership.share
-        self.signals = signals
-        self.grace = grace
-        self.selector = selectors.DefaultSelector()
-        self.settings: Mapping[str, float] = broker.settings()
-        marks = {"AQUE_BROKER": broker.to_url(), leftovers.MARK: membership.token}
-        starter = Starter(broker, marks, int(self.share.cpus) or 1, foreground)
-        # A short run of aque-xargs would pay more for these than for its commands.
-        later = 0.0 if foreground is None else time.monotonic() + _SHORT
-        self.guard = Guard(membership.token, later)
-        self.crew = Crew(starter, self.selector, self.guard)
-        self.upkeep = Upkeep(broker)
-        self.ears = Ears(self.selector, self._hear_bells)
-        self.observer = Observer(broker, self.here, membership.id)
-        self.selector.register(signals.fileno(), selectors.EVENT_READ, lambda: None)
-        self.is_draining = False
-        self.renewal: Renewal | None = None
-        #: Whether it was started on a terminal: when that closes, a HUP tells so.
-        self.on_terminal = False
-        self._is_outdated = False
-        #: After a claim: whether it left nothing that is ready or will be due.
-        self.is_dry = False
-        self.drain_until: float | None = None
-        self._look_at = 0.0
-        self._check_at = 0.0
-        self._poll_at = later
-        self._round_at = later
-        self._round_interval = self.settings["poll"]
-        if broker.is_shared:
-            self._round_interval = min(self._round_interval, self.settings["heartbeat"])
-        self._retry_at = 0.0
-        self._complaint, self._complain_at = "", 0.0
-        self._output_since: float | None = None
-        self._noted_ends = 0
-        self._recorded_at = 0.0
-        self._is_flooded = False
-        self._line = Line()
-        self._mounted: frozenset[mounts.Mount] = frozenset()
-        self._polled = -1  # the latest event that a poll of ours knew of
-        self._seen = -1  # the latest event that a claim of ours knew of
-        self._next_due_at = float("inf")  # Unix seconds
-        broker.register_worker(self)
 
     # The loop
 
@@ -191,34 +84,16 @@ class Worker:
             for key, _ in self.selector.select(left):
                 key.data()
 
-    def _may_begin_unasked(self) -> bool:
-        """Whether nobody can have cancelled what waits: it would have been heard."""
-        return self.ears.are_open and self._check_at > time.monotonic()
-
     def renew_by(self, renewal: Renewal) -> None:
         """Take over new code, by returning from `run`, as this says."""
         self.renewal = renewal
         self.crew.hear_ends(renewal.note_ended)
-        self.crew.calls.hear_imports(renewal.note_imported)
-
-    @property
-    def is_renewing(self) -> bool:
-        """Whether it is about to take over new code."""
-        return self.renewal is not None and self.renewal.is_ready
-
-    def wake_for_work(self) -> None:
-        """Look for work at once; from any thread of this process."""
-        self._look_at = 0.0
-        self.signals.wake()
-
-    def look_again(self) -> None:
-        """Look for work in this turn: the plan has made some."""
-        self._look_at = 0.0
+        self.crew.calls.records.hear_imports(renewal.note_imported)
 
     def stop(self) -> None:
         """Start nothing new, end what runs, and have it requeued."""
         self.is_draining = True
-        self.crew.stop(self.settings["grace"])
+        self.crew.steering.stop(self.settings["grace"])
 
     def drain(self) -> None:
         """Start nothing new, and let what runs go on for the grace."""
@@ -257,11 +132,6 @@ class Worker:
             plan.note_start(task)
             self.crew.begin(task, self.membership.id)
             self._note_ends(plan)  # it may not have been started
-
-    @property
-    def is_troubled(self) -> bool:
-        """Whether the queue could not be told, and is not to be told again yet."""
-        return self._retry_at > 0.0 and time.monotonic() < self._retry_at
 
     def _heed_signals(self, plan: Plan) -> None:
         for number in self.signals.take():
@@ -304,8 +174,8 @@ class Worker:
     def _pass_requests(self, plan: Plan) -> None:
         now = time.monotonic()
         self.crew.calls.take_back_late(now)
-        self.crew.enforce_limits(self.settings["grace"])
-        self.crew.kill_overdue()
+        self.crew.steering.enforce_limits(self.settings["grace"])
+        self.crew.steering.kill_overdue()
         is_poll = now >= self._poll_at
         if not is_poll and now < self._check_at and self.ears.are_open:
             return
@@ -317,7 +187,7 @@ class Worker:
                     self._make_round(now)
                 self._poll()
             if self.crew.jobs:
-                self.crew.handle(self.broker.requests(self.membership.id))
+                self.crew.steering.handle(self.broker.requests(self.membership.id))
             plan.check()
         except (BrokerError, OSError) as error:  # even to look, the system may lack something
             self._postpone(error)
@@ -332,7 +202,7 @@ class Worker:
         self.membership = self.membership.renewed(self.broker)
         if self.crew.jobs:
             running = self.broker.running(self.membership.id)
-            for id in self.crew.keep_only({(task.id, task.attempt) for task in running}):
+            for id in self.crew.steering.keep_only({(task.id, task.attempt) for task in running}):
                 log.warning("task %d is not ours any more; what ran of it here is killed", id)
         recovery.recover(self.observer)
 
@@ -366,8 +236,7 @@ class Worker:
                 choose = chooser(self._claimant(), self._line)
                 claim = self.broker.claim(self.membership.id, choose, report)
             else:
-                answers = self.broker.record(report)
-                crew.end_lost([one for one, ours in zip(report.begun, answers) if not ours])
+                crew.steering.end_lost(report.begun, self.broker.record(report))
         except BrokerError as error:
             self._postpone(error)
             return
@@ -421,110 +290,10 @@ class Worker:
             log.info("task %d: %s%s", end.id, end.status, f" ({end.error})" if end.error else "")
         self._noted_ends -= len(report.ends)
 
-    def _postpone(self, error: Exception) -> None:
-        if isinstance(error, ReplacedError) and not self.crew.jobs:
-            raise error  # nobody would ever submit to the file that we have open
-        now = time.monotonic()
-        if now >= self._complain_at or str(error) != self._complaint:
-            log.error("%s; trying again", error)
-            self._complaint, self._complain_at = str(error), now + _COMPLAINT_INTERVAL
-        self._retry_at = now + _RETRY_DELAY
-        self._check_at = self._retry_at
-
-    def _wants_work(self, now: float) -> bool:
-        return now >= self._look_at and self._has_room
-
-    @property
-    def _has_room(self) -> bool:
-        """Whether it may start one more."""
-        if self._is_leaving:
-            return False
-        has_slot = len(self.crew.jobs) < self._slots(time.monotonic())
-        return has_slot or self.crew.calls.room() > 0  # a turn behind a running call
-
-    @property
-    def _is_leaving(self) -> bool:
-        """Whether it starts nothing more, for now at least."""
-        is_ending = self.is_draining or self.is_renewing
-        return is_ending or self._is_outdated or self.crew.has_lost
-
-    def _is_overtaken(self) -> bool:
-        """Whether a newer aque has upgraded the queue: then its rules are no longer ours.
-
-        aque-xargs, which runs only its own tasks, goes on: upgrades only add.
-        """
-        if self.membership.kind == XARGS or not self.broker.is_outdated():
-            return False
-        if not self._is_outdated:
-            log.error(
-                "a newer aque has upgraded the queue: nothing more is started here until a HUP "
-                "has this worker take over the new code"
-            )
-        self._is_outdated = self.is_dry = True
-        return True
-
-    def _slots(self, now: float) -> int:
-        """Return how many tasks may run at a time as things are."""
-        return min(self.share.slots, self.crew.room.most(now))
-
-    def _claimant(self) -> Claimant:
-        slots = self._slots(time.monotonic())
-        free = Resources(self.share.cpus, self.share.memory, slots)
-        for job in self.crew.jobs.values():
-            free = Resources(
-                free.cpus - job.task.cpus, free.memory - job.task.memory, free.slots - 1
-            )
-        member, here = self.membership, self.here
-        whole = Resources(here.cpus, here.memory, 1)
-        is_exclusive = member.kind == XARGS
-        return Claimant(
-            member.id, member.user, is_exclusive, free, whole,
-            frozenset() if is_exclusive else host.names(), here.platform, trust.group_names(),
-            Resources(self.share.cpus, self.share.memory, self.share.slots),
-            self.crew.calls.room(), self.crew.calls.kinds(), self._mounted,
-        )  # fmt: skip
-
-    def _record_at(self) -> float:
-        """Return when there is something to be recorded, if nothing else comes before."""
-        news = self.crew.news
-        at = float("inf")
-        if news.ends:
-            at = min(self._recorded_at + _PACE, news.ended_at + _QUIET)
-        if news.output or news.progress:
-            self._output_since = self._output_since or time.monotonic()
-            at = min(at, self._output_since + RECORD_DELAY)
-        started = news.first_start()
-        return at if started is None else min(at, started + RECORD_DELAY)
-
-    def _next_deadline(self) -> float:
-        times = [self._poll_at, self._check_at, self._record_at()]
-        if self._has_room:
-            times.append(self._look_at)
-        elif not self._is_leaving and len(self.crew.jobs) < self.share.slots:
-            times.append(self.crew.room.look_at)
-        if self._is_idle():
-            times.append(self.upkeep.at)
-        waits = [self.crew.next_deadline(), self.drain_until, self.guard.next_deadline()]
-        if self.renewal is not None:
-            waits.append(self.renewal.next_deadline())
-        for deadline in waits:
-            if deadline is not None:
-                times.append(deadline)
-        return max(min(times), self._retry_at)
-
     def _is_over(self, plan: Plan) -> bool:
         return self._is_idle() and (self.is_draining or plan.is_over())
-
-    def _is_idle(self) -> bool:
-        return not self.crew.jobs and not self.crew.news
 
     def _is_ready_to_reload(self) -> bool:
         if self.is_renewing:
             self.crew.calls.take_back_all()
         return self.is_renewing and not self.crew.news and not self.crew.is_draining
-
-    def _hear_bells(self, rung: set[str]) -> None:
-        if bell.READY in rung:
-            self._look_at = 0.0
-        if bell.SIGNAL in rung:
-            self._check_at = 0.0

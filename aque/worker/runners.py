@@ -18,26 +18,21 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from base64 import b64encode
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from aque import trust
 from aque.task import Task
-from aque.worker import answers, files, runner
+from aque.worker import answers, files, kinds, runner
 from aque.worker.answers import Answer
+from aque.worker.kinds import Key
 from aque.worker.outlet import Outlet
 from aque.worker.spawn import Spawner
 
 #: A runner's own descriptors are put below; its pipes are made above, in nobody's way.
 _ABOVE = 10
-
-#: Interpreter, user, environment and import path.
-Key = tuple[str, str, "int | None", "str | None"]
 
 #: Bytes of requests that surely fit into the pipe of a runner that does not read yet.
 ROOM = 48_000
@@ -96,6 +91,21 @@ class Runner:
         finally:
             if fits:  # the tokens last: it wakes once, and finds all
                 _write(self.tokens, tokens)
+
+    def send_some(self, common: Mapping[str, Any], batch: list[Task], most: int) -> list[Task]:
+        """Send of a batch what there is room for, and so many at most; return the rest."""
+        room = self.room - 4 * sum(len(str(value)) for value in common.values())
+        count = 0
+        while count < min(most, len(batch)) and room > 0:
+            task = batch[count]
+            room -= 100 + 2 * len(task.args or "") + 2 * len(task.kwargs or "")
+            count += room > 0
+        if count:
+            try:
+                self.send(common, batch[:count])
+            except BrokenPipeError:  # it has ended; when that is noted they are taken back
+                pass
+        return batch[count:]
 
     def take_back(self, is_dead: bool = False) -> list[Task]:
         """Take back the calls that it has not begun; it never will.
@@ -189,7 +199,7 @@ class Runners:
 
     def take(self, task: Task, environ: Mapping[str, str]) -> Runner:
         """Return a runner for this task, a new one where none is idle. Raises OSError."""
-        key = key_of(task)
+        key = kinds.key_of(task)
         for idle in reversed(self._idle):
             if idle.key == key:
                 self._idle.remove(idle)
@@ -265,40 +275,6 @@ class Runners:
         nothing = dict.fromkeys(("cwd", "umask", "stdin", "stdout", "stderr"))
         request = {"user": user, "command": command, "environ": dict(environ), **nothing}
         return self._spawner.spawn_as(request, theirs)
-
-
-def key_of(task: Task) -> Key:
-    """Return what tasks that share a runner have in common."""
-    interpreter = task.interpreter or sys.executable
-    return (interpreter, task.user, task.environment, task.import_path)
-
-
-def batches(tasks: Iterable[Task]) -> list[list[Task]]:
-    """Split tasks into runs of those that share all but their arguments."""
-    return [list(run) for _, run in groupby(tasks, _shape)]
-
-
-def _shape(task: Task) -> tuple[Any, ...]:
-    return (task.pattern, task.func, task.cwd, task.umask, task.import_path, task.cpus, task.stdin,
-            task.stdout, task.stderr)  # fmt: skip
-
-
-def common_of(
-    task: Task, environ: Mapping[str, str], stdin_value: bytes | None = None
-) -> dict[str, Any]:
-    """Return what a runner must know of a task's kind; `environ` is what differs from its own."""
-    return {
-        "pattern": task.pattern,
-        "func": task.func,
-        "cwd": task.cwd,
-        "umask": task.umask,
-        "import_path": task.import_path,
-        "stdin": task.stdin,
-        "stdin_value": None if stdin_value is None else b64encode(stdin_value).decode(),
-        "stdout": task.stdout,
-        "stderr": task.stderr,
-        "environ": dict(environ),
-    }
 
 
 def _read(descriptor: int, size: int) -> bytes | None:

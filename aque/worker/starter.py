@@ -13,7 +13,7 @@ from aque.errors import AqueError
 from aque.patterns import shell
 from aque.record import record
 from aque.task import Task, shell_words
-from aque.worker import files, leftovers, runners
+from aque.worker import files, kinds, leftovers
 from aque.worker.job import Job
 from aque.worker.output import Stream, Tee
 from aque.worker.room import is_shortage
@@ -162,7 +162,7 @@ class Starter:
     def _start_call(self, task: Task, environ: dict[str, str], slot: int) -> tuple[Job, Runner]:
         is_stored = task.stdin == files.STORED
         stdin_value = (self._broker.stdin_value(task.id) or b"") if is_stored else None
-        common = runners.common_of(task, _own(task, slot), stdin_value)
+        common = kinds.common_of(task, _own(task, slot), stdin_value)
         while True:
             runner = self.runners.take(task, environ)
             is_new = runner.number == 0
@@ -177,7 +177,7 @@ class Starter:
 
     def common_of(self, task: Task, slot: int) -> Mapping[str, Any]:
         """Return what a runner must know of tasks like this one."""
-        return runners.common_of(task, _own(task, slot))
+        return kinds.common_of(task, _own(task, slot))
 
     def stream(self, task: Task, name: str, descriptor: int) -> Stream:
         open_file = self._broker.open_output

@@ -252,7 +252,7 @@ class Plan:
 
     def _end_now(self, number: int) -> None:
         self._stop()
-        self._worker.crew.cancel(number, _GRACE)
+        self._worker.crew.steering.cancel(number, _GRACE)
 
     def _end_by(self, number: int) -> None:
         """End the run and what is running, which gets the signal too."""
@@ -263,7 +263,7 @@ class Plan:
             number = signal.SIGKILL
         elif number in _FROM_KEYBOARD and _is_in_front():
             number = 0  # the terminal has told them
-        self._worker.crew.cancel(number, _GRACE)
+        self._worker.crew.steering.cancel(number, _GRACE)
 
     def _leave_if_unheard(self) -> None:
         """Leave when all has ended, and the queue did not take it at the first try."""

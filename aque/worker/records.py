@@ -1,0 +1,59 @@
+"""Own the records that runners send beside answers: of logging, of progress, of imports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from aque import logs
+from aque.report import Progress
+from aque.task import Task
+from aque.worker.boss import Boss
+from aque.worker.output import Stream
+from aque.worker.runners import Runner
+
+#: Makes what keeps a stream of a task, by the stream's name and descriptor.
+MakeStream = Callable[[Task, str, int], Stream]
+
+
+class Records:
+    """The logs of the tasks that run, and whom else records are told."""
+
+    def __init__(self, boss: Boss, make_stream: MakeStream) -> None:
+        self._boss = boss
+        self._make_stream = make_stream
+        self._logs: dict[int, Stream] = {}  # by task
+        self._import_hearers: list[Callable[[list[str]], object]] = []
+
+    def hear(self, runner: Runner) -> None:
+        """Take in the records that are there: to the queue, and to their counterparts here."""
+        for kind, id, attempt, *values in runner.read_records():
+            if kind == "progress":
+                if any((each.task.id, each.task.attempt) == (id, attempt) for each in runner.sent):
+                    self._boss.progress.append(Progress(id, attempt, *values))
+                continue
+            if kind == "imported":
+                for hear in self._import_hearers:
+                    hear(*values)
+                continue
+            for each in runner.sent:
+                if each.task.id == id:
+                    data = logs.line(*values)
+                    self._boss.output += self._log_of(each.task).take(data, time.time())
+            logs.hand_on(*values)
+
+    def hear_imports(self, hear: Callable[[list[str]], object]) -> None:
+        """Have `hear` told the files of modules that calls have imported."""
+        self._import_hearers.append(hear)
+
+    def _log_of(self, task: Task) -> Stream:
+        if task.id not in self._logs:
+            self._logs[task.id] = self._make_stream(task, "log", -1)
+        return self._logs[task.id]
+
+    def end(self, task: Task) -> None:
+        """Note that a task has ended, and its log with it."""
+        stream = self._logs.pop(task.id, None) if self._logs else None
+        if stream is not None:
+            self._boss.output += stream.finish(time.time())
+            stream.close()
