@@ -40,14 +40,17 @@ class Flat(NamedTuple):
     futures: list[Any]
 
 
-def flatten(submitted: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]) -> Flat:
-    """Put prototypes, and those nested in them, into order.
+def flatten(
+    submitted: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any], form: Form | None = None
+) -> Flat:
+    """Put prototypes, and those nested in them, into order; `form` is the defaults', if made.
 
     Raises UsageError for a key that is none, CodecError for a value that cannot be encoded,
     DependencyCycleError for a task that would wait for itself.
     """
-    check(defaults)
-    flattening = _Flattening(defaults)
+    if form is None:
+        check(defaults)
+    flattening = _Flattening(defaults, form)
     indices = [flattening.place(prototype) for prototype in submitted]
     return Flat(flattening.prototypes, indices, flattening.futures)
 
@@ -55,11 +58,11 @@ def flatten(submitted: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any])
 class _Flattening:
     """One call's prototypes so far, and where each dict went."""
 
-    def __init__(self, defaults: Mapping[str, Any]) -> None:
+    def __init__(self, defaults: Mapping[str, Any], form: Form | None) -> None:
         self.prototypes: list[Prototype] = []
         self.futures: list[Any] = []  # those found among arguments
         self._defaults = defaults
-        self._form: Form | None = None
+        self._form = form
         self._is_formed = _CALL.isdisjoint(defaults) and "pattern" not in defaults
         self._finder = io_paths.Finder()
         self._placed: dict[int, int] = {}

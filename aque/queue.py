@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from aque import brokers, prototypes, scripts, states, surroundings
+from aque import brokers, prototypes, scripts, states, surroundings, trust
 from aque.brokers.base import Broker
 from aque.errors import UsageError
 from aque.futures import Future
@@ -30,6 +30,8 @@ class Queue:
         if not isinstance(broker, Broker):
             broker = brokers.from_url(broker, create=create)
         self.broker: Broker = broker
+        self._surroundings = surroundings.Surroundings()
+        self._formed: tuple[tuple[Any, ...], prototypes.Form] | None = None
 
     @property
     def log(self) -> Logger:
@@ -68,10 +70,19 @@ class Queue:
                 "a script that is loaded for its functions must not submit: "
                 'put what it does under if __name__ == "__main__":'
             )
-        flat = prototypes.flatten(list(submitted), surroundings.take())
+        taken = self._surroundings.take()
+        flat = prototypes.flatten(list(submitted), taken, self._form(taken))
         self.refuse_others(flat.futures)
         ids = self.broker.create(flat.prototypes)
         return [Future(self, ids[index]) for index in flat.indices]
+
+    def _form(self, taken: Mapping[str, Any]) -> prototypes.Form:
+        """Return the form of calls, made anew where this process is not what it was."""
+        made_of = (taken, surroundings.import_path(), trust.user_name())
+        formed = self._formed
+        if formed is None or formed[0] != made_of:
+            self._formed = formed = made_of, prototypes.Form(taken)
+        return formed[1]
 
     def refuse_others(self, futures: Iterable[Any]) -> None:
         """Raise UsageError for a future, found among arguments, of another queue's task."""

@@ -4,18 +4,48 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 #: What a job is told by its worker, and what is not passed on to the tasks it submits.
 JOB_VARIABLES = ("AQUE_TID", "AQUE_ATTEMPT", "AQUE_SLOT", "AQUE_CPUS", "AQUE_JOB")
 
 
-def take() -> dict[str, Any]:
+def take() -> Mapping[str, Any]:
     """Return what a task takes over from this process: directory, environment and umask."""
-    environ = os.environ.copy()
-    for name in JOB_VARIABLES:
-        environ.pop(name, None)
-    return {"cwd": _directory(), "environ": environ, "umask": _umask()}
+    return Surroundings().take()
+
+
+class Surroundings:
+    """What is taken over, time and again: most programs submit by the thousand while it is alike.
+
+    To decode the environment anew took a tenth of a submit.
+    """
+
+    def __init__(self) -> None:
+        self._taken: Mapping[str, Any] = MappingProxyType({})
+        self._environ: tuple[Mapping[Any, Any], Mapping[str, str]] = {}, MappingProxyType({})
+
+    def take(self) -> Mapping[str, Any]:
+        """Return what `take` does: the same object for as long as nothing of it changes."""
+        found = {"cwd": _directory(), "environ": self._decoded(), "umask": _umask()}
+        taken = self._taken  # another thread may replace it meanwhile
+        if taken != found:
+            self._taken = taken = MappingProxyType(found)
+        return taken
+
+    def _decoded(self) -> Mapping[str, str]:
+        held = getattr(os.environ, "_data", os.environ)  # a program may have put a dict there
+        last, environ = self._environ
+        if held != last:
+            last = dict(held)
+            decoded = {os.fsdecode(name): os.fsdecode(value) for name, value in last.items()}
+            for name in JOB_VARIABLES:
+                decoded.pop(name, None)
+            environ = MappingProxyType(decoded)
+            self._environ = last, environ
+        return environ
 
 
 def import_path() -> str | None:
@@ -43,12 +73,15 @@ def _directory() -> str | None:
 
 def _umask() -> int:
     try:
-        with open("/proc/self/status", "rb") as file:
-            for line in file:
-                if line.startswith(b"Umask:"):
-                    return int(line.split()[1], 8)
+        descriptor = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            found = os.read(descriptor, 4096).partition(b"\nUmask:")[2]
+        finally:
+            os.close(descriptor)
     except OSError:
-        pass
+        found = b""
+    if found:
+        return int(found.split(None, 1)[0], 8)
     umask = os.umask(0o077)  # no other way to read it; what is made meanwhile is private
     os.umask(umask)
     return umask

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aque import prototypes, surroundings
+from aque.brokers.base import Broker
 from aque.errors import AqueError, CodecError, DependencyCycleError, UsageError
 from aque.prototype import Earlier, Prototype
+from aque.queue import Queue
 
 DEFAULTS = {"cwd": "/here", "environ": {"A": "1"}, "umask": 0o022}
 
@@ -224,6 +227,43 @@ def test_surroundings_leave_out_what_a_job_was_told(monkeypatch: pytest.MonkeyPa
     environ = surroundings.take()["environ"]
     assert environ["MINE"] == environ["AQUE_BROKER"] == "x"
     assert not set(surroundings.JOB_VARIABLES) & set(environ)
+
+
+def test_surroundings_are_taken_anew_where_they_have_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import os
+
+    around = surroundings.Surroundings()
+    first = around.take()
+    assert around.take() is first
+    monkeypatch.setenv("MINE", "caf\udce9")
+    second = around.take()
+    assert (second["environ"]["MINE"], first["environ"].get("MINE")) == ("caf\udce9", None)
+    monkeypatch.chdir(tmp_path)
+    assert around.take() == {**second, "cwd": str(tmp_path)}
+    monkeypatch.delenv("MINE")
+    monkeypatch.setattr(os, "environ", {"MINE": "a dict's"})
+    assert around.take()["environ"] == {"MINE": "a dict's"}
+
+
+def test_each_call_takes_over_what_is_so_when_it_is_submitted(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    queue = Queue(broker)
+    monkeypatch.setenv("MINE", "first")
+    ids = [queue.submit(len, "abc").id, queue.submit(len, "abc").id]
+    monkeypatch.setenv("MINE", "second")
+    ids.append(queue.submit(len, "abc").id)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ids.append(queue.submit(len, "abc").id)
+    tasks = broker.fetch(ids)
+    environments = [task.environment for task in tasks]
+    assert all(environments)
+    mine = [broker.environ(id or 0)["MINE"] for id in environments]
+    assert mine == ["first", "first", "second", "second"]
+    paths = [task.import_path for task in tasks]
+    assert paths[0] == paths[1] == paths[2] != paths[3] == str(tmp_path)
 
 
 def test_the_umask_is_found_without_changing_it() -> None:

@@ -44,14 +44,16 @@ def insert_edges(tx: Transaction, edges: Sequence[tuple[int, int, str]]) -> None
 
 
 def _insert(tx: Transaction, rows: Sequence[Row]) -> None:
+    if len(rows) == 1:
+        (row,) = rows
+        stored = tuple(n for n, value in enumerate(row) if value is not None)
+        tx.execute(_statement(stored, (), 1), [row[n] for n in stored])
+        return
     columns = list(zip(*rows))
     is_common = [column.count(column[0]) == len(rows) for column in columns]
     common = tuple(n for n, value in enumerate(rows[0]) if is_common[n] and value is not None)
     varying = tuple(n for n, same in enumerate(is_common) if not same)
     said = [rows[0][n] for n in common]
-    if not varying:  # a single row
-        tx.execute(_statement(common, (), 1), said)
-        return
     rest = list(zip(*(columns[n] for n in varying)))
     for some in pieces(rest, (MOST - len(said)) // len(varying)):
         values: list[Any] = [*said, *(value for row in some for value in row)]

@@ -119,7 +119,7 @@ def _reopen(broker: Broker, id: int, member: Membership) -> Task:
 
 def make_group(options: Options, member: Membership) -> Prototype:
     """Return the group of a run, with what it takes to resume it."""
-    here = surroundings.take()
+    here = dict(surroundings.take())
     if here["cwd"] is not None and _text(here["cwd"]) != here["cwd"]:
         here["cwd"] = None  # no text; our commands stay in it all the same
     name = options.name or f"xargs {quoting.quote(options.command)}"
