@@ -12,3 +12,15 @@ def is_there() -> bool:
     except OSError:
         return False
     return True
+
+
+def is_in_front() -> bool:
+    """Whether the terminal sends its signals to us and our children."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    finally:
+        os.close(terminal)

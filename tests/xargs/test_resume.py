@@ -48,7 +48,8 @@ def test_after_kill_9_it_goes_on_where_it_was(broker: Broker, tmp_path: Path, ag
     aque("wait", "--timeout", "5", str(id), status=None)  # ends what it left
     (tmp_path / "gate").touch()
     done = runs.run("--resume", str(id), data=again, cwd=tmp_path)
-    assert (done.status, done.stderr) == (0, b"")
+    assert done.status == 0
+    assert (b"if its input had more, give it again" in done.stderr) == (not again)
     wanted = (again or given).decode().split()
     assert noted(tmp_path, "done") == dict.fromkeys(wanted, 1)
     assert noted(tmp_path, "begun") == {n: 2 if n in "34" else 1 for n in wanted}
@@ -103,6 +104,16 @@ def test_a_run_that_is_at_work_cannot_be_resumed(broker: Broker):
         told = f"xargs: task {id} is still at work; aque-kill {id} ends it\n"
         assert runs.run("--resume", str(id)).stderr.decode() == told
         process.terminate()
+
+
+def test_a_run_interrupted_before_its_input_ended_asks_for_that_again(broker: Broker):
+    with runs.start("-n1", "sh", "-c", "exec sleep 60", data=b"a " * 5000) as process:
+        eventually(lambda: states.RUNNING in runs.statuses(broker))
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+        assert process.stderr is not None
+        told = process.stderr.read().decode()
+    assert told.endswith(f"; give the input again to aque-xargs --resume {runs.group(broker).id}\n")
 
 
 def test_an_interrupted_run_says_how_it_is_resumed(broker: Broker):

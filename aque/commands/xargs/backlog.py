@@ -74,6 +74,11 @@ class Backlog:
         return self._source.is_over and not (self._entries or self.waiting or self._earlier)
 
     @property
+    def is_all_recorded(self) -> bool:
+        """Whether the input has been read to its end, and all of it is in the queue."""
+        return self._source.is_over and not (self._entries or self._earlier)
+
+    @property
     def count(self) -> int | None:
         """How many commands are to be begun; None while that cannot be known."""
         if self._earlier or not self._source.is_over:

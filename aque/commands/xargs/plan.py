@@ -6,7 +6,6 @@ full disk, a lock held for long) the run waits, says so once, and goes on.
 
 from __future__ import annotations
 
-import os
 import signal
 from contextlib import suppress
 
@@ -25,6 +24,7 @@ from aque.commands.xargs.tally import ABORTED, NOT_EXECUTABLE, SIGNALLED, Tally
 from aque.errors import AqueError, BrokerError, TaskNotFoundError
 from aque.report import End
 from aque.task import Task
+from aque.worker import terminal
 from aque.worker.loop import Worker
 
 #: The exit status by which a command ends the run.
@@ -59,6 +59,7 @@ class Plan:
         self._has_retried = False
         self._tally = Tally()
         self._is_stopped = False
+        self._is_all_recorded = False
         self._ended_by: int | None = None
         self._procs = options.max_procs
         self._has_begun = False
@@ -247,6 +248,8 @@ class Plan:
         self._stop()
 
     def _stop(self) -> None:
+        if not self._is_stopped:
+            self._is_all_recorded = self._backlog.is_all_recorded
         self._is_stopped = True
         self._backlog.drop()
 
@@ -261,7 +264,7 @@ class Plan:
         self._stop()
         if is_second:
             number = signal.SIGKILL
-        elif number in _FROM_KEYBOARD and _is_in_front():
+        elif number in _FROM_KEYBOARD and terminal.is_in_front():
             number = 0  # the terminal has told them
         self._worker.crew.steering.cancel(number, _GRACE)
 
@@ -277,21 +280,14 @@ class Plan:
             say(
                 f"interrupted; {counts.get(states.SUCCESS, 0)} commands succeeded,"
                 f" {counts.get(states.CANCELLED, 0)} were cancelled (task {self._group});"
-                f" aque-xargs --resume {self._group} runs the rest"
+                f" {_remedy(self._group, self._is_all_recorded)}"
             )
+
+
+def _remedy(group: int, is_all_recorded: bool) -> str:
+    resume = f"aque-xargs --resume {group}"
+    return f"{resume} runs the rest" if is_all_recorded else f"give the input again to {resume}"
 
 
 def _name(task: Task) -> str:
     return (tasks.shell_words(task) or ["?"])[0]
-
-
-def _is_in_front() -> bool:
-    """Whether the terminal sends its signals to us and our children."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    finally:
-        os.close(terminal)

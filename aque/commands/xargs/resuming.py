@@ -68,6 +68,7 @@ def _compare(broker: Broker, group: int, source: Source) -> list[Entry]:
     found: list[Entry] = []
     if source.is_typed:
         source.is_over = True
+        _tell_cut_off(broker, group)
         return found
     for number, task in enumerate(children(broker, group), 1):
         while not found and not source.is_over:
@@ -75,12 +76,22 @@ def _compare(broker: Broker, group: int, source: Source) -> list[Entry]:
         while found and isinstance(found[0], str):
             say(str(found.pop(0)))
         if not found and number == 1:
+            _tell_cut_off(broker, group)
             return found
         entry = found.pop(0) if found else None
         if not isinstance(entry, list) or _text(entry) != task.args:
             has = "has ended" if entry is None else "differs"
             raise UsageError(f"the input {has} at command {number} of task {group}; none was run")
     return found
+
+
+def _tell_cut_off(broker: Broker, group: int) -> None:
+    """Say that a run that was ended may have had more input than is recorded."""
+    if broker.count_children([group]).get(group, {}).get(states.CANCELLED):
+        say(
+            f"running what had been read when task {group} was ended; if its input had more, "
+            f"give it again: ... | aque-xargs --resume {group}"
+        )
 
 
 def earlier(broker: Broker, group: int, beyond: list[Entry]) -> Earlier:
