@@ -107,6 +107,7 @@ def note_missing_worker(queue: Queue, name: str, ids: Sequence[int]) -> None:
     """Tell a person at a terminal who is about to wait for tasks that nobody is there to run."""
     if not sys.stderr.isatty():
         return
+    recovery(queue)()  # one that was killed is none
     waits = any(s not in states.COMPLETE_STATES for s in queue.broker.statuses(ids).values())
     if waits and not queue.broker.workers():
         print(f"{name}: no worker is running; aque-worker starts one", file=sys.stderr)
