@@ -40,6 +40,13 @@ def limits_text(limits: Mapping[str, int]) -> str | None:
 
 
 @lru_cache(maxsize=1000)
+def missing_limit(name: str) -> str:
+    """Say that there is no limit of this name, and what to do."""
+    limit, _, tokens = name.partition("=")
+    remedy = f"write {limit}:{tokens}" if tokens else f"aque-limit {limit}=N makes it"
+    return f"there is no limit {name!r}; {remedy}"
+
+
 def parse_limits(text: str | None) -> Mapping[str, int]:
     return {} if text is None else json.loads(text)
 

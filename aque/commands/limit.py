@@ -13,6 +13,7 @@ from aque.brokers.claims import Limit
 from aque.commands import entry, options
 from aque.errors import TaskNotFoundError, UsageError
 from aque.queue import Queue
+from aque.requirements import missing_limit
 
 #: What a limit can be: no more than a queue can store.
 _NUMBER = re.compile(r"0*[0-9]{1,18}")
@@ -44,7 +45,7 @@ def limit(broker: str | None, as_json: bool, limits: Sequence[str]) -> int:
 def _show(known: Mapping[str, Limit], wanted: Sequence[str], as_json: bool) -> None:
     for name in wanted:
         if name not in known:
-            raise TaskNotFoundError(f"there is no limit {name!r}; aque-limit {name}=N makes it")
+            raise TaskNotFoundError(missing_limit(name))
     shown = {name: known[name] for name in wanted or known}
     if not shown and not as_json:
         print("there are no limits; aque-limit NAME=N makes one", file=sys.stderr)

@@ -94,6 +94,7 @@ def test_commands_wait_for_their_limit(broker: Broker, tmp_path):
     ("argv", "told"),
     [
         (["--limit=nope"], "there is no limit 'nope'; aque-limit nope=N makes it"),
+        (["--limit=nope=2"], "there is no limit 'nope=2'; write nope:2"),
         (["--limit=:"], 'invalid limit ":" for --limit option; write nuke or nuke:2'),
         (["--halt=soon"], 'invalid condition "soon" for --halt option; write soon,fail=1 or '
          "now,fail=20%"),

@@ -14,7 +14,7 @@ from aque.brokers.sqlite.shared import Memory
 from aque.brokers.sqlite.transaction import Row, Transaction, storable
 from aque.errors import DependencyCycleError, DependencyResolutionError, StateError, UsageError
 from aque.prototype import AFTER, AFTER_ANY, CHILD, Earlier, Prototype, Reference
-from aque.requirements import Requirements, parse_limits
+from aque.requirements import Requirements, missing_limit, parse_limits
 
 _PATTERN, _CAUSE = COLUMNS.index("pattern"), COLUMNS.index("cause")
 _ID, _ARGS = COLUMNS.index("id"), COLUMNS.index("args")
@@ -111,7 +111,7 @@ class _Creation:
             if self._limits is None:
                 self._limits = {row[0] for row in self.tx.rows('SELECT name FROM "limit"')}
             if name not in self._limits:
-                raise UsageError(f"there is no limit {name!r}; aque-limit {name}=N makes it")
+                raise UsageError(missing_limit(name))
 
     def fate(self, id: int) -> tuple[str, int | None]:
         """Return the status of a dependency, and the first cause of its failure if it failed."""

@@ -18,7 +18,7 @@ from aque.commands.xargs.settings import Options
 from aque.errors import AqueError, BrokerError, StateError, UsageError
 from aque.prototype import Prototype
 from aque.record import record
-from aque.requirements import Requirements
+from aque.requirements import Requirements, missing_limit
 from aque.schedule import hosts
 from aque.task import Task
 from aque.worker import host, membership
@@ -105,7 +105,7 @@ def refuse_missing_limits(options: Options, broker: Broker) -> None:
     """Raise StateError for a limit that nobody has set."""
     for name, _ in options.limits:
         if name not in broker.limits():
-            raise StateError(f"there is no limit {name!r}; aque-limit {name}=N makes it")
+            raise StateError(missing_limit(name))
 
 
 def _reopen(broker: Broker, id: int, member: Membership) -> Task:
