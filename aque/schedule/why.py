@@ -170,9 +170,9 @@ def _ids(ids: Sequence[int]) -> str:
 def _size(number: float) -> str:
     for unit in ("bytes", "KiB", "MiB"):
         if number < 1024:
-            return f"{number:.4g} {unit}"
+            return f"{round(number, 2):,.10g} {unit}"
         number /= 1024
-    return f"{number:.4g} GiB"
+    return f"{round(number, 2):,.10g} GiB"
 
 
 def _minutes(seconds: float) -> str:
