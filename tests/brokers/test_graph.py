@@ -284,7 +284,7 @@ def test_any_program_leaves_a_graph_in_order(
             derandomize=True,
             database=None,
             deadline=None,
-            max_examples=1_600 // steps,
+            max_examples=800 // steps,
             stateful_step_count=steps,
             suppress_health_check=list(HealthCheck),
         ),

@@ -38,7 +38,7 @@ from aque.errors import CodecError, RemoteError
 ROOT = Path(__file__).parents[2]
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 quick = settings(
-    derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck)
+    derandomize=True, deadline=None, max_examples=200, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -629,7 +629,7 @@ def imports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-@settings(quick, max_examples=1000)
+@settings(quick, max_examples=500)
 @given(trees)
 def test_hostile_text_gives_a_value_or_an_error_and_calls_nothing(
     imports: list[str], tree: Any
@@ -652,7 +652,7 @@ def has_running_form(tree: Any) -> bool:
     return False
 
 
-@settings(quick, max_examples=600)
+@settings(quick, max_examples=300)
 @given(trees.filter(lambda tree: not has_running_form(tree)))
 def test_malformed_text_of_ones_own_is_an_error_too(tree: Any) -> None:
     try:

@@ -122,7 +122,7 @@ MODES = (*LIMITS, ["-I{}"], ["-I{}", "-0"], ["-0"], ["-d", "\\n", "-n2"])
 BASE = sum(len(word) + 1 for word in gnu.DUMP)
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=200)
 @given(
     mode=st.sampled_from(MODES),
     room=st.integers(-2, 30),

@@ -107,7 +107,7 @@ MODES = ([], ["-L1"], ["-L2"], ["-I{}"], ["-EE"], ["-EE", "-L1"], ["-EE", "-I{}"
 MORE_MODES = (["-0"], ["-d", "a"], ["-d", "\\n", "-I{}"], ["-0", "-L2"], ["-x"], ["-r"])
 
 
-@settings(derandomize=True, deadline=None, max_examples=500)
+@settings(derandomize=True, deadline=None, max_examples=250)
 @given(
     mode=st.sampled_from(MODES + MORE_MODES),
     data=st.sampled_from(ALPHABETS).flatmap(

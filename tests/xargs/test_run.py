@@ -24,7 +24,7 @@ MODES = (
 @settings(
     derandomize=True,
     deadline=None,
-    max_examples=30,
+    max_examples=10,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
