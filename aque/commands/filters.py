@@ -12,7 +12,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from aque import states
+from aque import states, task
 from aque.brokers.questions import Condition
 from aque.commands import quantities, rendering, terminal
 from aque.errors import UsageError
@@ -33,7 +33,7 @@ def parse(text: str) -> Condition:
             "KEY<N or KEY>N"
         )
     key, operator, value = match.groups()
-    return Condition(rendering.check_key(key), operator, _value(key, operator, value))
+    return Condition(rendering.check_key(key, task.KEYS), operator, _value(key, operator, value))
 
 
 def statuses(words: Iterable[str]) -> list[str]:

@@ -6,7 +6,8 @@ import signal
 from collections.abc import Iterator, Sequence
 
 from aque import states, task
-from aque.commands import terminal
+from aque.commands import lost, terminal
+from aque.commands.lost import NOBODY, Dead
 from aque.commands.terminal import Terminal
 from aque.record import record
 from aque.task import Task
@@ -32,9 +33,11 @@ class Line:
     short: str = ""
 
 
-def layout(lines: Sequence[Line], screen: Terminal, now: float) -> Iterator[str]:
+def layout(
+    lines: Sequence[Line], screen: Terminal, now: float, dead: Dead = NOBODY
+) -> Iterator[str]:
     """Write lines as wide as the screen, without wrapping. `now` is Unix seconds."""
-    rows = [_columns(line.task, now, screen) for line in lines]
+    rows = [_columns(line.task, now, screen, dead) for line in lines]
     widths = [max(map(len, column)) for column in zip(*rows)]
     widths[3:] = [min(width, _OUTCOME_WIDTH) for width in widths[3:]]
     for line, row in zip(lines, rows):
@@ -86,14 +89,14 @@ def when(shown: Task, now: float) -> str:
     return ""
 
 
-def outcome(shown: Task) -> str:
+def outcome(shown: Task, dead: Dead = NOBODY) -> str:
     """Say in a few words how a task ended, how far it is, or what it waits for."""
     if shown.status == states.ERROR:
         return terminal.safe(_failure(shown))
     if shown.status == states.SUCCESS and shown.started_at and shown.ended_at:
         return f"took {duration(shown.ended_at - shown.started_at)}"
-    if condition(shown):
-        return condition(shown)
+    if condition(shown, dead):
+        return condition(shown, dead)
     if shown.status == states.RUNNING and shown.progress_done and shown.progress_total:
         return f"{100 * shown.progress_done / shown.progress_total:.0f}%"
     if shown.status in states.WAITING_STATES and shown.waiting and not shown.is_group:
@@ -101,8 +104,10 @@ def outcome(shown: Task) -> str:
     return ""
 
 
-def condition(shown: Task) -> str:
-    """Say what somebody has asked of a running task and its state does not tell."""
+def condition(shown: Task, dead: Dead) -> str:
+    """Say what its state does not tell: that its worker died, or what somebody has asked of it."""
+    if dead and lost.note(shown, dead):
+        return lost.note(shown, dead)
     if shown.status != states.RUNNING:
         return ""
     return "killing" if shown.cancel_at else "stopped" if shown.stopped_at else ""
@@ -136,10 +141,12 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _columns(shown: Task | None, now: float, screen: Terminal) -> tuple[str, str, str, str]:
+def _columns(
+    shown: Task | None, now: float, screen: Terminal, dead: Dead
+) -> tuple[str, str, str, str]:
     if shown is None:
         return ("", "", "", "")
-    came_of = outcome(shown)
+    came_of = outcome(shown, dead)
     if screen.width is not None:
         came_of = screen.fit(came_of, _OUTCOME_WIDTH)
     return (str(shown.id), shown.status, when(shown, now), came_of)

@@ -12,8 +12,9 @@ from itertools import islice
 from aque import states, trust
 from aque.brokers.base import Broker
 from aque.brokers.questions import Condition, Selection
-from aque.commands import filters, lines, options, records, terminal, tree
+from aque.commands import filters, lines, lost, options, records, terminal, tree
 from aque.commands.lines import Line
+from aque.commands.lost import Dead
 from aque.commands.tree import Tree
 from aque.errors import UsageError
 from aque.record import record
@@ -64,7 +65,7 @@ def show(request: Request) -> int:
     asked = _asked(request)
     broker = options.open_broker(request.broker)
     if write is not None:
-        write(broker.select(_scope(request, broker, asked)))
+        write(broker.select(_scope(request, broker, asked)), lost.dead_workers(broker))
         return 0
     if request.flat or request.is_narrowed:
         shown, left = _flat(request, broker, _scope(request, broker, asked))
@@ -72,9 +73,12 @@ def show(request: Request) -> int:
         shown, left = _tree_of(request, broker, options.resolve(broker, request.ids))
     else:
         shown, left = _tree(request, broker)
-    _print(shown, terminal.look(request.color))
+    dead = lost.dead_workers(broker)
+    _print(shown, terminal.look(request.color), dead)
     if request.ids and not (request.flat or request.is_narrowed):
         _explain(broker, options.resolve(broker, request.ids))
+    for said in lost.tell([line.task for line in shown if line.task], dead):
+        print(said, file=sys.stderr)
     _say(request, broker, bool(shown), left)
     return 0
 
@@ -193,8 +197,8 @@ def _by_id(tasks: Iterable[Task]) -> list[Task]:
     return sorted(tasks, key=lambda task: task.id)
 
 
-def _print(shown: Sequence[Line], screen: terminal.Terminal) -> None:
-    for text in lines.layout(shown, screen, time.time()):
+def _print(shown: Sequence[Line], screen: terminal.Terminal, dead: Dead) -> None:
+    for text in lines.layout(shown, screen, time.time(), dead):
         print(text)
     sys.stdout.flush()
 

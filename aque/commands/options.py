@@ -103,9 +103,12 @@ def open_queue(url: str | None) -> Queue:
     return Queue(open_broker(url))
 
 
-def note_missing_worker(queue: Queue, name: str, ids: Sequence[int]) -> None:
-    """Tell a person at a terminal who is about to wait for tasks that nobody is there to run."""
-    if not sys.stderr.isatty():
+def note_missing_worker(queue: Queue, name: str, ids: Sequence[int], always: bool = False) -> None:
+    """Tell who is about to wait for tasks that nobody is there to run.
+
+    But for `always` only a person at a terminal: else standard error may be a task's.
+    """
+    if not (always or sys.stderr.isatty()):
         return
     recovery(queue)()  # one that was killed is none
     waits = any(s not in states.COMPLETE_STATES for s in queue.broker.statuses(ids).values())

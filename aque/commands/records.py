@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from aque.commands import rendering
+from aque.commands.lost import Dead
 from aque.errors import UsageError
 from aque.task import Task
 
-Writer = Callable[[Iterable[Task]], None]
+Writer = Callable[[Iterable[Task], Dead], None]
 
 
 def writer(as_json: bool, csv_fields: str | None, pattern: str | None) -> Writer | None:
@@ -22,10 +23,10 @@ def writer(as_json: bool, csv_fields: str | None, pattern: str | None) -> Writer
         return _write_json
     if csv_fields is not None:
         keys = [rendering.check_key(key.strip()) for key in csv_fields.split(",")]
-        return lambda tasks: _write_csv(keys, tasks)
+        return lambda tasks, dead: _write_csv(keys, _records(tasks, dead))
     if pattern is not None:
         form = rendering.formatter(pattern)
-        return lambda tasks: _write_lines(map(form, _records(tasks)))
+        return lambda tasks, dead: _write_lines(map(form, _records(tasks, dead)))
     return None
 
 
@@ -45,20 +46,20 @@ def _pass_bytes(error: UnicodeError) -> tuple[bytes, int]:
     return b"".join(passed), error.end
 
 
-def _write_json(tasks: Iterable[Task]) -> None:
+def _write_json(tasks: Iterable[Task], dead: Dead) -> None:
     separator = "["
     for task in tasks:
-        sys.stdout.write(separator + rendering.to_json(task))
+        sys.stdout.write(separator + rendering.to_json(task, dead))
         separator = ",\n "
     sys.stdout.write("[]\n" if separator == "[" else "]\n")
 
 
-def _write_csv(keys: Sequence[str], tasks: Iterable[Task]) -> None:
+def _write_csv(keys: Sequence[str], records: Iterable[dict[str, Any]]) -> None:
     import csv
 
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(keys)
-    table.writerows([record[key] for key in keys] for record in _records(tasks))
+    table.writerows([record[key] for key in keys] for record in records)
 
 
 def _write_lines(texts: Iterable[str]) -> None:
@@ -66,7 +67,7 @@ def _write_lines(texts: Iterable[str]) -> None:
         sys.stdout.write(text + "\n")
 
 
-def _records(tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+def _records(tasks: Iterable[Task], dead: Dead) -> Iterator[dict[str, Any]]:
     """Return records as they are, or where a terminal reads them, safe for it."""
-    is_terminal = sys.stdout.isatty()
-    return map(rendering.to_safe_record if is_terminal else rendering.to_record, tasks)
+    write = rendering.to_safe_record if sys.stdout.isatty() else rendering.to_record
+    return (write(task, dead) for task in tasks)

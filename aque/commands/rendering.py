@@ -9,30 +9,34 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from string import Formatter
 from typing import Any
 
 from aque import task
-from aque.commands import terminal
+from aque.commands import lost, terminal
+from aque.commands.lost import NOBODY, Dead
 from aque.errors import UsageError
 from aque.task import Task
 
 Record = Mapping[str, Any]
+
+#: What can be asked of a task: what is stored, and what is only known when it is looked at.
+KEYS = (*task.KEYS, "is_lost")
 
 _WIDTH = re.compile(r"[1-9]\d*")
 _FLOATS = tuple(field.name for field in fields(Task) if "float" in str(field.type))
 _INSTANTS = tuple(key for key in _FLOATS if key.endswith("_at"))
 
 
-def to_json(shown: Task) -> str:
+def to_json(shown: Task, dead: Dead = NOBODY) -> str:
     """Return a task as one JSON object, in one line of ASCII."""
-    return json.dumps(to_record(shown), allow_nan=False)
+    return json.dumps(to_record(shown, dead), allow_nan=False)
 
 
-def to_record(shown: Task) -> dict[str, Any]:
+def to_record(shown: Task, dead: Dead = NOBODY) -> dict[str, Any]:
     """Return a task's keys with values that JSON can hold."""
     record = task.as_dict(shown)
     for key in _FLOATS:
@@ -41,12 +45,13 @@ def to_record(shown: Task) -> dict[str, Any]:
     for key in _INSTANTS:
         if record[key] is not None:
             record[key] = instant(record[key])
+    record["is_lost"] = lost.worker_of(shown, dead) is not None
     return record
 
 
-def to_safe_record(shown: Task) -> dict[str, Any]:
+def to_safe_record(shown: Task, dead: Dead) -> dict[str, Any]:
     """Return the record with texts that are safe to send to a terminal."""
-    record = to_record(shown)
+    record = to_record(shown, dead)
     return {k: terminal.safe(v) if isinstance(v, str) else v for k, v in record.items()}
 
 
@@ -58,10 +63,10 @@ def instant(at: float) -> str | None:
         return None
 
 
-def check_key(key: str) -> str:
+def check_key(key: str, known: Sequence[str] = KEYS) -> str:
     """Return a key as it is. Raises UsageError where a task does not have it."""
-    if key not in task.KEYS:
-        keys = ", ".join(task.KEYS)
+    if key not in known:
+        keys = ", ".join(known)
         raise UsageError(f"a task has no key '{terminal.safe(key)}'; its keys are {keys}")
     return key
 

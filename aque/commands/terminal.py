@@ -90,6 +90,13 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
+def place(url: str) -> str:
+    """Write a queue's URL as its path, under the home directory by ~."""
+    path = url.removeprefix("sqlite://").partition("?")[0]
+    home = os.path.expanduser("~") + os.sep
+    return safe("~" + os.sep + path.removeprefix(home) if path.startswith(home) else path)
+
+
 def width_of(text: str) -> int:
     """Return how many columns a printable text takes."""
     return len(text) if text.isascii() else sum(_widths(text))

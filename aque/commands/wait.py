@@ -46,7 +46,7 @@ def wait(broker: str | None, any_one: bool, timeout: float | None, ids: Sequence
         statuses = waiting.wait_complete(queue.broker, wanted, timeout, any_one, on_poll)
     ended = [id for id, status in statuses.items() if status in states.COMPLETE_STATES]
     if not ended or (not any_one and len(ended) < len(wanted)):
-        return entry.complain("aque-wait", _left(statuses, len(wanted) - len(ended)), TIMED_OUT)
+        return entry.complain("aque-wait", _left(queue, statuses), TIMED_OUT)
     return max(outcome.exit_status(task) for task in queue.broker.fetch(ended))
 
 
@@ -56,7 +56,10 @@ def _telling(queue: Queue, ids: Sequence[int]) -> Iterator[Callable[[], object]]
     from aque import states
 
     recover = options.recovery(queue)
-    if not (sys.stderr.isatty() and 1 < len(ids) <= _MANY):
+    if not sys.stderr.isatty():
+        yield _noting(queue, ids, recover)
+        return
+    if not 1 < len(ids) <= _MANY:
         yield recover
         return
 
@@ -73,12 +76,34 @@ def _telling(queue: Queue, ids: Sequence[int]) -> Iterator[Callable[[], object]]
         print("\r" + " " * _WIDEST + "\r", end="", file=sys.stderr, flush=True)
 
 
-def _left(statuses: Mapping[int, str], left: int) -> str:
+def _noting(
+    queue: Queue, ids: Sequence[int], recover: Callable[[], object]
+) -> Callable[[], object]:
+    """Return what, when a second is over, tells a log that nobody is there to run them.
+
+    In a script that has just started a worker it is not there at once.
+    """
+    polls = iter((False, True))
+
+    def on_poll() -> None:
+        recover()
+        if next(polls, False):
+            options.note_missing_worker(queue, "aque-wait", ids, always=True)
+
+    return on_poll
+
+
+def _left(queue: Queue, statuses: Mapping[int, str]) -> str:
     """Say which have not ended."""
-    if len(statuses) == 1:
-        ((id, status),) = statuses.items()
-        return f"task {id} has not ended: it is {status}"
-    return f"{left:,} of {len(statuses):,} tasks have not ended"
+    from aque import states
+    from aque.commands import lost
+
+    left = [id for id, status in statuses.items() if status not in states.COMPLETE_STATES]
+    if len(statuses) > 1:
+        return f"{len(left):,} of {len(statuses):,} tasks have not ended"
+    (task,) = queue.broker.fetch(left)
+    died = lost.explain(task, lost.dead_workers(queue.broker))
+    return f"task {task.id} has not ended: it is {task.status}{died and f', but {died}'}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

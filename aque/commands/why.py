@@ -11,7 +11,7 @@ from aque import mounts, states
 from aque.brokers.base import Broker
 from aque.brokers.claims import Limit
 from aque.brokers.questions import Condition
-from aque.commands import lines, terminal
+from aque.commands import lines, lost, terminal
 from aque.report import WorkerRecord
 from aque.requirements import REQUIREMENT_KEYS, Requirements, parse_limits
 from aque.schedule.eligible import Claimant
@@ -38,6 +38,9 @@ def describe(broker: Broker, id: int) -> list[str]:
 
 def explain(broker: Broker, shown: Task) -> list[str]:
     """Return why a task is not running, a reason a line."""
+    died = lost.explain(shown, lost.dead_workers(broker))
+    if died:
+        return [died]
     if shown.status == states.RUNNING:
         stopped = ", and is stopped; aque-resume lets it go on" if shown.stopped_at else ""
         return [f"it is running{stopped}"]

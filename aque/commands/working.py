@@ -14,11 +14,12 @@ from typing import Any
 from aque import brokers, proctitle, states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Condition
+from aque.commands import terminal as screens
 from aque.errors import BrokerError
 from aque.record import record
 from aque.report import End
 from aque.task import Task
-from aque.worker import host, membership, program, reload, terminal
+from aque.worker import host, membership, program, reload, talk, terminal
 from aque.worker.loop import Worker
 from aque.worker.membership import WORKER, Membership, Share
 from aque.worker.renewal import Renewal
@@ -172,6 +173,8 @@ def _worker(
     share = Share(cpus, memory, slots)
     member = membership.join(broker, here, WORKER, options.name, share)
     log.info("worker %d on %s: %g cpus", member.id, broker.to_url(), cpus)
+    at = screens.place(broker.to_url())
+    talk.say_begin(os.getpid(), slots, at)
     worker = Worker(broker, member, signals, options.grace)
     worker.on_terminal = not signals.were_ignored(signal.SIGHUP) and terminal.is_there()
     return worker
@@ -194,12 +197,16 @@ def _log_to_stderr(options: Options) -> None:
     ours.setLevel(
         logging.ERROR if options.quiet else logging.INFO if options.verbose else logging.WARNING
     )
+    if sys.stderr.isatty() and not options.quiet:
+        talk.told.setLevel(logging.INFO)
 
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
+        if record.name == talk.told.name and sys.stderr.isatty():
+            return f"\raque-worker: {record.getMessage()}"  # over the ^C that stands there
         at = time.strftime("%H:%M:%S", time.localtime(record.created))
-        name = "" if record.name == log.name else f"{record.name}: "
+        name = "" if record.name in (log.name, talk.told.name) else f"{record.name}: "
         return f"{at} aque-worker: {name}{record.getMessage()}"
 
 

@@ -22,7 +22,6 @@ server restarts.
 
 from __future__ import annotations
 
-import logging
 import time
 
 from aque.brokers.base import Broker
@@ -33,8 +32,6 @@ from aque.worker.host import Host
 
 #: So many beats of ours without one of its own, and a worker of another host is dead.
 LIMIT = 6
-
-log = logging.getLogger("aque.worker")
 
 
 def is_gone(broker: Broker, worker: WorkerRecord, here: Host) -> bool:
@@ -75,7 +72,9 @@ class Observer:
         self._beat_at = time.monotonic() + self._interval
         if self._worker is not None:
             if not self.broker.beat(self._worker):
-                log.warning("was taken for dead, and goes on")
+                import logging  # slow, and who only looks never beats
+
+                logging.getLogger("aque.worker").warning("was taken for dead, and goes on")
             return True
         try:
             self.broker.record(NOTHING)

@@ -18,7 +18,7 @@ from aque.brokers.claims import Claim
 from aque.errors import BrokerError
 from aque.report import Report
 from aque.schedule.choose import chooser
-from aque.worker import processes, recovery, terminal
+from aque.worker import processes, recovery, talk, terminal
 from aque.worker.membership import Share
 from aque.worker.plan import Plan
 from aque.worker.renewal import Renewal
@@ -145,10 +145,10 @@ class Worker(Standing):
         if number == signal.SIGHUP:
             self._heed_hangup()
         elif number in (signal.SIGTERM, signal.SIGINT) and not self.is_draining:
-            log.info("stopping: %d tasks are running; again to requeue them", len(self.crew.jobs))
+            talk.say_drain(self.crew.jobs.values())
             self.drain()
         elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            log.info("stopping %d tasks; they will be requeued", len(self.crew.jobs))
+            talk.say_stop(self.crew.jobs.values())
             self.stop()
         elif number in (signal.SIGUSR1, signal.SIGUSR2):
             step = 1 if number == signal.SIGUSR1 else -1

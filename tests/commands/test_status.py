@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from aque.brokers.base import Broker
 from aque.prototype import Earlier, Prototype
 from aque.report import End, WorkerRecord
 from aque.requirements import Requirements
+from aque.worker import host
 
 DAY = 86400.0
 STATUS = [sys.executable, "-m", "aque.commands.status"]
@@ -32,6 +35,7 @@ class Stage:
     def __init__(self, directory: Path) -> None:
         self.path = str(directory / "queue.db")
         self.broker: Broker = brokers.from_url(self.path, durable=False)
+        self.life = host.hold_life(self.broker, "token")
         self.worker = self.broker.enlist(
             WorkerRecord(
                 0, "token", "worker", "desk", "host", "m", "b", "p", 1, None, "me", 8, 0, 8, 0.0
@@ -92,6 +96,7 @@ def labels(shown: Sequence[str], column: int) -> list[str]:
 def stage(tmp_path: Path) -> Iterator[Stage]:
     made = Stage(tmp_path)
     yield made
+    os.close(made.life)
     made.broker.close()
 
 
@@ -364,6 +369,36 @@ def test_what_makes_no_sense_is_a_usage_error(stage: Stage, options: tuple[str, 
 def test_a_task_that_does_not_exist_is_named(stage: Stage) -> None:
     done = stage.run("7")
     assert (done.returncode, done.stderr) == (1, "aque-status: there is no task 7\n")
+
+
+def test_tasks_of_dead_workers_are_told_apart_and_nothing_is_written(stage: Stage) -> None:
+    xargs = stage.broker.enlist(
+        WorkerRecord(0, "other", "xargs", "x", "host", "m", "b", "p", 912, None, "me", 8, 0, 8, 0.0)
+    )
+    stage.create("frame", "other")
+    group = stage.group("xargs echo", owner=xargs)
+    stage.create("echo 1", parent=group, requirements=replace(own(), worker=xargs))
+    stage.start(1)
+    fcntl.flock(stage.life, fcntl.LOCK_UN)
+    number = stage.broker.changes().number
+    done = stage.run()
+    one, two, three, four = done.stdout.splitlines()
+    assert one.split()[0:2] == ["1", "running"]
+    assert " worker died " in one
+    assert "died" not in two
+    assert " xargs died " in three
+    assert " xargs died " in four
+    assert done.stderr.splitlines() == [
+        "a worker (pid 1) died; the next recovers what it ran",
+        f"the aque-xargs of task {group} (pid 912) was killed; aque-xargs --resume {group} goes on",
+    ]
+    lost = [task["is_lost"] for task in json.loads("".join(stage.shown("--json")))]
+    assert lost == [True, False, True, True]
+    why = stage.shown("--why", "all")
+    assert "  its worker (pid 1) is dead; the next worker recovers it" in why
+    said = f"  its aque-xargs (pid 912) was killed; aque-xargs --resume {group} goes on"
+    assert why.count(said) == 2
+    assert stage.broker.changes().number == number
 
 
 # At a terminal

@@ -87,8 +87,12 @@ def test_a_dead_workers_task_is_not_waited_for_in_vain(broker: Broker) -> None:
         worker.kill()
         worker.wait()
     words = [sys.executable, "-m", "aque.commands.wait", str(id)]
-    with started(words) as waiter:
+    with started(words, stderr=subprocess.PIPE) as waiter:
         eventually(lambda: fetch(broker, id).status == "pending")
+        assert waiter.stderr is not None
+        assert waiter.stderr.readline() == (
+            b"aque-wait: no worker is running; aque-worker starts one\n"
+        )
         work(broker)
         assert waiter.wait(10) == 0
 

@@ -160,7 +160,7 @@ def test_a_queue_that_works_is_seen_and_steered(broker: Broker, open_terminal: O
         text = terminal.shows(
             "^1 worker, 1 of [0-9]+ slots; cpu", "^3 tasks: 1 running, 1 pending, 1 error$",
             r"^ 2 pending +waits: 1 +echo two$",
-            r"^ 1 running +██░░░  50% +[0-9.ms]+ +[0-9]+ +[0-9.]+M └╌ evil\\x1b\]0;title\\x07$",
+            r"^ 1 running +███░░░  50% +[0-9.ms]+ +[0-9]+ +[0-9.]+M └╌ evil\\x1b\]0;title\\x07$",
             "^ 3 error +exit 1 .* false$", "^k kill",
         )  # fmt: skip
         assert all(len(line) <= 80 for line in text.splitlines())
@@ -177,7 +177,7 @@ def test_a_queue_that_works_is_seen_and_steered(broker: Broker, open_terminal: O
         terminal.shows("^stopped 1 task", "^ 1 running +stopped")
         assert fetch(broker, one).stopped_at
         terminal.press("p", "y")
-        terminal.shows("^resumed 1 task", "^ 1 running +██░░░  50%")
+        terminal.shows("^resumed 1 task", "^ 1 running +███░░░  50%")
         terminal.press("k", "y")
         assert ended(broker, one).status == "cancelled"
         terminal.shows("^3 tasks: 2 error, 1 cancelled", "^ 2 error +#1 failed")
@@ -228,7 +228,7 @@ def test_wide_groups_are_summed_up_folded_entered_sorted_and_scrolled(
         run(broker, worker, 5, "error", max_rss=3 << 20)
         broker.create([prototype(name=f"single {n}") for n in range(40)])
     terminal = open_terminal(NO_COLOR="1")
-    terminal.shows(f"^ {parent} pending +░░░░░   2% +frames$", "single 14$")
+    terminal.shows(f"^ {parent} pending +░░░░░░   2% +frames$", "single 14$")
     terminal.shows("^   40 children: 39 pending, 1 error$", "^ 5 error +exit 1 .*└─ frame 3$")
     terminal.press("left")
     terminal.shows(r"frames \(\+40 below\)$", "single 16$")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
 
 import pytest
-from jobs import one_line, submit
-from support import aque
+from jobs import one_line, running, script, submit
+from support import aque, started_worker
 
 from aque.brokers.base import Broker
 
@@ -29,3 +32,30 @@ def test_a_worker_says_as_much_as_it_is_asked_to(broker: Broker) -> None:
     assert "task 2: success" in [json.loads(line)["message"] for line in lines]
     submit(broker, "true")
     assert aque("worker", "--to-end", "-q").stderr == ""
+
+
+def test_a_terminal_is_told_what_it_is_and_at_ctrl_c_what_it_waits_for(broker: Broker) -> None:
+    mine, theirs = pty.openpty()
+    id = script(broker, "trap 'exit 0' TERM; sleep 60 & wait")
+    with started_worker(broker, stderr=theirs) as worker:
+        os.close(theirs)
+        running(broker, id)
+        worker.send_signal(signal.SIGINT)
+        said = _read_until(mine, b"requeues what runs\r\n")
+        first, second = said.decode().split("\r\n")[:2]
+        assert first.startswith(f"\raque-worker: pid {worker.pid}, ")
+        assert first.endswith("queue.db; Ctrl-C ends it")
+        waits = f"stopping: waits for task {id}; Ctrl-C again requeues what runs"
+        assert second == f"\raque-worker: {waits}"
+        worker.send_signal(signal.SIGINT)
+        assert worker.wait(20) == 0
+    said = _read_until(mine, b"again later\r\n").decode()
+    assert said == f"\raque-worker: stopping task {id}, to be run again later\r\n"
+    os.close(mine)
+
+
+def _read_until(descriptor: int, mark: bytes) -> bytes:
+    said = b""
+    while mark not in said:
+        said += os.read(descriptor, 4096)
+    return said

@@ -7,8 +7,8 @@ import re
 
 from support import aque, enlist
 
-from aque import task
 from aque.brokers.base import Broker
+from aque.commands import rendering
 from docs import console
 
 
@@ -20,7 +20,7 @@ def keys(heading: str) -> set[str]:
 
 
 def test_the_page_has_every_key_of_a_task() -> None:
-    assert keys("The keys of a task") == set(task.KEYS)
+    assert keys("The keys of a task") == set(rendering.KEYS)
 
 
 def test_the_page_has_every_key_of_a_worker(broker: Broker) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from aque import states
 from aque.commands import lines, terminal
 from aque.commands.lines import Line
+from aque.commands.lost import NOBODY, Dead
 from aque.commands.terminal import Terminal
 from aque.task import Task
 from aque.worker.meter import Usage
@@ -15,7 +16,7 @@ from aque.worker.meter import Usage
 Row = Sequence[tuple[str, str]]
 Counts = Mapping[str, int]
 
-BAR = 10
+BAR = 11
 _HEADS = ("ID", "STATE", "PROGRESS", "TIME", "CPU%", "PEAK", "COMMAND")
 _WIDTHS = (0, 9, BAR, 6, 4, 5)
 
@@ -27,15 +28,16 @@ def head(id_width: int) -> str:
 
 
 def row(
-    line: Line, id_width: int, screen: Terminal, now: float, used: Usage | None, counts: Counts
-) -> Row:
+    line: Line, id_width: int, screen: Terminal, now: float, used: Usage | None,
+    counts: Counts, dead: Dead,
+) -> Row:  # fmt: skip
     """Return the row of a line; `counts` are those of the task's children, by state."""
     shown = line.task
     if shown is None:
         return [(" " * (id_width + 1) + line.text, "")]  # the sum of a list, where there is room
     numbers = [_time(shown, now), _cpu(shown, used), _peak(shown, used)]
     cells = [f"{text:>{width}}" for text, width in zip(numbers, _WIDTHS[3:])]
-    said = screen.fit(progress(shown, counts, now, screen.has_unicode), BAR)
+    said = screen.fit(progress(shown, counts, now, screen.has_unicode, dead), BAR)
     padded = said + " " * (BAR - terminal.width_of(said))
     return [
         (f"{shown.id:>{id_width}} ", ""),
@@ -45,10 +47,12 @@ def row(
     ]
 
 
-def progress(shown: Task, counts: Counts, now: float, has_unicode: bool) -> str:
-    """Say how far a task is, what it waits for or how it ended, in ten columns."""
-    if lines.condition(shown):
-        return lines.condition(shown)
+def progress(
+    shown: Task, counts: Counts, now: float, has_unicode: bool, dead: Dead = NOBODY
+) -> str:
+    """Say how far a task is, what it waits for or how it ended, in BAR columns."""
+    if lines.condition(shown, dead):
+        return lines.condition(shown, dead)
     total = sum(counts.values())
     if total and not shown.is_complete:
         return bar(sum(counts.get(s, 0) for s in states.COMPLETE_STATES) / total, has_unicode)

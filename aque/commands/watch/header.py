@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 
 from aque import states
 from aque.brokers.base import Broker
-from aque.commands import lines, terminal
+from aque.commands import lines, lost, terminal
 from aque.commands.watch.cells import Row
 from aque.report import WorkerRecord
-from aque.worker import host, liveness, meter
+from aque.worker import host, meter
 
 #: In this order the states are told.
 _TOLD = (
@@ -25,17 +25,17 @@ class Header:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._name = terminal.safe(_short(broker.to_url()))
+        self._name = terminal.place(broker.to_url())
         self._here = host.this_host()
         self._workers: list[WorkerRecord] = []
-        self._dead: set[int] = set()
+        self.dead = lost.NOBODY
         self._machine = ""
         self._load = (0.0, 0.0, 0.0)
 
     def look(self) -> None:
         """Find out who works, and how busy this machine is since the last look."""
         self._workers = self._broker.workers()
-        self._dead = {w.id for w in self._workers if liveness.is_gone(self._broker, w, self._here)}
+        self.dead = lost.dead_workers(self._broker, self._workers)
         self._machine, self._load = _machine(), os.getloadavg()
 
     def local(self) -> set[int]:
@@ -58,17 +58,17 @@ class Header:
                 said += [(": " if len(said) == 1 else ", ", ""),
                          (f"{counts[status]:,} {status}", status)]  # fmt: skip
         yield said
-        yield [(said_rate(counts, rate, len(self._workers) > len(self._dead)), "")]
+        yield [(said_rate(counts, rate, len(self._workers) > len(self.dead)), "")]
 
     def _said_workers(self, running: int) -> str:
-        alive = [worker for worker in self._workers if worker.id not in self._dead]
+        alive = [worker for worker in self._workers if worker.id not in self.dead]
         if not alive:
             said = "no worker"
         else:
             slots = sum(worker.slots for worker in alive)
             noun = "worker" if len(alive) == 1 else "workers"
             said = f"{len(alive)} {noun}, {running:,} of {slots:,} slots"
-        return said + (f", {len(self._dead)} dead" if self._dead else "")
+        return said + (f", {len(self.dead)} dead" if self.dead else "")
 
 
 def said_rate(counts: Mapping[str, int], rate: float, has_workers: bool) -> str:
@@ -86,10 +86,3 @@ def _machine() -> str:
     """Say how busy this machine has been since this was asked last."""
     cpu, used, total = meter.machine()
     return f"cpu {cpu:.0f}%, memory {lines.size(used)} of {lines.size(total)}"
-
-
-def _short(url: str) -> str:
-    """Write a queue's URL as its path, under the home directory by ~."""
-    path = url.removeprefix("sqlite://").partition("?")[0]
-    home = os.path.expanduser("~") + os.sep
-    return "~" + os.sep + path.removeprefix(home) if path.startswith(home) else path

@@ -122,13 +122,13 @@ class Live:
         counts = by_status(self._roll.counts)
         for y, row in enumerate(self._head.rows(counts, self._roll.rate(), screen.width)):
             screen.put(y, [*row, (self._view() if y == 3 else "", "")])
-        shown = self._page.lines
+        shown, dead = self._page.lines, self._head.dead
         wide = max([2, *(len(str(line.task.id)) for line in shown if line.task)])
         screen.put(_ABOVE - 1, [(cells.head(wide), "")], "head")
         for number, line in enumerate(shown):
             id = line.task.id if line.task else 0
             children = by_status(self._roll.children.get(id, ()))
-            row = cells.row(line, wide, screen.terminal, now, self._used.get(id), children)
+            row = cells.row(line, wide, screen.terminal, now, self._used.get(id), children, dead)
             screen.put(_ABOVE + number, row, "cursor" if number == self._page.cursor else "")
         if not shown:
             screen.put(_ABOVE, [(self._nothing(), "")])

@@ -26,6 +26,8 @@ def show(queue: Queue, within: Selection, interval: float, color: str) -> int:
         rows = head.rows(by_status(roll.counts), roll.rate(), _WIDTH)
         said = ["".join(text for text, _ in row).rstrip() for row in rows]
         shown = [lines.Line(task) for task in broker.select(within, _TASKS)]
-        print("\n".join([*said, *lines.layout(shown, screen, time.time()), ""]), flush=True)
+        print(
+            "\n".join([*said, *lines.layout(shown, screen, time.time(), head.dead), ""]), flush=True
+        )
         time.sleep(interval)
         roll.update()
