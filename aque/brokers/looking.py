@@ -117,12 +117,13 @@ class Looking(ABC):
     @abstractmethod
     def roots(
         self, ended_since: float, limit: int | None, user: str | None
-    ) -> tuple[list[Task], int]:
-        """Return the tasks that none of them stands above, and how many there are in all.
+    ) -> tuple[list[Task], dict[str, int]]:
+        """Return the tasks that none of them stands above, and how many there are by status.
 
         Above a task are its parent and its dependents. Looked at are those that have not ended, or
         have at `ended_since` or later; with `user` only that user's. First comes what runs (groups
-        run while they wait), then what waits, then what has ended, each the newest first.
+        run while they wait), then what waits, then what has ended, each the newest first. Where
+        there are more than `limit`, the few that failed last are among them, after what runs.
         """
 
     @abstractmethod

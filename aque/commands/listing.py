@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -26,6 +27,10 @@ LIMIT = 100
 RECENT = 24 * 3600.0
 #: Levels below the first.
 DEPTH = 3
+#: Of so many that failed last a listing tells, though there is more than it has room for.
+_FAILED = 10
+#: The band of a listing in which what runs stands.
+_RUNS = 2
 #: Of so many failed tasks that are named it is said why.
 _EXPLAINED = 3
 #: Seconds between two looks of a watch, at least.
@@ -67,19 +72,23 @@ def show(request: Request) -> int:
     if write is not None:
         write(broker.select(_scope(request, broker, asked)), lost.dead_workers(broker))
         return 0
+    kinds: Mapping[str, int] = {}
     if request.flat or request.is_narrowed:
         shown, left = _flat(request, broker, _scope(request, broker, asked))
     elif request.ids:
         shown, left = _tree_of(request, broker, options.resolve(broker, request.ids))
     else:
-        shown, left = _tree(request, broker)
+        shown, left, kinds = _tree(request, broker)
     dead = lost.dead_workers(broker)
     _print(shown, terminal.look(request.color), dead)
     if request.ids and not (request.flat or request.is_narrowed):
         _explain(broker, options.resolve(broker, request.ids))
     for said in lost.tell([line.task for line in shown if line.task], dead):
         print(said, file=sys.stderr)
-    _say(request, broker, bool(shown), left)
+    if left:
+        print(_said_left(left, kinds), file=sys.stderr)
+    elif not (shown or request.ids or request.is_narrowed):
+        print(_said_nothing(broker), file=sys.stderr)
     return 0
 
 
@@ -145,22 +154,30 @@ def _flat(request: Request, broker: Broker, scope: Selection) -> tuple[list[Line
     limit = None if request.show_all else LIMIT
     tasks = broker.select(scope, limit)
     left = broker.count(scope) - len(tasks) if len(tasks) == limit else 0
+    if left and not request.ids and not scope.statuses:
+        failed = broker.select(replace(scope, statuses=[states.ERROR]), _FAILED)
+        tasks.sort(key=lambda task: (_band(task), task.id), reverse=True)
+        found = {task.id: task for task in (*failed, *tasks)}
+        tasks = _in_bands(broker, list(found.values())[:LIMIT])
     return [Line(task) for task in tasks], left
 
 
-def _tree(request: Request, broker: Broker) -> tuple[list[Line], int]:
-    """Draw the tasks that nothing shown stands above, as many as there is room for."""
+def _tree(request: Request, broker: Broker) -> tuple[list[Line], int, Mapping[str, int]]:
+    """Draw the tasks that nothing shown stands above, as many as there is room for.
+
+    Returned too are how many are left out, and of which states they are. Where some are, what
+    matters stands last, next to the prompt.
+    """
     user = None if request.all_users else trust.user_name()
     since = _ended_since(request) or 0.0
-    if request.show_all:
-        tasks, _ = broker.roots(since, None, user)
-        return list(_new_tree(request, broker).draw(_by_id(tasks))), 0
-    tasks, total = broker.roots(since, LIMIT, user)
+    tasks, counts = broker.roots(since, None if request.show_all else LIMIT, user)
     shown = list(_new_tree(request, broker).draw(_by_id(tasks)))
-    if len(shown) > LIMIT:
+    if not request.show_all and (len(shown) > LIMIT or sum(counts.values()) > len(tasks)):
         tasks = tasks[: _count_fitting(request, broker, tasks)]
-        shown = list(_new_tree(request, broker).draw(_by_id(tasks)))
-    return shown[:LIMIT], total - len(tasks) + max(0, len(shown) - LIMIT)
+        shown = list(_new_tree(request, broker).draw(_in_bands(broker, tasks)))
+    left = Counter(counts) - Counter(task.status for task in tasks)
+    hidden = 0 if request.show_all else max(0, len(shown) - LIMIT)
+    return shown[: len(shown) - hidden], left.total() + hidden, left
 
 
 def _count_fitting(request: Request, broker: Broker, tasks: Sequence[Task]) -> int:
@@ -193,6 +210,26 @@ def _new_tree(request: Request, broker: Broker) -> Tree:
     return Tree(broker, depth, art, request.show_all)
 
 
+def _in_bands(broker: Broker, roots: Iterable[Task]) -> list[Task]:
+    """Return them with what matters last, next to the prompt, each kind by id.
+
+    What waits for something that runs is as good as running.
+    """
+    tasks = _by_id(roots)
+    below = broker.count_dependencies([t.id for t in tasks if t.status in states.WAITING_STATES])
+    busy = {id for id, counts in below.items() if counts.get(states.RUNNING)}
+    return sorted(tasks, key=lambda task: max(_band(task), _RUNS if task.id in busy else 0))
+
+
+def _band(shown: Task) -> int:
+    """Return where a task stands in a listing: what failed last, before it what runs."""
+    if shown.status == states.ERROR:
+        return _RUNS + 1
+    if shown.status == states.RUNNING or (shown.is_group and not shown.is_complete):
+        return _RUNS
+    return 0 if shown.is_complete else _RUNS - 1
+
+
 def _by_id(tasks: Iterable[Task]) -> list[Task]:
     return sorted(tasks, key=lambda task: task.id)
 
@@ -213,12 +250,13 @@ def _explain(broker: Broker, ids: Sequence[int]) -> None:
     sys.stdout.flush()
 
 
-def _say(request: Request, broker: Broker, is_any: bool, left: int) -> None:
-    if left:
-        print(f"... and {left:,} more; --all shows them", file=sys.stderr)
-    elif is_any or request.ids or request.is_narrowed:
-        return
-    elif broker.last_id() is None:
-        print("nothing here; aque-submit echo hello makes a first task", file=sys.stderr)
-    else:
-        print("nothing now; --all shows older tasks, -x other users'", file=sys.stderr)
+def _said_left(left: int, kinds: Mapping[str, int]) -> str:
+    """Say how much was left out, and in which states that is."""
+    told = [f"{kinds[status]:,} {status}" for status in states.STATES if kinds.get(status)]
+    return f"... and {left:,} more{': ' if told else ''}{', '.join(told)}; --all shows them"
+
+
+def _said_nothing(broker: Broker) -> str:
+    if broker.last_id() is None:
+        return "nothing here; aque-submit echo hello makes a first task"
+    return "nothing now; --all shows older tasks, -x other users'"

@@ -195,7 +195,7 @@ def test_roots_are_what_nothing_stands_above(broker: Broker) -> None:
     )
     tasks, count = broker.roots(0.0, 10, None)
     assert {task.id for task in tasks} == {later, parent}
-    assert count == 2
+    assert count == {"pending": 1, "creating": 1}
 
 
 def test_roots_come_as_they_run_then_wait_then_have_ended(broker: Broker, worker: int) -> None:
@@ -210,7 +210,19 @@ def test_roots_are_limited_but_all_counted(broker: Broker) -> None:
     ids = broker.create([prototype() for _ in range(5)])
     tasks, count = broker.roots(0.0, 2, None)
     assert [task.id for task in tasks] == ids[:2:-1]
-    assert count == 5
+    assert count == {"pending": 5}
+
+
+def test_of_many_roots_those_that_failed_last_are_among_the_few(
+    broker: Broker, worker: int
+) -> None:
+    ids = broker.create([prototype() for _ in range(9)])
+    for id in ids[:3]:
+        run(broker, worker, id, "error")
+    broker.claim(worker, lambda offer: [ids[3]])
+    tasks, count = broker.roots(0.0, 6, None)
+    assert [task.id for task in tasks] == [ids[3], *ids[2::-1], ids[8], ids[7]]
+    assert count == {"error": 3, "running": 1, "pending": 5}
 
 
 def test_roots_that_ended_long_ago_are_left_out(broker: Broker, worker: int) -> None:
@@ -224,7 +236,7 @@ def test_roots_that_ended_long_ago_are_left_out(broker: Broker, worker: int) -> 
 def test_roots_of_one_user_are_that_users(broker: Broker) -> None:
     mine, _ = broker.create([prototype(), prototype(requirements=requirements(user="other"))])
     tasks, count = broker.roots(0.0, 10, requirements().user)
-    assert ([task.id for task in tasks], count) == ([mine], 1)
+    assert ([task.id for task in tasks], count) == ([mine], {"pending": 1})
 
 
 # Where it is

@@ -272,14 +272,16 @@ def test_what_runs_below_something_old_is_shown(stage: Stage) -> None:
 
 def test_no_more_than_a_hundred_lines_and_then_how_many_more(stage: Stage) -> None:
     stage.create(*[f"task {n}" for n in range(512)])
+    stage.end(1, 2, 4, status="error", exit_status=1)
     stage.start(3)
     done = stage.run()
     assert done.returncode == 0
     ids = [int(line.split()[0]) for line in done.stdout.splitlines()]
-    assert ids == [3, *range(414, 513)]
-    assert done.stderr == "... and 412 more; --all shows them\n"
+    assert ids == [*range(417, 513), 3, 1, 2, 4]
+    assert done.stderr == "... and 412 more: 412 pending; --all shows them\n"
     flat = stage.run("--flat")
-    assert (len(flat.stdout.splitlines()), flat.stderr) == (100, done.stderr)
+    assert [int(line.split()[0]) for line in flat.stdout.splitlines()] == ids
+    assert flat.stderr == "... and 412 more; --all shows them\n"
     assert len(stage.shown("--all")) == 512
     assert len(stage.ids()) == 512
 
@@ -292,7 +294,7 @@ def test_trees_count_by_their_lines(stage: Stage) -> None:
     done = stage.run()
     assert len(done.stdout.splitlines()) == 100
     assert done.stdout.splitlines()[-5].split()[-2:] == ["group", "29"]
-    assert done.stderr == "... and 10 more; --all shows them\n"
+    assert done.stderr == "... and 10 more: 10 pending; --all shows them\n"
 
 
 # Lists and data

@@ -109,7 +109,7 @@ class SQLiteLooker(Broker):
 
     def roots(
         self, ended_since: float, limit: int | None, user: str | None
-    ) -> tuple[list[Task], int]:
+    ) -> tuple[list[Task], dict[str, int]]:
         with self._database.snapshot():
             return sqlite.roots.roots(self._database.read, ended_since, limit, user)
 
