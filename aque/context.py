@@ -43,10 +43,13 @@ def current_task() -> Task | None:
 
 
 def current_broker() -> Broker:
-    """Return the queue this process works for: that of $AQUE_BROKER, else the user's own."""
+    """Return the queue this process works for: that of $AQUE_BROKER, else the user's own.
+
+    The user's own is made where it is missing. Raises BrokerError where a queue cannot be reached.
+    """
     url = os.environ.get("AQUE_BROKER")
     if _context.broker is None or _context.opened_for != url:
-        _context.broker = brokers.from_url(url, durable=False)
+        _context.broker = brokers.from_url(url, durable=False, create=_own_id() is None)
         _context.opened_for = url
     return _context.broker
 

@@ -51,6 +51,11 @@ def default_path() -> str:
     return os.path.join(state, "aque", "queue.db")
 
 
+def is_default(location: Location) -> bool:
+    """Whether it is the user's own queue, by whatever name."""
+    return location.path == os.path.realpath(default_path())
+
+
 def parse(text: str) -> tuple[str, str | None]:
     """Split `sqlite:///path?journal=...` or a bare path into the path and the journal asked for."""
     scheme, colon, rest = text.partition("://")

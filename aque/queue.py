@@ -22,8 +22,8 @@ T = TypeVar("T")
 class Queue:
     """A queue of tasks: a broker, or the URL or path of one; by default the user's own.
 
-    Where there is none it is made, unless `create` is false. Raises BrokerError, or TrustError
-    for somebody else's.
+    Where there is none it is made, unless `create` is false, in a directory that is there. Raises
+    BrokerError, or TrustError for somebody else's.
     """
 
     def __init__(self, broker: Broker | str | None = None, *, create: bool = True) -> None:

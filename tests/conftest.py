@@ -36,11 +36,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def own_queue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """Make the default queue one of this test alone; return its path."""
+    """Have AQUE_BROKER and the default name queues of this test alone; return the first's path."""
     for name in list(os.environ):
         if name.startswith("AQUE_"):
             monkeypatch.delenv(name)
-    path = str(tmp_path / "state" / "aque" / "queue.db")
+    (tmp_path / "own").mkdir(mode=0o700)
+    path = str(tmp_path / "own" / "queue.db")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("AQUE_BROKER", path)
     return path

@@ -49,6 +49,12 @@ def path_of(url: str | None = None) -> str:
     return location.find(url).path
 
 
+def is_own_to_come(url: str | None = None) -> bool:
+    """Whether it is the user's own queue that is meant, and not made yet."""
+    where = location.find(url)
+    return location.is_default(where) and not os.path.exists(where.path)
+
+
 def diagnose(url: str | None = None) -> Iterable[Finding]:
     """Look at all around a queue, without opening it."""
     from aque.brokers.sqlite import diagnosis

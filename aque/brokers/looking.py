@@ -26,6 +26,11 @@ class Looking(ABC):
 
         return logging.getLogger("aque.broker")
 
+    @property
+    def is_new(self) -> bool:
+        """Whether this queue was made when it was opened."""
+        return False
+
     @abstractmethod
     def to_url(self) -> str:
         """Return the URL from which `brokers.from_url` opens the same queue."""

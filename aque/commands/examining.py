@@ -19,9 +19,8 @@ def examine(url: str | None, repair: bool) -> Iterator[Finding]:
     for finding in brokers.diagnose(url):
         is_usable = is_usable and not (finding.remedy and finding.subject != "disk")
         yield finding
-    path = brokers.path_of(url)
-    if not os.path.exists(path):
-        yield Finding("queue", f"there is none yet at {path}; the first aque-submit makes it")
+    if brokers.is_own_to_come(url):
+        yield Finding("queue", f"there is none yet at {brokers.path_of(url)}; aque-submit makes it")
         return
     try:
         broker = brokers.from_url(url, create=False)

@@ -12,7 +12,6 @@ import click
 from aque.brokers.claims import Limit
 from aque.commands import entry, options
 from aque.errors import TaskNotFoundError, UsageError
-from aque.queue import Queue
 from aque.requirements import missing_limit
 
 #: What a limit can be: no more than a queue can store.
@@ -34,7 +33,7 @@ def limit(broker: str | None, as_json: bool, limits: Sequence[str]) -> int:
     """
     changes = dict(_change(word) for word in limits if "=" in word)
     wanted = [word for word in limits if "=" not in word]
-    queue = Queue(broker) if changes else options.open_queue(broker)
+    queue = options.open_queue(broker)
     if changes:
         queue.broker.set_limits(changes)
     if wanted or not changes:

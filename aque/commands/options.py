@@ -90,17 +90,22 @@ def _clamp(digits: str) -> int:
 
 
 def open_broker(url: str | None) -> Broker:
-    """Open a queue to look at or steer. One that was named must be there; our own is made."""
+    """Open a queue to look at or steer, which must be there."""
     from aque import brokers
 
-    is_named = bool(url or os.environ.get("AQUE_BROKER"))
-    return brokers.from_url(url, create=not is_named)
+    return brokers.from_url(url, create=False)
 
 
 def open_queue(url: str | None) -> Queue:
     from aque.queue import Queue
 
     return Queue(open_broker(url))
+
+
+def note_new(broker: Broker, name: str) -> None:
+    """Tell a person at a terminal that a queue was made: the name of another may be mistyped."""
+    if broker.is_new and sys.stderr.isatty():
+        print(f"{name}: made a new queue, {broker.to_url()}", file=sys.stderr)
 
 
 def note_missing_worker(queue: Queue, name: str, ids: Sequence[int], always: bool = False) -> None:

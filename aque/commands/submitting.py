@@ -33,7 +33,7 @@ _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
 def submit_one(request: Request, watch: bool, as_json: bool) -> int:
-    queue = Queue(request.broker)
+    queue = _open_queue(request)
     here = surroundings.take()
     future = queue.submit_ex(_prototype(queue, request, here))
     if watch:
@@ -46,7 +46,7 @@ def submit_many(request: Request, source: str, watch: bool, as_json: bool) -> in
     """Submit a task a line; a batch with a bad line is refused whole, those before it stay."""
     if request.command:
         raise UsageError("with --from the commands are in the file; give none here")
-    queue = Queue(request.broker)
+    queue = _open_queue(request)
     here = surroundings.take()
     ids: list[int] = []
     with _open(source) as file:
@@ -59,6 +59,12 @@ def submit_many(request: Request, source: str, watch: bool, as_json: bool) -> in
             else:
                 _print(queue, batch_ids, as_json)
     return _follow(queue, ids) if ids else 0
+
+
+def _open_queue(request: Request) -> Queue:
+    queue = Queue(request.broker)
+    options.note_new(queue.broker, "aque-submit")
+    return queue
 
 
 def _follow(queue: Queue, ids: Sequence[int]) -> int:

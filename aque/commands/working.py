@@ -15,6 +15,7 @@ from aque import brokers, proctitle, states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Condition
 from aque.commands import terminal as screens
+from aque.commands.options import note_new
 from aque.errors import BrokerError
 from aque.record import record
 from aque.report import End
@@ -109,7 +110,7 @@ def work(signals: Signals, mode: str, options: Options) -> int:
     proctitle.set_title("aque-worker")
     _log_to_stderr(options)
     if program.is_check():
-        brokers.from_url(options.broker, durable=False).close()
+        brokers.from_url(options.broker, durable=False, create=False).close()
         signals.block()  # Python lets go of the handlers at its end
         return 0
     state = reload.take_state()
@@ -137,7 +138,9 @@ def _open(options: Options, has_jobs: bool) -> Broker:
     """Open the queue; after a reload jobs are running, so then one that fails is waited for."""
     while True:
         try:
-            return brokers.from_url(options.broker, durable=False, create=not has_jobs)
+            broker = brokers.from_url(options.broker, durable=False, create=not has_jobs)
+            note_new(broker, "aque-worker")
+            return broker
         except BrokerError as error:
             if not has_jobs:
                 raise

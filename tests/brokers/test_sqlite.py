@@ -493,10 +493,11 @@ def test_a_file_used_as_a_directory_is_refused(path: str) -> None:
 
 def test_no_queue_is_made_where_one_was_only_looked_for(tmp_path: Path) -> None:
     missing = tmp_path / "no" / "queue.db"
-    assert "there is no queue" in refused(missing, create=False)
-    assert not (tmp_path / "no").exists()
+    for create in (False, True):
+        assert f"no directory {tmp_path}/no " in refused(missing, create=create)
+        assert not (tmp_path / "no").exists()
     assert "there is no queue" in refused(tmp_path / "queue.db", create=False)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("queue*")) == []
 
 
 def test_an_empty_file_becomes_a_queue(path: str) -> None:
@@ -517,13 +518,16 @@ def test_a_lock_file_that_is_none_is_refused(tmp_path: Path, path: str) -> None:
     assert (tmp_path / "precious").read_text() == "precious"
 
 
-def test_a_queue_is_private_whatever_the_umask(tmp_path: Path) -> None:
+def test_a_queue_is_private_whatever_the_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "new"))
     before = os.umask(0)
     try:
-        broker = open_queue(str(tmp_path / "new" / "queue.db"))
+        broker = open_queue(location.default_path())  # alone has its directory made
         broker.create([prototype()])
         broker.listen("ready").close()
-        made = [tmp_path / "new", *(tmp_path / "new").rglob("*")]
+        made = list((tmp_path / "new").rglob("*"))
         modes = {str(path.name): stat.S_IMODE(path.stat().st_mode) for path in made}
         broker.close()
     finally:

@@ -67,9 +67,10 @@ def test_all_is_well_with_a_queue_in_use(broker: Broker) -> None:
 
 def test_where_there_is_no_queue_none_is_made(tmp_path: Path) -> None:
     path = tmp_path / "no" / "queue.db"
-    said = aque("doctor", "--broker", str(path)).stdout
-    assert f"there is none yet at {path}" in said
+    assert f"there is no directory {path.parent}" in wrong(str(path))["directory"]
     assert not path.parent.exists()
+    assert "aque-init --broker" in wrong(str(tmp_path / "qeue.db"))["queue"]
+    assert not (tmp_path / "qeue.db").exists()
 
 
 def test_counters_are_counted_anew(broker: Broker, own_queue: str) -> None:
@@ -168,6 +169,7 @@ def test_what_is_no_queue_is_said_to_be_none(tmp_path: Path, what: str) -> None:
 
 def test_each_refusal_is_explained(open_place: Path) -> None:
     path = f"{open_place}/q/queue.db"
+    (open_place / "q").mkdir(mode=0o700)
     brokers.from_url(path).close()
     os.chmod(open_place / "q", 0o755)
 

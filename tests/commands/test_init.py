@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,19 +15,46 @@ from aque.brokers.base import Broker
 
 
 def test_a_queue_is_made_where_it_is_wanted(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "er" / "queue.db"
+    path = tmp_path / "queue.db"
     assert aque("init", "--broker", str(path)).stdout == f"sqlite://{path}\n"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o777 == 0o700
     assert aque("init", "--broker", f"sqlite://{path}").stdout == f"sqlite://{path}\n"
 
 
-def test_the_own_queue_needs_no_init(own_queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "words", [["init"], ["init", "--group", "root"], ["submit", "true"], ["worker", "--to-end"]]
+)
+def test_a_directory_that_is_not_there_is_not_made(tmp_path: Path, words: list[str]) -> None:
+    path = tmp_path / "deep" / "er" / "queue.db"
+    said = aque(words[0], "--broker", str(path), *words[1:], status=3).stderr
+    one_line(said, f"there is no directory {tmp_path}/deep", "mkdir -p")
+    assert list(tmp_path.glob("deep")) == []
+
+
+def test_the_own_queue_needs_no_init_to_submit_and_only_looking_makes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AQUE_BROKER")
-    assert not os.path.exists(own_queue)
+    own = tmp_path / "state" / "aque" / "queue.db"
+    said = f"there is no queue yet at {own}; aque-submit echo hello makes it"
+    for words in (["status"], ["wait", "all"], ["limit", "nuke=1"]):
+        one_line(aque(*words, status=3).stderr, said)
+    assert f"there is none yet at {own}" in aque("doctor").stdout
+    assert not own.parent.exists()
     assert aque("submit", "true").stdout == "1\n"
-    assert os.stat(own_queue).st_mode & 0o777 == 0o600
-    assert os.stat(os.path.dirname(own_queue)).st_mode & 0o777 == 0o700
+    assert own.stat().st_mode & 0o777 == 0o600
+    assert own.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_person_is_told_that_a_queue_was_made(broker: Broker, tmp_path: Path) -> None:
+    mine, theirs = pty.openpty()
+    for name in ("own/qeue.db", "own/qeue.db", "own/queue.db"):
+        words = ["--broker", str(tmp_path / name), "true"]
+        aque("submit", *words, capture_output=False, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    said = os.read(mine, 4096).decode()
+    os.close(mine)
+    assert said == f"aque-submit: made a new queue, sqlite://{tmp_path}/own/qeue.db\r\n"
 
 
 def test_settings_are_changed_and_listed(broker: Broker) -> None:

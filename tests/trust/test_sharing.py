@@ -66,8 +66,15 @@ def test_a_member_looks_while_another_works(shared: str) -> None:
     assert aque_as(BOB, "output", "1", env=env).stdout == "film 660\nfilm 660\n"
 
 
+def own_place(open_place: Path) -> str:
+    """Return where alice's own queue is to be."""
+    (open_place / "own").mkdir(mode=0o700)
+    os.chown(open_place / "own", USERS[ALICE], USERS[ALICE])
+    return str(open_place / "own" / "queue.db")
+
+
 def test_a_queue_that_is_there_is_shared_with_all_it_has(open_place: Path) -> None:
-    path = str(open_place / "own" / "queue.db")
+    path = own_place(open_place)
     env = {"AQUE_BROKER": path}
     aque_as(ALICE, "submit", "true", env=env)
     aque_as(ALICE, "worker", "--to-end", env=env)
@@ -134,7 +141,7 @@ def test_a_queue_that_everybody_may_write_to_is_refused_to_its_owner_too(open_pl
 
 
 def test_a_group_by_chmod_alone_is_refused_and_repaired_by_sharing(open_place: Path) -> None:
-    path = str(open_place / "q" / "queue.db")
+    path = own_place(open_place)
     aque_as(ALICE, "init", "--broker", path)
     os.chmod(path, 0o660)
     one_line(aque_as(ALICE, "status", "--broker", path, status=3).stderr, "aque-init", "chmod g-w")

@@ -302,6 +302,9 @@ ls -A "$2" | wc -l; ls /dev/shm
 
 def test_xargs_finds_a_private_place_where_there_is_no_memory_for_it(tmp_path: Path) -> None:
     words = [*in_namespace("--mount"), "bash", "-c", SHM_FULL, "bash", sys.executable]
-    done = subprocess.run([*words, str(tmp_path)], capture_output=True, text=True, check=False)
+    (tmp_path / "tmp").mkdir()
+    done = subprocess.run(
+        [*words, str(tmp_path / "tmp")], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "a\nb\n0\nfiller\n"), done.stderr
     one_line(done.stderr, "aque-xargs: warning: ", "nothing of this run will be kept")

@@ -449,6 +449,7 @@ def test_a_worker_survives_a_command_whose_name_is_not_text(broker: Broker) -> N
 
 def test_a_queue_may_lie_under_a_path_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / ODD / "queue.db"
+    path.parent.mkdir()
     env = {**os.environ, "AQUE_BROKER": str(path)}
     url = aque("init", env=env, text=False).stdout
     assert url == b"sqlite://" + os.fsencode(path) + b"\n"

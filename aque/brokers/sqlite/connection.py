@@ -93,7 +93,7 @@ def _close_all(opened: list[sqlite3.Connection]) -> None:
 
 
 class Database:
-    """One queue file. Made where it is missing, unless `create` is false."""
+    """One queue file. Made where it is missing, unless `create` is false; `is_new` says so."""
 
     def __init__(
         self, location: Location, durable: bool, create: bool, lock_timeout: float = TIMEOUT
@@ -103,10 +103,10 @@ class Database:
         self._lock_timeout = lock_timeout
         self._local = threading.local()
         self._file: tuple[int, int] | None = None
+        self.is_new = False
         place.refuse(location.path)
         _refuse_other_database(location.path, create)
-        if create:
-            place.make_room(location.path)
+        place.find_room(location, create)
         try:
             self._writer(self._thread(), create)
         except BaseException:
@@ -210,11 +210,11 @@ class Database:
     def _connect(self, lock: WriteLock, create: bool = False) -> sqlite3.Connection:
         path = self.location.path
         if not create and not os.path.exists(path):
-            raise BrokerError(f"there is no queue at {path}; aque-init --broker {path} makes one")
+            raise place.missing(self.location)
         with translated(path), lock.held():
             kernel.check(lock, self.location.journal)
             if create:
-                place.create_empty(path)
+                self.is_new = place.create_empty(path)
             connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
             try:
                 migrations.check(connection, path)

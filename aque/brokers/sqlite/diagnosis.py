@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from aque import location, trust
 from aque.brokers.questions import Finding
 from aque.brokers.sqlite import place, sharing
+from aque.errors import BrokerError
 from aque.location import Location
 
 _OLDEST = (3, 26, 0)
@@ -43,7 +44,17 @@ def examine(where: Location) -> Iterator[Finding]:
     if os.path.isdir(directory):
         yield _disk(where)
         yield _locks(directory)
+    elif not os.path.exists(directory):
+        yield from _no_directory(where)
     yield from _permissions(where.path)
+
+
+def _no_directory(where: Location) -> Iterator[Finding]:
+    try:
+        place.find_room(where, create=False)
+    except BrokerError as error:
+        text, _, remedy = str(error).partition("; ")
+        yield Finding("directory", text, remedy)
 
 
 def _build() -> Finding:

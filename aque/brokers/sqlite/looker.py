@@ -34,6 +34,10 @@ class SQLiteLooker(Broker):
         return location.to_url(self._database.location)
 
     @property
+    def is_new(self) -> bool:
+        return self._database.is_new
+
+    @property
     def directory(self) -> str:
         return self._database.location.directory
 

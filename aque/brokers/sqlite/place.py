@@ -21,6 +21,7 @@ from collections.abc import Iterator
 
 from aque import trust
 from aque.errors import BrokerError, TrustError
+from aque.location import Location, is_default
 
 #: What SQLite and aque keep beside a queue, and which of it are directories.
 FILES = ("-wal", "-shm", "-journal", "-lock")
@@ -149,9 +150,19 @@ def _belongs(there: os.stat_result, queue: os.stat_result) -> bool:
     return is_shared(queue) and there.st_gid == queue.st_gid
 
 
-def make_room(path: str) -> None:
-    """Make the directory of a queue, private, where it is missing."""
-    directory = os.path.dirname(path)
+def find_room(location: Location, create: bool) -> None:
+    """Refuse a queue in a directory that is not there: its name was mistyped.
+
+    With `create` that of the user's own queue is made, private.
+    """
+    directory = os.path.dirname(location.path)
+    if os.path.isdir(directory) or (not create and is_default(location)):
+        return
+    if not is_default(location):
+        raise BrokerError(
+            f"there is no directory {directory} for a queue; make it (mkdir -p), "
+            "or name another queue with --broker"
+        )
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
     except OSError as error:
@@ -160,9 +171,20 @@ def make_room(path: str) -> None:
         ) from None
 
 
-def create_empty(path: str) -> None:
-    """Make the file private before SQLite does, which would follow the umask."""
+def missing(location: Location) -> BrokerError:
+    """Return what to tell who only looks or steers, where there is no queue yet."""
+    path = location.path
+    if is_default(location):
+        return BrokerError(
+            f"there is no queue yet at {path}; aque-submit echo hello makes it, with a first task"
+        )
+    return BrokerError(f"there is no queue at {path}; aque-init --broker {path} makes one")
+
+
+def create_empty(path: str) -> bool:
+    """Make the file private before SQLite does, which would follow the umask; whether it is new."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
-        pass
+        return False
+    return True

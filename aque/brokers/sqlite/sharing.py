@@ -70,7 +70,13 @@ def _group_id(group: str) -> int:
 def _share_directory(path: str, gid: int, group: str) -> None:
     directory = os.path.dirname(path)
     try:
-        os.makedirs(directory, mode=0o700)
+        os.mkdir(directory, mode=0o700)
+    except FileNotFoundError:
+        above = os.path.dirname(directory)
+        raise BrokerError(
+            f"there is no directory {above} for a queue; make it (mkdir -p), "
+            "or name another queue with --broker"
+        ) from None
     except FileExistsError:
         if place.hands_group_on(directory, gid) and os.stat(directory).st_mode & 0o070 == 0o070:
             return
