@@ -36,6 +36,16 @@ def back_up(broker: Broker, path: str) -> None:
                 os.unlink(part + suffix)
 
 
+def left_behind(broker: Broker) -> tuple[int, int]:
+    """Return how many large outputs a queue has, which no copy holds, and their bytes."""
+    sizes = []
+    with suppress(FileNotFoundError), os.scandir(os.path.join(broker.directory, "output")) as found:
+        for entry in found:
+            with suppress(FileNotFoundError):
+                sizes.append(entry.stat().st_size)
+    return len(sizes), sum(sizes)
+
+
 def _let_go(copy: Broker) -> None:
     """Have nothing run in the copy, and nobody still put a group together."""
     for worker in copy.workers():

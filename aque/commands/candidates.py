@@ -15,7 +15,7 @@ from aque.brokers.settings import DEFAULTS
 
 #: What operands are, by the command.
 OPERANDS = {
-    **dict.fromkeys("kill output pause resume retry rm status wait".split(), "ids"),
+    **dict.fromkeys("kill output pause priority resume retry rm status wait".split(), "ids"),
     "limit": "limits",
 }
 #: What an option's value is, by its parameter's name.
@@ -41,6 +41,7 @@ _USEFUL = {
     "kill": _UNFINISHED,
     "wait": _UNFINISHED,
     "pause": _UNFINISHED,
+    "priority": _UNFINISHED,
     "resume": _UNFINISHED,
     "retry": tuple(states.COMPLETE_STATES),
     "rm": _UNFINISHED + tuple(states.COMPLETE_STATES),

@@ -164,7 +164,7 @@ def _options(name: str) -> list[Option]:
         Option((*param.opts, *param.secondary_opts), _kind(param), param.help or "")
         for param in command.params
         if isinstance(param, click.Option) and not param.hidden
-    ] + [Option(("--help",), None, "Show this message and exit.")]
+    ] + [Option(("-h", "--help"), None, "Show this message and exit.")]
 
 
 def _kind(option: click.Option) -> str | None:

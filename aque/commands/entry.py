@@ -39,7 +39,7 @@ def _give_help(command: click.Command) -> None:
     if command.add_help_option:
         command.add_help_option = False
         option = click.Option(
-            ["--help"],
+            ["-h", "--help"],
             is_flag=True,
             is_eager=True,
             expose_value=False,
@@ -74,11 +74,11 @@ def _guard(name: str, act: Callable[[], object]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.MissingParameter as error:
-        return complain(name, f"{_missing(error)} (see {name} --help)", _USAGE)
+        return complain(name, f"{_one_line(_missing(error))} (see {name} --help)", _USAGE)
     except click.UsageError as error:
         context = error.ctx
         hint = f" (see {context.command_path} --help)" if context else ""
-        return complain(name, f"{error.format_message().rstrip('.')}{hint}", _USAGE)
+        return complain(name, f"{_one_line(error.format_message()).rstrip('.')}{hint}", _USAGE)
     except click.ClickException as error:
         return complain(name, error.format_message(), error.exit_code)
     except AqueError as error:
@@ -99,6 +99,10 @@ def _missing(error: click.MissingParameter) -> str:
     if error.param is not None and error.param.name == "ids":
         return "name the tasks, as 7, 3-9, 1,4,8-10, last or all"
     return error.format_message().rstrip(".")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines())
 
 
 def complain(name: str, text: str, status: int) -> int:

@@ -7,6 +7,7 @@ each line. A group has written what its children have; those it gets meanwhile a
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +16,7 @@ from aque import bell, listening, logs, outcome, states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Selection
 from aque.errors import StateError, TaskNotFoundError
+from aque.listening import Listener
 from aque.queue import Queue
 from aque.reading import STDERR, STDOUT, Reader, Write
 from aque.record import record
@@ -85,12 +87,27 @@ def follow(
         while not following.is_over:
             if on_poll is not None:
                 on_poll()
-            listener.wait()
+            _wait(listener)
             pace.keep()
             following.look()
         return following.exit_status
     finally:
         listener.close()
+
+
+def _wait(listener: Listener) -> None:
+    """Wait for a ring. Raises BrokenPipeError once nobody reads standard output any more.
+
+    Else it would show at the next write, and of a quiet task that may be hours away.
+    """
+    poller = select.poll()
+    poller.register(_DESCRIPTORS[STDOUT], 0)  # what is wrong with it is told unasked
+    if listener.fileno() >= 0:
+        poller.register(listener.fileno(), select.POLLIN)
+    found = dict(poller.poll(listener.interval * 1000))
+    if found.get(_DESCRIPTORS[STDOUT], 0) & (select.POLLERR | select.POLLHUP):
+        raise BrokenPipeError
+    listener.drain()
 
 
 class _Following:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from aque.brokers.base import Broker
 from aque.commands import entry, options, quantities
 
 
@@ -42,9 +43,7 @@ def init(
         _share(broker, group)
     queue = Queue(broker) if backup is None else options.open_queue(broker)
     if backup is not None:
-        from aque.commands.backup import back_up
-
-        back_up(queue.broker, backup)
+        _back_up(queue.broker, backup)
     if reset:
         options.recovery(queue)()  # the dead stand in nobody's way
         if queue.broker.workers():
@@ -58,6 +57,23 @@ def init(
     elif not values and backup is None:
         print(queue.broker.to_url())
     return 0
+
+
+def _back_up(broker: Broker, path: str) -> None:
+    from shlex import quote
+
+    from aque.commands import backup, lines
+
+    backup.back_up(broker, path)
+    count, size = backup.left_behind(broker)
+    if count:
+        beside = quote(f"{path}.d")
+        command = f"mkdir -pm 700 {beside} && cp -a {quote(broker.directory)}/output {beside}"
+        said = "a large output is" if count == 1 else f"{count} large outputs are"
+        print(
+            f"aque-init: {said} not in the copy ({lines.size(size)}); to have all: {command}",
+            file=sys.stderr,
+        )
 
 
 def _share(broker: str | None, group: str) -> None:

@@ -13,17 +13,22 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @click.command()
-@click.argument("level", type=click.Choice(LEVELS, case_sensitive=False))
-@click.argument("message", nargs=-1, required=True)
-def log(level: str, message: Sequence[str]) -> int:
+@click.argument(
+    "level", required=False, type=click.Choice(LEVELS, case_sensitive=False), metavar="LEVEL"
+)
+@click.argument("message", nargs=-1, metavar="MESSAGE...")
+def log(level: str | None, message: Sequence[str]) -> int:
     """Add a line to the log of the task this runs in; aque-output --log shows it.
 
-    The task is found by $AQUE_TID, which every task has in its environment.
+    LEVEL is debug, info, warning, error or critical. The task is found by $AQUE_TID, which every
+    task has in its environment.
 
     \b
     aque-log info "read 40 frames"
     aque-log warning no licence, waiting
     """
+    if level is None or not message:
+        raise click.UsageError("name a level and a message, as: aque-log info 'read 40 frames'")
     import time
 
     from aque import logs

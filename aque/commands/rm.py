@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -19,6 +18,8 @@ _FLAGS = {
     "complete": ("success", "error", "cancelled"),
     "everything": ("creating", "pending", "paused", "success", "error", "cancelled"),
 }
+#: Tasks named that could not be removed; of more it is said how many.
+_MOST_REASONS = 10
 
 
 @click.command()
@@ -46,8 +47,8 @@ def rm(
 ) -> int:
     """Forget tasks, their children and their output.
 
-    Never one that runs or that an unfinished task waits for: named by its id that is an error,
-    among many it stays.
+    Never one that runs or that an unfinished task waits for: it stays, and if it was among IDS that
+    is said, with status 1.
 
     \b
     aque-rm 7
@@ -63,14 +64,21 @@ def rm(
     queue = options.open_queue(broker)
     before = None if older_than is None else time.time() - older_than
     if ids:
-        gone: Any = removing.remove_named(queue, options.resolve(queue.broker, ids), before)
+        removed = removing.remove_named(queue, options.resolve(queue.broker, ids), before)
     else:
-        gone = removing.remove_matching(queue, statuses, before, all_users)
-    while gone and queue.broker.shrink():
+        removed = removing.remove_matching(queue, statuses, before, all_users)
+    while removed.gone and queue.broker.shrink():
         pass
-    if verbose and gone:
-        print("\n".join(map(str, gone)))
-    return 0
+    if verbose and removed.gone:
+        print("\n".join(map(str, sorted(removed.gone))), flush=True)
+    return _complain(removed.left) if ids and removed.left else 0
+
+
+def _complain(reasons: Sequence[str]) -> int:
+    for reason in reasons[:_MOST_REASONS]:
+        entry.complain("aque-rm", reason, 1)
+    more = len(reasons) - _MOST_REASONS
+    return entry.complain("aque-rm", f"and {more} more stay", 1) if more > 0 else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -103,6 +103,8 @@ def _prototype(queue: Queue, request: Request, here: Mapping[str, Any]) -> dict[
     settings, command = ([], request.command) if request.shell else _split(request.command)
     if not command:
         raise UsageError("no command after the KEY=VALUE words")
+    if request.shell and not command[0].strip():
+        raise UsageError("the script is empty; give it as one word, as -s 'cd scenes && render'")
     fields: dict[str, Any] = {
         "pattern": "shell",
         "args": command,

@@ -16,6 +16,7 @@ COMMANDS = {
     "log": ("aque.commands.log", "add a line to the log of the task it runs in"),
     "output": ("aque.commands.output", "show what tasks have written"),
     "pause": ("aque.commands.pause", "hold tasks that wait, stop tasks that run"),
+    "priority": ("aque.commands.priority", "change which tasks go first"),
     "progress": ("aque.commands.progress", "say how far the task it runs in is"),
     "resume": ("aque.commands.resume", "let paused tasks go on"),
     "retry": ("aque.commands.retry", "run ended tasks again"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -80,3 +81,19 @@ def test_no_file_is_ever_replaced(broker: Broker, tmp_path: Path) -> None:
     words = ["--broker", missing, "--backup", str(tmp_path / "copy.db")]
     one_line(aque("init", *words, status=3).stderr, "there is no queue")
     assert not list(tmp_path.glob("copy*"))
+
+
+def test_large_outputs_are_not_in_the_copy_and_it_says_how_to_have_them(
+    broker: Broker, tmp_path: Path
+) -> None:
+    broker.set_settings({"output-inline": 100})
+    id = submit(broker, "seq", "10000")
+    work(broker)
+    copy = f"{tmp_path}/a copy.db"
+    said = aque("init", "--backup", copy).stderr
+    one_line(said, "aque-init: a large output is not in the copy (48K); ")
+    assert "is gone" in aque("output", "--broker", copy, str(id)).stderr
+    subprocess.run(["sh", "-c", said.partition("to have all: ")[2]], check=True)
+    written = aque("output", "--broker", copy, str(id))
+    assert (written.stdout, written.stderr) == ("".join(f"{n}\n" for n in range(1, 10001)), "")
+    assert "wrong" not in aque("doctor", "--broker", copy, status=None).stdout

@@ -312,3 +312,7 @@ def test_an_error_of_a_subcommand_names_the_command(broker: Broker) -> None:
     assert done.returncode == 1
     one_line(done.stderr, "aque-wait: there is no task 99")
     assert output(broker, submit(broker, "true")) == b""
+
+
+def test_h_is_help() -> None:
+    assert aque("wait", "-h").stdout == aque("wait", "--help").stdout

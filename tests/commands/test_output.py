@@ -92,3 +92,15 @@ def test_who_names_no_tasks_is_told_how_to(broker: Broker) -> None:
     assert said == (
         "aque-output: name the tasks, as 7, 3-9, 1,4,8-10, last or all (see aque-output --help)\n"
     )
+
+
+def test_a_follower_whose_reader_has_gone_ends_though_nothing_is_written(broker: Broker) -> None:
+    id = script(broker, "echo first; sleep 600")
+    with started_worker(broker):
+        with subprocess.Popen([*WATCH, str(id)], stdout=subprocess.PIPE) as follower:
+            assert follower.stdout is not None
+            assert follower.stdout.readline() == b"first\n"
+            follower.stdout.close()
+            assert follower.wait(30) == 141
+        assert not broker.fetch([id])[0].is_complete
+        Queue(broker).kill([id])

@@ -6,7 +6,7 @@ import os
 import time
 
 from jobs import checkpointed_size, one_line, running, submit, work
-from support import aque, started_worker
+from support import aque, prototype, started_worker
 
 from aque.brokers.base import Broker
 from aque.queue import Queue
@@ -29,7 +29,6 @@ def test_what_runs_or_is_needed_stays(broker: Broker) -> None:
         sleeper = submit(broker, "sleep", "600", priority=9000)
         running(broker, sleeper)
         one_line(aque("rm", str(sleeper), status=1).stderr, f"aque-kill {sleeper}")
-        one_line(aque("rm", f"{sleeper}", str(last), status=1).stderr, "is running")
         aque("rm", "-a")
         assert broker.existing(0, 100)[-1] == sleeper
         Queue(broker).kill([sleeper])
@@ -89,3 +88,25 @@ def test_a_parent_stays_while_a_child_of_it_waits_again(broker: Broker) -> None:
     aque("retry", "-s", str(parent + 1))
     assert aque("rm", "-v", "-s").stdout == ""
     assert broker.existing(0, 100) == [parent, parent + 1]
+
+
+def test_of_what_is_named_all_goes_that_can(broker: Broker) -> None:
+    with started_worker(broker):
+        sleeper = submit(broker, "sleep", "600", priority=9000)
+        running(broker, sleeper)
+        needed = submit(broker, "true", priority=0)
+        submit(broker, "true", dependencies=[needed], cpus=10_000)
+        submit(broker, "true", dependencies=[sleeper])
+        done = aque("rm", "-v", "all", status=1)
+        assert done.stdout.split() == [str(id) for id in range(needed, needed + 3)]
+        one_line(done.stderr, f"aque-rm: task {sleeper} is running; aque-kill {sleeper} ends it")
+        assert broker.existing(0, 99) == [sleeper]
+        Queue(broker).kill([sleeper])
+
+
+def test_of_many_that_stay_ten_are_named(broker: Broker) -> None:
+    first = [submit(broker, "true") for _ in range(12)]
+    broker.create([prototype(after=tuple(first))])
+    said = aque("rm", "1-12", status=1).stderr.splitlines()
+    assert (len(said), said[-1]) == (11, "aque-rm: and 2 more stay")
+    assert len(broker.existing(0, 99)) == 13

@@ -72,5 +72,6 @@ def test_outside_of_a_task_there_is_nothing_to_tell(broker: Broker) -> None:
     one_line(aque("progress", "1", status=2).stderr, "this is not inside a task")
     one_line(aque("log", "info", "x", status=2).stderr, "this is not inside a task")
     one_line(aque("log", "loud", "x", status=2).stderr, "loud")
+    one_line(aque("log", status=2).stderr, "name a level and a message, as: aque-log info")
     gone = {**os.environ, "AQUE_TID": "999", "AQUE_ATTEMPT": "1"}
     one_line(aque("log", "info", "x", status=1, env=gone).stderr, "there is no task 999")

@@ -146,11 +146,10 @@ def test_a_program_is_told_which_field_is_wrong(broker: Broker, fields: dict[str
     assert "\n" not in str(refused.value)
 
 
-def test_an_empty_script_is_a_script(broker: Broker) -> None:
-    id = int(aque("submit", "-s", "").stdout)
+def test_an_empty_command_or_script_is_refused(broker: Broker) -> None:
     one_line(aque("submit", "", status=2).stderr, "the name of a command cannot be empty")
-    work(broker)
-    assert fetch(broker, id).status == "success"
+    one_line(aque("submit", "-s", " ", status=2).stderr, "the script is empty")
+    assert broker.existing(0, 99) == []
 
 
 @pytest.mark.parametrize("command", ["status", "kill", "doctor"])
