@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aque.brokers.claims import Ahead, Candidate
-from aque.brokers.questions import Changes, Condition, Edge, Outline, Selection
+from aque.brokers.questions import (
+    Changes,
+    Condition,
+    Edge,
+    Entry,
+    Outline,
+    Selection,
+)  # fmt: skip
 from aque.report import Chunk
 from aque.requirements import Requirements
 from aque.task import Task
@@ -137,6 +144,22 @@ class Looking(ABC):
 
         Which are looked at is as for `roots`.
         """
+
+    @abstractmethod
+    def entries(self, ended_since: float, user: str | None, after: int, limit: int) -> list[Entry]:
+        """Return the first `limit` tasks of ids over `after`, by id, looked at as for `roots`."""
+
+    @abstractmethod
+    def running_entries(self, ended_since: float, user: str | None) -> list[Entry]:
+        """Return what runs, and the groups that have not ended, looked at as for `roots`."""
+
+    @abstractmethod
+    def last_ended(self, ended_since: float, user: str | None, limit: int) -> list[int]:
+        """Return the ids of the `limit` tasks that ended last, the last first."""
+
+    @abstractmethod
+    def pace(self, since: float, user: str | None) -> tuple[int, float | None]:
+        """Return how many ended after `since`, not cancelled, and when the first of these began."""
 
     @abstractmethod
     def ranked(self, selection: Selection, order: str) -> list[int]:

@@ -15,6 +15,7 @@ from aque import states, task
 from aque.commands import lines, rendering, terminal
 from aque.commands.lines import Line
 from aque.commands.terminal import Terminal
+from aque.commands.watch import cells, keys
 from aque.errors import UsageError
 from aque.task import Task
 
@@ -301,3 +302,18 @@ def test_a_state_has_its_colour() -> None:
 def test_a_row_that_is_not_ours_to_read_still_has_a_label() -> None:
     shown = Task(7, "pending", pattern="generic", func='"module:work"', args="{not json")
     assert lines.label(shown) == "work"
+
+
+def test_how_far_a_group_is_is_a_part_only_once_it_is_known_of_what() -> None:
+    counts = {"success": 380, "error": 2, "running": 4}
+    reading = Task(7, "creating", owner=3)
+    assert cells.progress(reading, counts, NOW, has_unicode=False) == "382 done"
+    whole = Task(7, "pending")
+    assert cells.progress(whole, counts, NOW, has_unicode=False) == "#####-  98%"
+
+
+def test_the_help_of_the_watch_fits_a_small_terminal() -> None:
+    shown = list(keys.help_lines())
+    assert len(shown) <= 22
+    assert max(map(len, shown)) < 80
+    assert len(keys.footer()) < 80

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 from contextlib import suppress
 
+import pytest
 from support import child, enlist, group, prototype, run
 
 from aque.brokers.base import Broker
@@ -75,7 +77,7 @@ def test_a_listing_has_what_runs_then_what_waits_then_the_latest_that_ended(brok
     assert not roll.update()
     assert listing.slice(0, 9) == [4, 1, 3, 6, 5, 2]
     assert [listing.slice(at, 2) for at in (0, 2, 5, 6)] == [[4, 1], [3, 6], [2], []]
-    assert roll.rate() == 2
+    assert roll.rate() == 60  # two in the two seconds that it is of at least
 
 
 def test_what_is_weighed_comes_first_and_heaviest_first(broker: Broker) -> None:
@@ -85,3 +87,32 @@ def test_what_is_weighed_comes_first_and_heaviest_first(broker: Broker) -> None:
     assert ranked.slice(0, 9) == [2, 4, 1, 3, 5]
     ranked.update(False, {4: 0.8, 2: 0.2})
     assert [ranked.slice(at, 2) for at in (0, 1, 2, 4)] == [[4, 2], [2, 1], [1, 3], [5]]
+
+
+def test_the_rate_is_of_the_time_since_the_first_began(broker: Broker) -> None:
+    worker = enlist(broker)
+    broker.create([prototype() for _ in range(12)])
+    for id in range(1, 13):
+        run(broker, worker, id, started_at=time.time() - 20)
+    assert 30 < Roll(broker, 0.0, None).rate() < 40
+
+
+def test_what_is_read_in_pieces_is_as_if_it_were_read_at_once(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = enlist(broker)
+    broker.create([prototype() for _ in range(40)])
+    broker.claim(worker, lambda offer: [33])
+    whole = Roll(broker, 0.0, None)
+    monkeypatch.setattr("aque.commands.watch.roll._PIECE", 10)
+    monkeypatch.setattr("aque.commands.watch.roll._TURN", 0.0)
+    pieces = Roll(broker, 0.0, None)
+    assert pieces.is_reading
+    assert pieces.listing(TOPS).slice(0, 3) == [33, 1, 2]
+    run(broker, worker, 40)
+    broker.remove([1])
+    while pieces.is_reading:
+        pieces.update()
+    whole.update()
+    assert seen(pieces, [TOPS, ALL]) == seen(whole, [TOPS, ALL])
+    assert pieces.listing(TOPS).slice(0, 2) == [33, 2]

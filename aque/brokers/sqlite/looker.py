@@ -9,7 +9,14 @@ from aque import location
 from aque.brokers import sqlite
 from aque.brokers.base import Broker
 from aque.brokers.claims import Ahead, Candidate
-from aque.brokers.questions import Changes, Condition, Edge, Outline, Selection
+from aque.brokers.questions import (
+    Changes,
+    Condition,
+    Edge,
+    Entry,
+    Outline,
+    Selection,
+)  # fmt: skip
 from aque.brokers.sqlite.connection import Database
 from aque.report import Chunk
 from aque.requirements import Requirements
@@ -120,6 +127,18 @@ class SQLiteLooker(Broker):
     def outline(self, ended_since: float, user: str | None, since: int = 0) -> Outline:
         with self._database.snapshot():
             return sqlite.outline.outline(self._database.read, ended_since, user, since)
+
+    def entries(self, ended_since: float, user: str | None, after: int, limit: int) -> list[Entry]:
+        return sqlite.outline.entries(self._database.read, ended_since, user, after, limit)
+
+    def running_entries(self, ended_since: float, user: str | None) -> list[Entry]:
+        return sqlite.outline.running_entries(self._database.read, ended_since, user)
+
+    def last_ended(self, ended_since: float, user: str | None, limit: int) -> list[int]:
+        return sqlite.outline.last_ended(self._database.read, ended_since, user, limit)
+
+    def pace(self, since: float, user: str | None) -> tuple[int, float | None]:
+        return sqlite.outline.pace(self._database.read, since, user)
 
     def ranked(self, selection: Selection, order: str) -> list[int]:
         return sqlite.outline.ranked(self._database.read, selection, order)

@@ -55,7 +55,10 @@ def progress(
         return lines.condition(shown, dead)
     total = sum(counts.values())
     if total and not shown.is_complete:
-        return bar(sum(counts.get(s, 0) for s in states.COMPLETE_STATES) / total, has_unicode)
+        ended = sum(counts.get(s, 0) for s in states.COMPLETE_STATES)
+        if shown.status == states.CREATING:  # nobody knows yet how many there will be
+            return f"{ended:,} done"
+        return bar(ended / total, has_unicode)
     if shown.status == states.RUNNING and shown.progress_done is not None:
         if shown.progress_total:
             return bar(shown.progress_done / shown.progress_total, has_unicode)

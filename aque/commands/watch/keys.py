@@ -52,6 +52,7 @@ def help_lines() -> Iterator[str]:
         names = ", ".join(_SHOWN.get(n, n.capitalize() if len(n) > 1 else n) for n in key.names)
         yield f"  {names:<16}{key.help}"
     yield ""
-    yield "A task is asked about before anything is done to it: y does it, all else does not."
-    yield "PROGRESS has how far a task is, what it waits for, or how it ended; TIME how long it"
-    yield "has been running or ran; CPU% is of one cpu; PEAK the most memory of a process of it."
+    yield "A task is asked about before anything is done to it: y does it, no other key."
+    yield "PROGRESS has how far a task is, what it waits for, or how it ended; TIME how"
+    yield "long it has been running or ran; CPU% is of one cpu; PEAK the most memory that"
+    yield "a process of it had."

@@ -58,11 +58,11 @@ class Live:
         due = 0.0
         while True:
             now = time.monotonic()
-            if now >= due:
+            if now >= due or self._roll.is_reading:
                 self._look()
                 due = now + self._interval
             self._draw()
-            key = self._screen.key(due - time.monotonic())
+            key = self._screen.key(0.0 if self._roll.is_reading else due - time.monotonic())
             if key is not None and keys.ACTS.get(key) == "quit":
                 return
             if key is not None and self._press(key):
@@ -138,7 +138,8 @@ class Live:
 
     def _view(self) -> str:
         """Say what part of the queue is seen, where it is not all."""
-        said = [f"in task {self._scope}"] if self._scope > 0 else []
+        said = ["still reading"] if self._roll.is_reading else []
+        said += [f"in task {self._scope}"] if self._scope > 0 else []
         said += [f"only {terminal.safe(self._filter)}"] if self._filter else []
         said += [f"by {self._order}"] if self._order != "state" else []
         if len(self._page.listing) > self._page.height:

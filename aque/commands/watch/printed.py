@@ -22,6 +22,8 @@ def show(queue: Queue, within: Selection, interval: float, color: str) -> int:
     head = header.Header(broker)
     screen = terminal.look(color)
     while True:
+        while roll.is_reading:
+            roll.update()
         head.look()
         rows = head.rows(by_status(roll.counts), roll.rate(), _WIDTH)
         said = ["".join(text for text, _ in row).rstrip() for row in rows]

@@ -5,6 +5,9 @@ meanwhile, and may take no more than a hundredth of a core. To count or sort all
 database each second takes ten times that. So they are read once (0.2 s for 100,000), and after that
 only those that changed since the event seen last, at a microsecond each. What is kept of a task is
 one number. Rejected: triggers that count in the database, which every submit and end would pay for.
+
+A million take some seconds to read. So they are read a piece at a time, what runs before all else,
+and what has been read is shown meanwhile. What changes while they are read is taken in at the end.
 """
 
 from __future__ import annotations
@@ -16,17 +19,25 @@ from itertools import islice
 
 from aque import states
 from aque.brokers.base import Broker
-from aque.brokers.questions import Condition, Entry, Selection
+from aque.brokers.questions import Entry, Selection
+from aque.commands.watch.numbers import Numbers
 
 #: Scopes of a listing: what nothing stands above, and all. Any other is the children of that id.
 TOPS, ALL = 0, -1
 #: Ends of so many seconds make the rate.
 WINDOW = 60
+#: The rate is of no less than so many seconds.
+_SHORTEST = 2.0
+#: Tasks that are read at a time, and seconds for which it is gone on with before it is shown.
+_PIECE, _TURN = 5000, 0.2
+#: So many that ended last are listed in that order.
+_LATEST = 1000
 #: To look through all again may take this part of the time.
 SHARE = 0.01
 
 _CODES = {status: code for code, status in enumerate(states.STATES)}
 _COMPLETE = frozenset(_CODES[status] for status in states.COMPLETE_STATES)
+_CANCELLED = _CODES[states.CANCELLED]
 
 
 class Listing:
@@ -73,17 +84,21 @@ class Roll:
         self._broker = broker
         self._asked = (ended_since, user)
         self._listing = Listing(TOPS)
-        self._packed: dict[int, int] = {}
+        self._packed = Numbers()
         self._number = 0
         self._beneath = 0  # how many without a parent have a dependent above them
         self._is_stale = False
-        self._load_at = 0.0
+        self._load_at = self._loading_since = 0.0
+        self._read_to: int | None = 0  # None once all are
+        self._ends: deque[tuple[float, float]] = deque()
+        self._began_at = 0.0  # from when on the rate counts
+        self._count_ends()
         self._load()
-        now, each = time.monotonic(), self._ended_lately(user) / WINDOW
-        self._ends = deque((now - ago, each) for ago in range(WINDOW - 1, -1, -1))
 
-    def __contains__(self, id: int) -> bool:
-        return id in self._packed
+    @property
+    def is_reading(self) -> bool:
+        """Whether there is more to read before it is complete."""
+        return self._read_to is not None
 
     def listing(self, scope: int) -> Listing:
         """Return the ids of a scope, which are kept up to date until another is asked for."""
@@ -91,10 +106,14 @@ class Roll:
         for id, packed in self._packed.items():
             if _is_in(scope, packed):
                 self._listing.put(id, packed >> 1 & 3)
+        self._order_ends()
         return self._listing
 
     def update(self) -> bool:
-        """Take in what has changed; whether there was anything."""
+        """Take in what has changed, or read on; whether there was anything."""
+        if self._read_to is not None:
+            self._read_on()
+            return True
         outline = self._broker.outline(*self._asked, since=self._number)
         if outline.number == self._number:
             return False
@@ -105,57 +124,92 @@ class Roll:
         for id in outline.removed:
             self._forget(id)
         if ended:
+            if not self._ends:
+                self._began_at = time.monotonic() - self._pace()[1]
             self._ends.append((time.monotonic(), ended))
         if outline.removed and self._beneath:
             self._is_stale = True
         if self._is_stale and time.monotonic() >= self._load_at:
-            self._load()  # what stood below one that is gone may stand below none now
+            self._load()
+            while self.is_reading:
+                self._read_on()  # what stood below one that is gone may stand below none now
         return True
 
     def rate(self) -> float:
-        """Return how many tasks ended in the last minute."""
-        since = time.monotonic() - WINDOW
-        while self._ends and self._ends[0][0] < since:
+        """Return how many tasks end in a minute, by the last one or what there was of it."""
+        now = time.monotonic()
+        while self._ends and self._ends[0][0] < now - WINDOW:
             self._ends.popleft()
-        return sum(number for _, number in self._ends)
+        span = min(max(now - self._began_at, _SHORTEST), WINDOW)
+        return sum(number for _, number in self._ends) * WINDOW / span
 
-    def _ended_lately(self, user: str | None) -> int:
-        conditions = [Condition("ended_at", ">", time.time() - WINDOW)]
-        if user is not None:
-            conditions.append(Condition("user", "=", user))
-        return self._broker.count(Selection(conditions))
+    def _count_ends(self) -> None:
+        """Begin with what ended in the minute before, as if evenly since the first of it began."""
+        number, age = self._pace()
+        if number:
+            now, parts = time.monotonic(), max(1, int(age))
+            self._began_at = now - age
+            self._ends = deque((now - ago, number / parts) for ago in range(parts - 1, -1, -1))
+
+    def _pace(self) -> tuple[int, float]:
+        """Return how many ended in the last minute, and how much of it ago the first began."""
+        number, began_at = self._broker.pace(time.time() - WINDOW, self._asked[1])
+        return number, min(max(time.time() - (began_at or 0.0), 0.0), WINDOW)
 
     def _load(self) -> None:
-        """Look through all. The listing stays the object it is, for whoever shows it."""
-        began = time.monotonic()
-        outline = self._broker.outline(*self._asked)
-        self._number = outline.number
-        self._packed = {}
+        """Begin to look through all. The listing stays the object it is, for whoever shows it."""
+        self._loading_since = time.monotonic()
+        self._number = self._broker.changes().number
+        self._packed = Numbers()
         self._beneath = 0
         self.counts = [0] * len(states.STATES)
         self.children: dict[int, list[int]] = {}
         self._listing.clear()
-        for entry in outline.entries:
-            self._note(entry)
-        now = time.monotonic()
         self._is_stale = False
-        self._load_at = now + (now - began) / SHARE
+        self._read_to = 0
+        for entry in self._broker.running_entries(*self._asked):
+            self._note(entry)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read for a while; at the end take in what has changed since the begin."""
+        until = time.monotonic() + _TURN
+        while self._read_to is not None:
+            found = self._broker.entries(*self._asked, self._read_to, _PIECE)
+            for entry in found:
+                self._note(entry)
+            self._read_to = found[-1].id if len(found) == _PIECE else None
+            if time.monotonic() >= until:
+                break
+        if self._read_to is None:
+            now = time.monotonic()
+            self._load_at = now + (now - self._loading_since) / SHARE
+            self._order_ends()
+            self.update()
+
+    def _order_ends(self) -> None:
+        """Put what ended last where it is shown first."""
+        for id in reversed(self._broker.last_ended(*self._asked, _LATEST)):
+            packed = self._packed.get(id)
+            if packed is not None and _is_in(self._listing.scope, packed):
+                self._listing.drop(id)
+                self._listing.put(id, packed >> 1 & 3)
 
     def _note(self, entry: Entry) -> bool:
-        """Take in one task; whether it has ended just now."""
+        """Take in one task; whether it has ended just now by itself."""
         code, parent = _CODES[entry.status], entry.parent or 0
         before = self._packed.get(entry.id)
         if before is not None:
             self._count(before, -1)
         packed = ((parent * 8 + code) * 4 + entry.rank) * 2 + entry.is_top
-        self._packed[entry.id] = packed
+        self._packed.put(entry.id, packed)
         self._count(packed, 1)
         if _is_in(self._listing.scope, packed):
             self._listing.put(entry.id, entry.rank)
         elif before is not None:
             self._listing.drop(entry.id)
         was_complete = before is not None and before >> 3 & 7 in _COMPLETE
-        return code in _COMPLETE and not was_complete
+        return code in _COMPLETE and code != _CANCELLED and not was_complete
 
     def _count(self, packed: int, by: int) -> None:
         code, parent = packed >> 3 & 7, packed >> 6
@@ -166,16 +220,17 @@ class Roll:
             self._beneath += by
 
     def _set_beneath(self, id: int) -> None:
-        packed = self._packed.get(id, 0)
-        if packed & 1:
-            self._packed[id] = packed - 1
+        packed = self._packed.get(id)
+        if packed is not None and packed & 1:
+            self._packed.put(id, packed - 1)
             self._beneath += 1
             if self._listing.scope == TOPS:
                 self._listing.drop(id)
 
     def _forget(self, id: int) -> None:
-        packed = self._packed.pop(id, None)
+        packed = self._packed.get(id)
         if packed is not None:
+            self._packed.drop(id)
             self._count(packed, -1)
             self._listing.drop(id)
 
