@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from jobs import in_namespace
 
 from docs import console
 
@@ -21,8 +20,5 @@ PAGES = [
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_tells_is_so(page: Path, tmp_path: Path) -> None:
-    within = []
-    if "$ killall" in page.read_text(encoding="utf-8"):  # where it meets nobody else's workers
-        within = in_namespace("--pid", "--fork", "--kill-child", "--mount-proc")
-    for ran in console.run(page, tmp_path, timeout=150, within=within):
+    for ran in console.run(page, tmp_path):
         console.check(ran)
