@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from aque import states
@@ -104,12 +105,17 @@ class Task:
 KEYS = keys(Task)
 
 
-def from_row(row: Sequence[Any]) -> Task:
-    """Make a Task of a row whose columns are KEYS, in that order."""
+def from_row(
+    row: Sequence[Any],
+    columns: Sequence[str] = KEYS,
+    known: Mapping[str, Any] = MappingProxyType({}),
+) -> Task:
+    """Make a Task of a row; what its columns leave out is `known`, which has the keys in order."""
     if bytes in map(type, row):  # a path or name that is not UTF-8
         row = [os.fsdecode(value) if type(value) is bytes else value for value in row]
     task: Task = object.__new__(Task)
-    task.__dict__.update(zip(KEYS, row))  # ten times faster than a frozen __init__ of 60 fields
+    task.__dict__.update(known)
+    task.__dict__.update(zip(columns, row))  # ten times faster than a frozen __init__ of 60 fields
     return task
 
 

@@ -37,7 +37,7 @@ marshal (one version), repr and literal_eval (slow, and no dates).
 from __future__ import annotations
 
 from aque.codec.registry import register
-from aque.codec.text import parse, print_tree
+from aque.codec.text import parse, print_tree, quote
 from aque.codec.walk import Reader, Writer, refuse, root
 from aque.errors import CodecError, LargeValueWarning, describe
 
@@ -52,6 +52,7 @@ __all__ = ["decode", "encode", "register"]
 #: Characters past which a value is said to be large.
 LARGE = 1_000_000
 _SMALL = 1 << 63
+_WORDS = {None: "null", True: "true", False: "false"}
 
 
 def encode(value: object, path: str = "value", futures: list[Any] | None = None) -> str:
@@ -60,8 +61,8 @@ def encode(value: object, path: str = "value", futures: list[Any] | None = None)
     Futures in it are added to `futures`, and are refused without it. Raises CodecError for what has
     no text form. Warns, by LargeValueWarning, of a text over 1 MB.
     """
-    if type(value) is list and all(map(_is_plain, value)):
-        text: str = print_tree(value)
+    text = _plain(value) or _plain_list(value)
+    if text is not None:
         return text if len(text) <= LARGE else _warned(path, text)
     try:
         text = print_tree(Writer(futures).write(value, root(path)))
@@ -72,13 +73,21 @@ def encode(value: object, path: str = "value", futures: list[Any] | None = None)
     return text if len(text) <= LARGE else _warned(path, text)
 
 
-def _is_plain(value: object) -> bool:
-    """Tell whether a value is written as itself: what most arguments are, and no more is asked."""
-    if value is None or type(value) is bool:
-        return True
-    if type(value) is int:
-        return -_SMALL < value < _SMALL
-    return type(value) is str and value.isascii()
+def _plain(value: Any) -> str | None:
+    """Return the text of a value that is written as itself, as most are; None of any other."""
+    kind = type(value)
+    if kind is str:
+        return quote(value) if value.isascii() else None
+    if kind is int:
+        return repr(value) if -_SMALL < value < _SMALL else None
+    return _WORDS[value] if kind is bool or value is None else None
+
+
+def _plain_list(value: Any) -> str | None:
+    if type(value) is not list:
+        return None
+    texts = [text for text in map(_plain, value) if text is not None]
+    return f"[{','.join(texts)}]" if len(texts) == len(value) else None
 
 
 def _warned(path: str, text: str) -> str:

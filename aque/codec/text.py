@@ -20,7 +20,7 @@ def parse(text: str, trusted: bool) -> tuple[Any, bool]:
         raise CodecError(f"a {type(text).__name__} is not an encoded value, only a str is")
     if not trusted:
         return _CHECKED.decode(text), True
-    return _PLAIN.decode(text), '"$' in text or "\\u0024" in text
+    return _tree(text), '"$' in text or "\\u0024" in text
 
 
 def _constant(text: str) -> object:
@@ -46,6 +46,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+def _tree(text: str) -> Any:
+    """Decode in half the time where the value is all there is, with no blanks around it."""
+    try:
+        tree, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    return tree if end == len(text) else _PLAIN.decode(text)
+
+
 _PLAIN = json.JSONDecoder(parse_constant=_constant)
+_scan = json.scanner.make_scanner(_PLAIN)  # type: ignore[attr-defined]
 _CHECKED = json.JSONDecoder(parse_constant=_constant, parse_int=_integer, object_pairs_hook=_object)
+quote = json.encoder.encode_basestring_ascii
 print_tree = json.JSONEncoder(check_circular=False, allow_nan=False, separators=(",", ":")).encode

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aque.errors import UsageError
-from aque.record import record
 
 BUILT_IN = {
     "generic": "aque.patterns.generic:run",
@@ -22,8 +21,7 @@ BUILT_IN = {
 }
 
 
-@record(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A task as its pattern sees it: decoded values, and its id for all else."""
 
     id: int

@@ -180,7 +180,7 @@ class Calls:
         runner.answered.popleft()
         runner.stdout.end()
         runner.stderr.end()
-        self._pace.note(task, answer.ended_at - answer.started_at)
+        self._pace.note(task, answer.taken)
 
     def _promote(self, runner: Runner) -> Job:
         """Make a job of the call whose turn it is."""

@@ -27,29 +27,46 @@ class Home:
         self._streams = (sys.stdout, sys.stderr)
         self._stdin = open(0, closefd=False)  # noqa: SIM115
         self._path = list(sys.path)
+        self._common: dict[str, Any] = {}
+        self._has_files = False
         self._given: dict[str, str] = {}
-        self._entered = dict(_raw())
+        self._entered = dict(_raw())  # what the environment is between tasks
         self._descriptors = {number: _keep(number) for number in (0, 1, 2)}
 
-    def enter(self, common: dict[str, Any], own: dict[str, str]) -> None:
-        """Take on a task's surroundings; `own` are the variables of this one alone."""
-        if common["environ"] != self._given:
-            os.environ.update(common["environ"])
-            self._given = common["environ"]
-        for name, value in own.items():
-            os.environ[name] = value
-        self._entered = dict(_raw())
+    def enter(self, common: dict[str, Any], id: int, attempt: int) -> None:
+        """Take on a task's surroundings; what is `common` to its batch is looked at once."""
+        if common is not self._common:
+            self._begin_batch(common)
+        self._tell(b"AQUE_TID", b"%d" % id)
+        self._tell(b"AQUE_ATTEMPT", b"%d" % attempt)
         sys.argv[:] = [""]
         if common["umask"] is not None:
             os.umask(common["umask"])
         if common["cwd"] is not None:
             os.chdir(common["cwd"])
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        if self._has_files:
+            self._redirect(common)
+        if self._stdin.closed:
+            self._stdin = open(0, closefd=False)  # noqa: SIM115
+        sys.stdin = self._stdin
+
+    def _begin_batch(self, common: dict[str, Any]) -> None:
+        self._common = common
+        if common["environ"] != self._given:
+            os.environ.update(common["environ"])
+            self._given = common["environ"]
+            self._entered = dict(_raw())
         path = common["import_path"]
         if path is not None and path not in self._path:
             self._path.insert(0, path)
-        if sys.path != self._path:
-            sys.path[:] = self._path
-        self._redirect(common)
+        files = ("stdin", "stdin_value", "stdout", "stderr")
+        self._has_files = any(common[name] is not None for name in files)
+
+    def _tell(self, name: bytes, value: bytes) -> None:
+        if self._entered.get(name) != value:
+            os.environb[name] = self._entered[name] = value
 
     def _redirect(self, common: dict[str, Any]) -> None:
         if common["stdin_value"] is not None:
@@ -61,9 +78,8 @@ class Home:
                 os.dup2(file.fileno(), 0)
         elif common["stdin"] is not None:
             _put(0, common["stdin"], os.O_RDONLY)
-        if common["stdin"] is not None or self._stdin.closed:
+        if common["stdin"] is not None:  # with nothing read ahead from another's
             self._stdin = open(0, closefd=False)  # noqa: SIM115
-        sys.stdin = self._stdin
         out, err = common["stdout"], common["stderr"]
         if out is not None:
             _put(1, out, _WRITING)

@@ -219,8 +219,7 @@ class Worker(Standing):
             self._look_at = 0.0
 
     def _record_and_claim(self, plan: Plan) -> None:
-        now = time.monotonic()
-        crew = self.crew
+        now, crew = time.monotonic(), self.crew
         wants_work = self._wants_work(now)
         if wants_work and not plan.may_claim():
             wants_work = False
@@ -263,6 +262,7 @@ class Worker(Standing):
                 self.crew.start(task)
         self.crew.calls.queue(behind)
         self._is_flooded = len(behind) >= _FLOOD
+        self._is_pressed &= len(self.crew.jobs) < self.share.slots  # nothing is left to be claimed
         self.broker.ring(claim.rings)
 
     def _wait(self) -> None:
@@ -273,11 +273,12 @@ class Worker(Standing):
 
     def _nap(self) -> None:
         """Let news gather while short calls come in numbers, and tell them in one transaction."""
+        gather = _GATHER if self._is_pressed else 0.0
         if self._is_flooded and len(self.crew.jobs) == self.share.slots:
             gather = min(_GATHER, self.crew.calls.ahead() / 2)  # no runner is to be idle meanwhile
-            left = self._recorded_at + gather - time.monotonic()
-            if left > 0:
-                time.sleep(left)
+        left = self._recorded_at + gather - time.monotonic()
+        if left > 0:
+            time.sleep(left)
 
     # What they rest on
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import sys
 import threading
@@ -31,6 +32,10 @@ from aque.worker.inside import Channel
 
 REQUESTS, ANSWERS, TOKENS, RECORDS = 3, 4, 5, 6
 TOKEN_SIZE = 4
+
+#: A success as JSON, in a third of the time of the json module.
+_SUCCESS = "[%d,%d,%d,%d,%d,%d,%s,%s,%s]\n"
+_quote = json.encoder.encode_basestring_ascii
 
 #: A runner whose memory has grown by so much is not used again.
 _MOST_GROWTH = 512 << 20
@@ -117,7 +122,7 @@ class _Runner:
 
     def answer(self, request: _Request) -> bool:
         """Run a call and answer it; say whether another may follow."""
-        started_at = time.time()
+        started_at = time.time_ns() // 1000
         try:
             self._enter(request)
             end: list[Any] = [states.SUCCESS, codec.encode(self._call(request), "result")]
@@ -129,10 +134,11 @@ class _Runner:
         after, before = _usage(), self._before
         self._before = after
         is_clean = self._is_clean(after)
-        seconds = (after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime)
-        peak = usage.of(after).max_rss
-        answer = [request.number, started_at, time.time(), *seconds, peak, is_clean, *end]
-        data = json.dumps(answer).encode() + b"\n"
+        user_time = round(1e6 * (after.ru_utime - before.ru_utime))
+        system_time = round(1e6 * (after.ru_stime - before.ru_stime))
+        times = (started_at, time.time_ns() // 1000, user_time, system_time)
+        peak = usage.bytes_of(after.ru_maxrss)
+        data = _line([request.number, *times, peak, is_clean, *end])
         self.home.restore()
         while data:
             data = data[os.write(ANSWERS, data) :]
@@ -140,8 +146,7 @@ class _Runner:
 
     def _enter(self, request: _Request) -> None:
         self._channel.start(request.id, request.attempt)
-        own = {"AQUE_TID": str(request.id), "AQUE_ATTEMPT": str(request.attempt)}
-        self.home.enter(request.common, own)
+        self.home.enter(request.common, request.id, request.attempt)
 
     def _call(self, request: _Request) -> Any:
         name = request.common["pattern"]
@@ -228,7 +233,14 @@ def _flush() -> None:
             pass  # the task closed or replaced it
 
 
-def _usage() -> Any:
-    import resource
+def _line(answer: list[Any]) -> bytes:
+    """Return an answer as the worker reads it (answers.py)."""
+    if len(answer) != 9:  # with an exception, or an exit status
+        return json.dumps(answer).encode() + b"\n"
+    *numbers, is_clean, status, result = answer
+    told = (*numbers, "true" if is_clean else "false", _quote(status), _quote(result))
+    return (_SUCCESS % told).encode()
 
+
+def _usage() -> Any:
     return resource.getrusage(resource.RUSAGE_SELF)

@@ -96,6 +96,8 @@ class Standing:
         self._noted_ends = 0
         self._recorded_at = 0.0
         self._is_flooded = False
+        #: Whether tasks come one by one faster than they are told of: then they share transactions.
+        self._is_pressed = False
         self._line = Line()
         self._mounted: frozenset[mounts.Mount] = frozenset()
         self._polled = -1  # the latest event that a poll of ours knew of
@@ -222,5 +224,6 @@ class Standing:
     def _hear_bells(self, rung: set[str]) -> None:
         if bell.READY in rung:
             self._look_at = 0.0
+            self._is_pressed = not self._is_idle()
         if bell.SIGNAL in rung:
             self._check_at = 0.0

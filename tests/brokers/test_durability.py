@@ -290,13 +290,44 @@ def watch(event, arguments):
     name, _, flags = arguments
     if flags & os.O_EXCL:
         return  # one that was not there has no locks
-    if os.path.realpath(os.fsdecode(name)) in (path, path + "-wal", path + "-shm"):
+    if os.path.realpath(os.fsdecode(name)) in (path, path + "-shm"):  # no locks lie on the log
         os.write(2, f"opens {name}".encode())
         os._exit(99)
 sys.addaudithook(watch)
 sys.argv = sys.argv[2:]
 runpy.run_module(f"aque.commands.{sys.argv[0]}", run_name="__main__", alter_sys=True)
 """
+
+
+#: Says of each sync of a file by Python what it is, and whether others may write meanwhile.
+SYNCED = """
+import fcntl, os, sys
+def watched(descriptor, sync=os.fdatasync):
+    with open(sys.argv[1] + "-lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    print(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")), flush=True)
+    sync(descriptor)
+os.fdatasync = watched
+import aque
+from aque import brokers
+queue = aque.Queue(brokers.from_url(sys.argv[1], durable=sys.argv[2] == "durable"))
+queue.submit(print)
+print("submitted", flush=True)
+queue.future(1).task()
+print("read", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it asks /proc")
+def test_a_durable_submit_is_synced_once_with_the_lock_let_go(path: str) -> None:
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", SYNCED, path, kind],
+            capture_output=True, text=True, check=True, timeout=60, cwd=Path(path).parent,
+        ).stdout.split()
+        for kind in ("durable", "not")
+    ]  # fmt: skip
+    assert said == [["queue.db-wal", "submitted", "read"], ["submitted", "read"]]
 
 
 def test_the_watch_for_descriptors_sees_them(path: str, tmp_path: Path) -> None:

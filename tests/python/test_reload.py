@@ -71,7 +71,7 @@ def test_what_a_runner_has_said_before_a_reload_is_known_after_it(task: Task) ->
     before.stderr.read()
     after = reload._runner(json.loads(json.dumps(reload._runner_state(before))), task)
     os.write(write_out, b"RK of the next")
-    os.write(write_answer, b'[4, 1.0, 2.0, 0.0, 0.0, null, true, "success", "7"]\n')
+    os.write(write_answer, b'[4, 1, 2, 0, 0, null, true, "success", "7"]\n')
     after.read_answers()
     after.stdout.read()
     assert [answer.result for answer in after.answered] == ["7"]

@@ -17,13 +17,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from aque import bell
+from aque import bell, states, task
 from aque.brokers.claims import Candidate, Choose, Claim, Limit
 from aque.brokers.sqlite import graph, look
 from aque.brokers.sqlite.sizes import batches
 from aque.brokers.sqlite.transaction import Transaction, placeholders
-from aque.requirements import Requirements, parse_limits
+from aque.requirements import REQUIREMENT_KEYS, Requirements, parse_limits
+from aque.task import Task
 
 _READY = "status = 'pending' AND waiting = 0 AND due_at IS NULL"
 _FIRST_KIND = f"SELECT min(requirements) FROM task WHERE {_READY}"
@@ -73,6 +75,15 @@ pid = NULL, pid_started = NULL, session = NULL, stopped_at = NULL, exit_status =
 exit_signal = NULL, exception = NULL, error = NULL
 WHERE id IN ({}) AND status = 'pending' AND waiting = 0
 """
+#: What a start makes of a row, beside worker, started_at and changed; a pending one has not ended.
+_AS_STARTED = {
+    "status": states.RUNNING, "waiting": 0, "due_at": None, "ended_at": None, "pid": None,
+    "pid_started": None, "session": None, "stopped_at": None, "exit_status": None,
+    "exit_signal": None, "exception": None, "error": None,
+}  # fmt: skip
+_KNOWN = {*_AS_STARTED, *REQUIREMENT_KEYS, "reserved", "started_at", "changed"}
+_OWN = [key for key in task.KEYS if key not in _KNOWN]
+_FETCH = f"SELECT requirements, {', '.join(_OWN)} FROM task WHERE id IN ({{}})"
 
 
 class _Offer:
@@ -127,18 +138,45 @@ def claim(tx: Transaction, worker: int, choose: Choose, known: dict[int, Require
         return Claim((), due_at, tx.number, is_dismissed=True)
     offer = _Offer(tx, worker, known)
     chosen = list(choose(offer))
-    _start(tx, worker, [id for id in chosen if id not in offer.behind], tx.now)
-    _start(tx, worker, [id for id in chosen if id in offer.behind], None)
-    return Claim(look.fetch(tx.rows, chosen), due_at, tx.number)
+    tasks: dict[int, Task] = {}
+    for ids, started_at in (
+        ([id for id in chosen if id not in offer.behind], tx.now),
+        ([id for id in chosen if id in offer.behind], None),
+    ):
+        started = _start(tx, worker, ids, started_at)
+        tasks.update(_fetch(tx, ids, started, offer.kinds))
+    return Claim([tasks[id] for id in chosen], due_at, tx.number)
 
 
-def _start(tx: Transaction, worker: int, ids: Sequence[int], started_at: float | None) -> None:
+def _start(
+    tx: Transaction, worker: int, ids: Sequence[int], started_at: float | None
+) -> dict[str, Any]:
+    """Mark tasks as running; return what is known of each of them now."""
     changed = tx.next_changed() if ids else 0
     started = 0
     for batch in batches(ids):
         values = (worker, started_at, changed, *batch)
         started += tx.execute(_START.format(placeholders(batch)), values).rowcount
     assert started == len(ids), "a task offered in this transaction cannot be gone"
+    return {**_AS_STARTED, "worker": worker, "started_at": started_at, "changed": changed}
+
+
+def _fetch(
+    tx: Transaction,
+    ids: Sequence[int],
+    started: Mapping[str, Any],
+    kinds: Mapping[int, Requirements],
+) -> dict[int, Task]:
+    """Return, by id, tasks that were just started: half of their columns need not be read."""
+    known = {
+        kind: {**dict.fromkeys(task.KEYS), **need.__dict__, "reserved": need.worker, **started}
+        for kind, need in kinds.items()
+    }
+    return {
+        id: task.from_row((id, *row), _OWN, known[kind])
+        for batch in batches(ids)
+        for kind, id, *row in tx.rows(_FETCH.format(placeholders(batch)), batch)
+    }
 
 
 def share_room(tx: Transaction, ended: int, started: int) -> None:

@@ -1,10 +1,10 @@
 """Own the connections to one queue file: two a thread, none across a fork, no write unlocked.
 
 Every write is a `Transaction`, opened by `Database.write` alone: it holds the write lock (lock.py)
-from before BEGIN IMMEDIATE until after COMMIT, numbers the transitions, and rings its bells once
-the commit is visible and the lock let go. All else reads by a connection of its own that is
-`query_only` for good (switching that pragma to and fro has SQLite compile every statement anew:
-three quarters of a claim's time).
+from before BEGIN IMMEDIATE until after COMMIT, numbers the transitions, has a durable commit synced
+(sync.py), and rings its bells once the commit is visible and the lock let go. All else reads by a
+connection of its own that is `query_only` for good (switching that pragma to and fro has SQLite
+compile every statement anew: three quarters of a claim's time).
 
 A connection that a fork inherited must not even be closed: a COMMIT would commit the parent's
 transaction, and closing may checkpoint. The child puts it away unclosed, never to be freed, and
@@ -35,6 +35,7 @@ from aque import bell
 from aque.brokers.sqlite import beside, kernel, migrations, place
 from aque.brokers.sqlite.failures import translated
 from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
+from aque.brokers.sqlite.sync import Log
 from aque.brokers.sqlite.transaction import Row, Transaction
 from aque.errors import BrokerError, ReplacedError
 from aque.location import Location
@@ -52,14 +53,16 @@ class _Thread:
         self.writer: sqlite3.Connection | None = None
         self.reader: sqlite3.Connection | None = None
         self.opened: list[sqlite3.Connection] = []
-        self.close = weakref.finalize(self, _close, self.pid, lock, self.opened)
+        self.log = Log(lock.queue)
+        self.close = weakref.finalize(self, _close, self.pid, lock, self.opened, self.log)
 
 
-def _close(pid: int, lock: WriteLock, opened: list[sqlite3.Connection]) -> None:
+def _close(pid: int, lock: WriteLock, opened: list[sqlite3.Connection], log: Log) -> None:
     """Close connections under the lock, since the last one to close checkpoints.
 
     Where the lock cannot be had, whoever has it has the queue open, and ours is not the last.
     """
+    log.close()
     if pid != os.getpid():
         _keep(opened)
         return
@@ -135,16 +138,20 @@ class Database:
         """Open a write transaction; it commits at the end, or on an exception rolls back."""
         thread = self._thread()
         writer = self._writer(thread)
-        with translated(self.location.path), thread.lock.held():
-            try:
-                writer.execute("BEGIN IMMEDIATE")
-                transaction = Transaction(writer)
-                yield transaction
-                transaction.finish()
-                writer.execute("COMMIT")
-            finally:
-                if writer.in_transaction:
-                    writer.execute("ROLLBACK")
+        before = writer.total_changes
+        with translated(self.location.path):
+            with thread.lock.held():
+                try:
+                    writer.execute("BEGIN IMMEDIATE")
+                    transaction = Transaction(writer)
+                    yield transaction
+                    transaction.finish()
+                    writer.execute("COMMIT")
+                finally:
+                    if writer.in_transaction:
+                        writer.execute("ROLLBACK")
+            if self._durable and not self.location.is_shared and writer.total_changes != before:
+                thread.log.sync()
         if not transaction.is_rung_later:
             for name in sorted(transaction.rings, key=_URGENCY.index):
                 bell.ring(self.location.directory, name)
@@ -228,7 +235,7 @@ class Database:
                     kernel.declare(lock)
                 migrations.migrate(connection)
                 self._file = self._file or _identity(path)
-                _configure(connection, self._durable or self.location.is_shared)
+                _configure(connection, self.location.is_shared)
             except BaseException:
                 connection.close()
                 raise
@@ -243,9 +250,10 @@ def _identity(path: str) -> tuple[int, int] | None:
     return there.st_dev, there.st_ino
 
 
-def _configure(connection: sqlite3.Connection, durable: bool) -> None:
+def _configure(connection: sqlite3.Connection, is_shared: bool) -> None:
     for pragma in (
-        f"synchronous = {'FULL' if durable else 'NORMAL'}",
+        # What is to be synced in a write-ahead log is synced by sync.py.
+        f"synchronous = {'FULL' if is_shared else 'NORMAL'}",
         "foreign_keys = ON",
         "journal_size_limit = 67108864",
         # 16 MB: the same few pages change in each submit, and are then written back once for many.
