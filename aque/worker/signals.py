@@ -76,6 +76,10 @@ class Signals:
         del self._noted[: len(noted)]
         return noted
 
+    def is_noted(self, number: int) -> bool:
+        """Whether this one has come, and was not taken yet."""
+        return number in self._noted
+
     def take_ends(self) -> bool:
         """Whether ends of children are all that has come; if so they are forgotten."""
         noted = self._noted[:]

@@ -20,14 +20,16 @@ def run(*argv: str, data: bytes = b"", **options: Any) -> pair.Outcome:
 
 
 @contextmanager
-def start(*argv: str, data: bytes = b"", **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start ours with this input, in pipes, and see that it has ended in the end."""
+def start(
+    *argv: str, data: bytes = b"", is_open: bool = False, **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start ours with this input, `is_open` if more may come, and see that it ends."""
     pipe = subprocess.PIPE
     options = {"stdout": pipe, "stderr": pipe, "env": pair.environ(), **options}
     with started([*pair.OURS, *argv], stdin=pipe, **options) as process:
         assert process.stdin is not None
         process.stdin.write(data)
-        process.stdin.close()
+        process.stdin.flush() if is_open else process.stdin.close()
         yield process
 
 

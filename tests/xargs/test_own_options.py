@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import re
 import sys
+import termios
+from contextlib import suppress
 
 import pytest
-from support import aque
+from support import aque, started
 from xargs import pair, runs
 
 from aque import states
@@ -74,6 +79,28 @@ def test_progress_ends_with_all_that_was_done():
     assert done.stderr.decode().splitlines()[-1] == (
         f"[{bar}] 100%  3 of 3 done, 1 failed, 0:00 left"
     )
+
+
+def test_on_a_terminal_progress_has_the_last_row_and_what_commands_write_stays_whole(tmp_path):
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (10, 60))
+    (tmp_path / "items").write_text("1 2 3 4")
+    argv = ["-a", "items", "--bar", "-n1", "sh", "-c", "printf part; sleep 0.06; echo ly $0"]
+    options = {"stdin": slave, "stdout": slave, "stderr": slave, "cwd": tmp_path}
+    with started([*pair.OURS, *argv], env=pair.environ(TERM="xterm"), **options) as process:
+        assert process.wait(30) == 0
+    os.close(slave)
+    shown = b""
+    with suppress(OSError):
+        while data := os.read(master, 4096):
+            shown += data
+    os.close(master)
+    drawing = rb"\x1b7\x1b\[1;9r\x1b\[10;1H[^\x1b]* done\x1b\[K\x1b8"
+    assert len(re.findall(drawing, shown)) >= 2
+    given_back = b"\x1b7\x1b[10;1H\x1b[K\x1b[r\x1b8[" + b"#" * 24 + b"] 100%  4 of 4 done\r\n"
+    assert shown.endswith(given_back)
+    written = re.sub(rb"\r\n\x1b\[A", b"", re.sub(drawing, b"", shown.removesuffix(given_back)))
+    assert written.replace(b"\r", b"") == b"".join(b"partly %d\n" % n for n in range(1, 5))
 
 
 def test_a_dry_run_prints_what_a_shell_would_read_and_touches_no_queue(tmp_path):

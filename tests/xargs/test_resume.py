@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from jobs import is_alive
 from support import aque, eventually
-from xargs import runs
+from xargs import pair, runs
 
 from aque import states
 from aque.brokers.base import Broker
+from aque.queue import Queue
 
 #: Notes who begins, waits for the gate unless it is among the first two, and notes who ends.
 GATED = (
@@ -48,8 +49,7 @@ def test_after_kill_9_it_goes_on_where_it_was(broker: Broker, tmp_path: Path, ag
     aque("wait", "--timeout", "5", str(id), status=None)  # ends what it left
     (tmp_path / "gate").touch()
     done = runs.run("--resume", str(id), data=again, cwd=tmp_path)
-    assert done.status == 0
-    assert (b"if its input had more, give it again" in done.stderr) == (not again)
+    assert (done.status, done.stderr) == (0, b"")
     wanted = (again or given).decode().split()
     assert noted(tmp_path, "done") == dict.fromkeys(wanted, 1)
     assert noted(tmp_path, "begun") == {n: 2 if n in "34" else 1 for n in wanted}
@@ -88,6 +88,35 @@ def test_options_given_now_come_after_those_of_the_run(broker: Broker):
     done = runs.run("--resume", id, "sh", "-c", "exit 1", data=b"a b c")
     assert done.status == 123
     assert [task.attempt for task in runs.children(broker)] == [3, 3, 1]
+
+
+def test_what_was_cut_off_with_input_to_come_is_not_taken_for_done(broker: Broker, tmp_path: Path):
+    argv = ["-n1", "sh", "-c", "[ -e ok ] || exec sleep 60"]
+    with runs.start(*argv, data=b"1 ", is_open=True, cwd=tmp_path) as process:
+        eventually(lambda: states.RUNNING in runs.statuses(broker))
+        process.kill()
+        process.wait()
+    id = runs.group(broker).id
+    (tmp_path / "ok").touch()
+    for _ in range(2):
+        done = runs.run("--resume", "last", cwd=tmp_path)
+        told = (
+            f"xargs: task {id} was ended before its input was; running what had been read. For the "
+            f"rest give it again: ... | xargs --resume {id}\n"
+        )
+        assert (done.status, done.stderr.decode()) == (1, told)
+        assert runs.statuses(broker) == [states.SUCCESS]
+    done = runs.run("--resume", "last", data=b"1 2", cwd=tmp_path)
+    assert (done.status, done.stderr) == (0, b"")
+    assert runs.run("--resume", "last") == pair.Outcome(b"", b"", 0)
+
+
+def test_last_is_the_last_run_whatever_was_submitted_since(broker: Broker):
+    aque("submit", "true")
+    assert runs.run("--resume", "last").stderr == b"xargs: there is no run to resume\n"
+    assert runs.run("sh", "-c", "echo $AQUE_ATTEMPT; exit 1").stdout == b"1\n"
+    Queue(broker).submit_ex(name="a group", children=[{"pattern": "shell", "args": ["true"]}])
+    assert runs.run("--resume", "last").stdout == b"2\n"
 
 
 def test_what_is_no_run_cannot_be_resumed(broker: Broker):

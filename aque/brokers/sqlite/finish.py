@@ -33,7 +33,7 @@ changed = ? WHERE id = ? AND attempt = ? AND status = 'running'
 _STOPPED = "SELECT 1 FROM task WHERE id = ? AND stopped_at IS NOT NULL"
 _PROGRESS = """
 UPDATE task SET progress_done = ?, progress_total = ?, progress_message = ?
-WHERE id = ? AND attempt = ? AND status = 'running'
+WHERE id = ? AND attempt = ? AND status IN ('running', 'creating')
 """
 _IS_RUNNING = "SELECT cancel_at FROM task WHERE id = ? AND attempt = ? AND status = 'running'"
 _REQUEUE = """

@@ -35,20 +35,22 @@ _RETRY_DELAY = 1.0
 class Earlier:
     """What there is of an earlier run: its tasks that wait, by their number, and how many it has.
 
-    `beyond` is what was read of the input that it had not.
+    `beyond` is what was read of the input that it had not. With `is_cut_off` there was more to
+    read, and no input now.
     """
 
     left: Iterator[tuple[int, Task]]
     count: int
     beyond: Sequence[Entry]
+    is_cut_off: bool
 
 
 class Backlog:
     """What is to be begun, in order. `model` is what each command's task is like.
 
     `earlier` are what an earlier run left, by their number; `entries` what was read already.
-    `waiting` are the tasks in the queue that have not begun, and `numbers` are their places in the
-    input and those of what runs, by id.
+    `last_number` is how many commands there have been. `waiting` are the tasks in the queue that
+    have not begun, and `numbers` are their places in the input and those of what runs, by id.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Backlog:
         self._source = source
         self._model = model
         self._task: Task | None = None  # what is alike in all of them
-        self._last_number = 0
+        self.last_number = 0
+        self.is_cut_off = False
         self._earlier: Iterator[tuple[int, Task]] | None = None
         self._entries: deque[Entry] = deque()
         if earlier is not None:
-            self._earlier, self._last_number = earlier.left, earlier.count
+            self._earlier, self.last_number = earlier.left, earlier.count
             self._entries.extend(earlier.beyond)
+            self.is_cut_off = earlier.is_cut_off
         self._retry_at = 0.0
 
     @property
@@ -76,7 +80,7 @@ class Backlog:
     @property
     def is_all_recorded(self) -> bool:
         """Whether the input has been read to its end, and all of it is in the queue."""
-        return self._source.is_over and not (self._entries or self._earlier)
+        return self._source.is_over and not (self._entries or self._earlier or self.is_cut_off)
 
     @property
     def count(self) -> int | None:
@@ -167,8 +171,8 @@ class Backlog:
         try:
             ids = self._broker.create_like(self._model, texts)
             self.waiting.update(zip(ids, self._tasks(ids, texts)))
-            self.numbers.update(zip(ids, count(self._last_number + 1)))
-            self._last_number += len(ids)
+            self.numbers.update(zip(ids, count(self.last_number + 1)))
+            self.last_number += len(ids)
         except BrokerError as error:
             logging.getLogger("aque.worker").error("%s; trying again", error)
             self._retry_at = time.monotonic() + _RETRY_DELAY

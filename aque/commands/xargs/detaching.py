@@ -36,6 +36,8 @@ def detach(options: Options, source: Source) -> int:
     member = membership.join(broker, here, membership.XARGS, None, share)
     (group,) = broker.create([place.make_group(options, member)])
     error = _submit(broker, _model(options, broker, group), options, source)
+    counts = broker.count_children([group]).get(group, {})
+    place.note_total(broker, group, sum(counts.values()))
     broker.commit([group])
     member.leave(broker)
     if error is not None:

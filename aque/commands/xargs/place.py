@@ -18,6 +18,7 @@ from aque.commands.xargs.settings import Options
 from aque.errors import AqueError, BrokerError, StateError, UsageError
 from aque.prototype import Prototype
 from aque.record import record
+from aque.report import Progress
 from aque.requirements import Requirements, missing_limit
 from aque.schedule import hosts
 from aque.task import Task
@@ -132,6 +133,12 @@ def make_group(options: Options, member: Membership) -> Prototype:
         extra=codec.encode({"options": [*options.words], "command": [*options.command]}, "extra"),
         **here,
     )
+
+
+def note_total(broker: Broker, group: int, total: int) -> None:
+    """Have the queue know that the input of a run has ended: with how many commands."""
+    (task,) = broker.fetch([group])
+    broker.report_progress(Progress(group, task.attempt, None, float(total), None))
 
 
 def _text(name: str) -> str:

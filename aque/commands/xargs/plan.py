@@ -11,13 +11,13 @@ from contextlib import suppress
 
 from aque import states
 from aque import task as tasks
-from aque.commands.xargs import quoting, say, write
+from aque.commands.xargs import parting, quoting, say, write
 from aque.commands.xargs.asking import Asker
 from aque.commands.xargs.audience import Audience
 from aque.commands.xargs.backlog import Backlog
 from aque.commands.xargs.halting import Halting
 from aque.commands.xargs.items import InputError
-from aque.commands.xargs.place import UNLIMITED
+from aque.commands.xargs.place import UNLIMITED, note_total
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
 from aque.commands.xargs.tally import ABORTED, NOT_EXECUTABLE, SIGNALLED, Tally
@@ -60,9 +60,11 @@ class Plan:
         self._tally = Tally()
         self._is_stopped = False
         self._is_all_recorded = False
+        self._has_noted_total = False
         self._ended_by: int | None = None
         self._procs = options.max_procs
         self._has_begun = False
+        self._interrupted = 0
         self._ascii_only = options.verbose and quoting.is_ascii_only()
         source.attach(worker.selector)
         audience.attach(backlog)
@@ -92,6 +94,10 @@ class Plan:
             return
         if self._backlog.advance():
             self._worker.look_again()
+        if self._backlog.is_all_recorded and not self._has_noted_total:
+            self._has_noted_total = True
+            with suppress(BrokerError, TaskNotFoundError):  # else it is not known to have been all
+                note_total(self._broker, self._group, self._backlog.last_number)
         self._tell_notices()
         if self._audience.is_gone:
             self._tally.stop(SIGNALLED, is_last=True)
@@ -136,8 +142,13 @@ class Plan:
             self._has_retried = True
             self._audience.again(task)
             return
-        self._audience.ended(task, end, end.status != states.SUCCESS)
-        if end.status == states.CANCELLED or (end.error and not end.error.startswith("ended ")):
+        is_noted = self._worker.signals.is_noted
+        is_interrupted = end.status == states.ERROR and any(map(is_noted, _FROM_KEYBOARD))
+        is_cut_off = is_interrupted or self._ended_by is not None
+        self._audience.ended(task, end, end.status != states.SUCCESS and not is_cut_off)
+        if is_interrupted:  # the terminal told it and us, and we are yet to heed that
+            self._interrupted += 1
+        elif end.status == states.CANCELLED or (end.error and not end.error.startswith("ended ")):
             self._count_failed(end)
         elif end.exit_signal is not None:
             self._read_on()
@@ -153,7 +164,7 @@ class Plan:
     def is_over(self) -> bool:
         if self._is_stopped:
             return True
-        if not self._is_all_begun:
+        if not self._backlog.is_empty:
             return False
         self._look_for_retried()
         return not self._has_retried
@@ -164,7 +175,6 @@ class Plan:
             left = sorted(self._backlog.waiting) if self._ended_by is None else [self._group]
             self._broker.cancel(left, signal.SIGTERM, 0)
         self._broker.commit([self._group])
-        self._audience.close()
 
     def tell(self) -> int:
         """Say what is left to say; return the exit status, or minus the signal that ended us."""
@@ -175,7 +185,7 @@ class Plan:
         status = self._tally.status(is_input_broken=failure is not None)
         if status == 1 and failure is not None:
             say(failure)
-        return status
+        return status or int(self._backlog.is_cut_off)
 
     # What that rests on
 
@@ -211,10 +221,6 @@ class Plan:
         if halt.now:
             self._end_now(signal.SIGTERM)
 
-    @property
-    def _is_all_begun(self) -> bool:
-        return self._backlog.is_empty
-
     def _tell_notices(self) -> None:
         while (notice := self._backlog.take_notice()) is not None:
             say(str(notice))
@@ -244,7 +250,7 @@ class Plan:
         """End the run for a command."""
         if not self._tally.is_settled:
             say(message)
-        self._tally.stop(status, is_last=self._is_all_begun)
+        self._tally.stop(status, is_last=self._backlog.is_empty)
         self._stop()
 
     def _stop(self) -> None:
@@ -277,16 +283,7 @@ class Plan:
     def _say_what_is_left(self) -> None:
         with suppress(BrokerError):
             counts = self._broker.count_children([self._group]).get(self._group, {})
-            say(
-                f"interrupted; {counts.get(states.SUCCESS, 0)} commands succeeded,"
-                f" {counts.get(states.CANCELLED, 0)} were cancelled (task {self._group});"
-                f" {_remedy(self._group, self._is_all_recorded)}"
-            )
-
-
-def _remedy(group: int, is_all_recorded: bool) -> str:
-    resume = f"aque-xargs --resume {group}"
-    return f"{resume} runs the rest" if is_all_recorded else f"give the input again to {resume}"
+            say(parting.word(self._group, counts, self._interrupted, self._is_all_recorded))
 
 
 def _name(task: Task) -> str:

@@ -1,6 +1,14 @@
 """Own what --bar and --eta show on standard error: how much is done, and how long the rest takes.
 
 How much there is to do is known once the input has ended; until then what is done is counted.
+
+On a terminal the commands write beside us, at any moment, and a line that we write over again and
+again would be torn to pieces by what they write, as theirs would be by it. To have their output go
+through us would take the terminal from them. So the last row of the screen is made ours: all above
+it is set to scroll alone, which is how apt shows how far it is. Each drawing is one write, which a
+terminal does not mix with others', and leaves the cursor where it was. It sets the rows that
+scroll anew, since a command may have changed that, or a person the size of the window. At the end
+the row is given back, and the last word is a line as any other.
 """
 
 from __future__ import annotations
@@ -12,8 +20,11 @@ from collections.abc import Callable
 from aque.commands.xargs import write
 
 _WIDTH = 24
-#: Seconds between two lines: on a terminal, where the last is written over, and elsewhere.
+#: Seconds between two drawings: on a terminal, and of lines elsewhere.
 _INTERVAL, _INTERVAL_ELSEWHERE = 0.1, 10.0
+#: A screen of fewer rows has none to spare.
+_LEAST_ROWS = 4
+_SAVE, _RESTORE, _ERASE_LINE, _UP = "\x1b7", "\x1b8", "\x1b[K", "\x1b[A"
 
 
 class Progress:
@@ -25,8 +36,9 @@ class Progress:
         self._left = left
         self._done = self._failed = 0
         self._began = time.monotonic()
-        self._is_terminal = os.isatty(2)
+        self._row = _Row() if _has_row() else None
         self._shown_at = 0.0
+        self._is_closed = False
 
     def count(self, is_failure: bool) -> None:
         """Count a command that has ended."""
@@ -37,18 +49,20 @@ class Progress:
     def show(self) -> None:
         """Show how far it is, unless that was shown a moment ago."""
         now = time.monotonic()
-        if now - self._shown_at >= (_INTERVAL if self._is_terminal else _INTERVAL_ELSEWHERE):
+        if now - self._shown_at >= (_INTERVAL_ELSEWHERE if self._row is None else _INTERVAL):
             self._shown_at = now
-            self._write(now)
+            if self._row is None:
+                write(2, self._text(now) + "\n")
+            else:
+                self._row.draw(self._text(now))
 
     def close(self) -> None:
-        self._write(time.monotonic())
-        if self._is_terminal:
-            write(2, "\n")
-
-    def _write(self, now: float) -> None:
-        text = self._text(now)
-        write(2, f"\r{text}\x1b[K" if self._is_terminal else f"{text}\n")
+        """Say how far it came, as the last line."""
+        if not self._is_closed:
+            self._is_closed = True
+            if self._row is not None:
+                self._row.give_back()
+            write(2, self._text(time.monotonic()) + "\n")
 
     def _text(self, now: float) -> str:
         left = self._left()
@@ -63,6 +77,40 @@ class Progress:
         if self._eta and self._done:
             text += f", {_clock((now - self._began) / self._done * left)} left"
         return text
+
+
+class _Row:
+    """The last row of the terminal, kept from scrolling from the first drawing on."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+
+    def draw(self, text: str) -> None:
+        columns, rows = os.get_terminal_size(2)
+        told = ""
+        if rows != self._rows:
+            told = self._move(rows)
+        told += f"{_SAVE}\x1b[1;{rows - 1}r\x1b[{rows};1H{text[: columns - 1]}{_ERASE_LINE}"
+        write(2, told + _RESTORE)
+
+    def give_back(self) -> None:
+        if self._rows:
+            write(2, f"{_SAVE}\x1b[{self._rows};1H{_ERASE_LINE}\x1b[r{_RESTORE}")
+
+    def _move(self, rows: int) -> str:
+        """Leave the row of before, and the new one if the cursor is in it."""
+        left = f"{_SAVE}\x1b[r\x1b[{self._rows};1H{_ERASE_LINE}{_RESTORE}" if self._rows else ""
+        self._rows = rows
+        return f"{left}\n{_UP}"
+
+
+def _has_row() -> bool:
+    """Whether standard error is a terminal that can keep a row."""
+    try:
+        rows = os.get_terminal_size(2).lines
+    except OSError:
+        return False
+    return os.isatty(2) and rows >= _LEAST_ROWS and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _clock(seconds: float) -> str:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator
+from typing import Any
 
-from aque import brokers, codec, states
+from aque import brokers, codec, states, trust
 from aque.brokers.base import Broker
 from aque.brokers.questions import Condition
 from aque.commands.xargs import options as parsing
 from aque.commands.xargs import say
 from aque.commands.xargs.backlog import Earlier
-from aque.commands.xargs.settings import Options
+from aque.commands.xargs.settings import LAST, Options
 from aque.commands.xargs.source import Entry, Source
 from aque.errors import StateError, UsageError
 from aque.task import Task
@@ -35,10 +36,10 @@ def recall(options: Options) -> Options:
     assert options.resume is not None
     broker = brokers.from_url(options.broker, durable=False, create=False)
     recovery.recover(Observer(broker, host.this_host()))  # it may have been killed
-    (group,) = broker.fetch([options.resume or broker.last_id() or 1])
+    group = _last_run(broker) if options.resume == LAST else broker.fetch([options.resume])[0]
     broker.close()
-    told = None if group.extra is None else codec.decode(group.extra)
-    if not group.is_group or not isinstance(told, dict) or "command" not in told:
+    told = _told(group)
+    if told is None:
         raise StateError(f"task {group.id} is no run of aque-xargs")
     command = options.command if options.has_command else told["command"]
     argv = [*told["options"], *options.words, "--", *command]
@@ -51,10 +52,32 @@ def recall(options: Options) -> Options:
     )
 
 
-def compare(options: Options, source: Source) -> list[Entry]:
+def _last_run(broker: Broker) -> Task:
+    """Return the last run that is ours. Raises StateError where there is none."""
+    before = 1 << 62
+    ours = (Condition("pattern", "=", None), Condition("user", "=", trust.user_name()))
+    while True:
+        conditions = (*ours, Condition("id", "<", before))
+        page = broker.search(conditions, newest_first=True, limit=_PAGE)
+        for group in page:
+            if _told(group) is not None:
+                return group
+        if len(page) < _PAGE:
+            raise StateError("there is no run to resume")
+        before = page[-1].id
+
+
+def _told(group: Task) -> dict[str, Any] | None:
+    """Return the options and the command of a run; None for what is no run."""
+    told = None if group.extra is None or not group.is_group else codec.decode(group.extra)
+    return told if isinstance(told, dict) and "command" in told else None
+
+
+def compare(options: Options, source: Source) -> list[Entry] | None:
     """Read what is recorded of the run to be resumed; return what was read beyond it.
 
-    Raises UsageError where the input differs.
+    It is None where there is no input, though that of the run had not been read to its end. Raises
+    UsageError where the input differs.
     """
     assert options.resume is not None
     broker = brokers.from_url(options.broker, durable=False, create=False)
@@ -64,20 +87,18 @@ def compare(options: Options, source: Source) -> list[Entry]:
         broker.close()
 
 
-def _compare(broker: Broker, group: int, source: Source) -> list[Entry]:
+def _compare(broker: Broker, group: int, source: Source) -> list[Entry] | None:
     found: list[Entry] = []
     if source.is_typed:
         source.is_over = True
-        _tell_cut_off(broker, group)
-        return found
+        return _without_input(broker, group)
     for number, task in enumerate(children(broker, group), 1):
         while not found and not source.is_over:
             found += source.wait_and_read()
         while found and isinstance(found[0], str):
             say(str(found.pop(0)))
         if not found and number == 1:
-            _tell_cut_off(broker, group)
-            return found
+            return _without_input(broker, group)
         entry = found.pop(0) if found else None
         if not isinstance(entry, list) or _text(entry) != task.args:
             has = "has ended" if entry is None else "differs"
@@ -85,21 +106,23 @@ def _compare(broker: Broker, group: int, source: Source) -> list[Entry]:
     return found
 
 
-def _tell_cut_off(broker: Broker, group: int) -> None:
-    """Say that a run that was ended may have had more input than is recorded."""
-    if broker.count_children([group]).get(group, {}).get(states.CANCELLED):
+def _without_input(broker: Broker, group: int) -> list[Entry] | None:
+    """Say where the input of a run had not been read to its end: more of it may be lost."""
+    is_cut_off = broker.fetch([group])[0].progress_total is None
+    if is_cut_off:
         say(
-            f"running what had been read when task {group} was ended; if its input had more, "
-            f"give it again: ... | aque-xargs --resume {group}"
+            f"task {group} was ended before its input was; running what had been read. For the "
+            f"rest give it again: ... | aque-xargs --resume {group}"
         )
+    return None if is_cut_off else []
 
 
-def earlier(broker: Broker, group: int, beyond: list[Entry]) -> Earlier:
+def earlier(broker: Broker, group: int, beyond: list[Entry] | None) -> Earlier:
     """Return what a run that was reopened has left to do, and what was read beyond it."""
     count = sum(broker.count_children([group]).get(group, {}).values())
     numbered = enumerate(children(broker, group), 1)
     left = ((number, task) for number, task in numbered if task.status == states.PENDING)
-    return Earlier(left, count, beyond)
+    return Earlier(left, count, beyond or (), is_cut_off=beyond is None)
 
 
 def children(broker: Broker, group: int, *conditions: Condition) -> Iterator[Task]:

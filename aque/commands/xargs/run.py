@@ -42,12 +42,14 @@ def run(options: Options) -> int:
         from aque.commands.xargs import detaching
 
         return detaching.detach(options, source)
-    beyond = None if options.resume is None else resuming.compare(options, source)
+    beyond = resuming.compare(options, source) if options.resume is not None else []
     log = JobLog(options.joblog, options.resume is not None) if options.joblog else None
     display = Display(options) if options.keeps_output else None
     with open_place(options) as place:
         worker = _worker(place, options, display)
-        earlier = None if beyond is None else resuming.earlier(place.broker, place.group, beyond)
+        earlier = (
+            None if options.resume is None else resuming.earlier(place.broker, place.group, beyond)
+        )
         backlog = Backlog(place.broker, source, _model(options, place), earlier)
         audience = Audience(options, display, log)
         plan = Plan(worker, source, options, backlog, audience, place.group)
@@ -59,6 +61,8 @@ def run(options: Options) -> int:
             worker.close()
         except BrokerError as error:  # we have not left, so who finds us dead does the rest
             say(f"{error}; the next worker closes task {place.group}")
+        finally:
+            audience.close()
         return plan.tell()
 
 
