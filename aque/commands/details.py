@@ -24,7 +24,8 @@ def describe(broker: Broker, failed: Task) -> Iterator[str]:
     if failed.started_at is not None:
         yield f"  ran       {_ran(failed)}"
         yield f"  where     {_where(broker, failed)}"
-        yield f"  used      {_used(failed)}"
+        if failed.user_time is not None:
+            yield f"  used      {_used(failed)}"
     dependents = _dependents(broker, failed)
     if dependents:
         yield f"  failed    because of it: {dependents}"
@@ -101,7 +102,7 @@ def _used(failed: Task) -> str:
     said = [f"{lines.size(failed.max_rss)} of memory at its peak"] if failed.max_rss else []
     if failed.user_time is not None:
         said.append(f"{lines.duration(failed.user_time + (failed.system_time or 0))} of cpu")
-    return ", ".join(said) or "nobody knows how much"
+    return ", ".join(said)
 
 
 def _dependents(broker: Broker, failed: Task) -> str:

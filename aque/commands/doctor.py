@@ -9,6 +9,9 @@ import click
 
 from aque.commands import entry, options
 
+#: Columns before what is said.
+_INDENT = 7
+
 
 @click.command()
 @options.broker_option
@@ -30,9 +33,10 @@ def doctor(broker: str | None, repair: bool) -> int:
         is_wrong = bool(finding.remedy)
         is_well = is_well and not is_wrong
         mark = screen.paint("wrong", "error") if is_wrong else screen.paint("ok   ", "success")
-        print(f"{mark}  {finding.subject}: {terminal.safe(finding.text)}")
-        if is_wrong:
-            print(f"       {terminal.safe(finding.remedy)}")
+        room = None if screen.width is None else max(20, screen.width - _INDENT)
+        said = [f"{finding.subject}: {finding.text}", *filter(None, [finding.remedy])]
+        text = "\n".join(terminal.folded(terminal.safe(text), room) for text in said)
+        print(f"{mark}  " + text.replace("\n", "\n" + " " * _INDENT))
     return 0 if is_well else 1
 
 

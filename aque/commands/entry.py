@@ -97,7 +97,9 @@ def _guard(name: str, act: Callable[[], object]) -> int:
 def _missing(error: click.MissingParameter) -> str:
     """Say what is to be given."""
     if error.param is not None and error.param.name == "ids":
-        return "name the tasks, as 7, 3-9, 1,4,8-10, last or all"
+        return "name tasks: 7, 3-9, 1,4,8-10, last, all"
+    if error.param is not None and (error.param.metavar or "").startswith("DONE"):
+        return "say how far, as 40 of 100"
     return error.format_message().rstrip(".")
 
 
@@ -106,5 +108,7 @@ def _one_line(text: str) -> str:
 
 
 def complain(name: str, text: str, status: int) -> int:
-    print(f"{name}: {text}", file=sys.stderr)
+    from aque.commands import terminal
+
+    terminal.tell(f"{name}: {text}")
     return status

@@ -66,6 +66,8 @@ def show(broker: Broker, ids: Sequence[int], style: Style, is_group: bool = Fals
     """
     for task in broker.fetch(ids):
         attempt = task.attempt if style.attempt is None else style.attempt
+        if not task.attempt and style.attempt is None:
+            continue  # has never run
         if attempt <= task.attempt:
             _Shown(broker, task.id, attempt, style).close()
         elif not is_group:

@@ -84,11 +84,11 @@ def show(request: Request) -> int:
     if request.ids and not (request.flat or request.is_narrowed):
         _explain(broker, options.resolve(broker, request.ids))
     for said in lost.tell([line.task for line in shown if line.task], dead):
-        print(said, file=sys.stderr)
+        terminal.tell(said)
     if left:
-        print(_said_left(left, kinds), file=sys.stderr)
+        terminal.tell(_said_left(left, kinds))
     elif not (shown or request.ids or request.is_narrowed):
-        print(_said_nothing(broker), file=sys.stderr)
+        terminal.tell(_said_nothing(broker))
     return 0
 
 
@@ -155,11 +155,17 @@ def _flat(request: Request, broker: Broker, scope: Selection) -> tuple[list[Line
     tasks = broker.select(scope, limit)
     left = broker.count(scope) - len(tasks) if len(tasks) == limit else 0
     if left and not request.ids and not scope.statuses:
-        failed = broker.select(replace(scope, statuses=[states.ERROR]), _FAILED)
-        tasks.sort(key=lambda task: (_band(task), task.id), reverse=True)
-        found = {task.id: task for task in (*failed, *tasks)}
-        tasks = _in_bands(broker, list(found.values())[:LIMIT])
+        tasks = _telling(broker, scope)
     return [Line(task) for task in tasks], left
+
+
+def _telling(broker: Broker, scope: Selection) -> list[Task]:
+    """Return as many tasks as there is room for, those that failed last among them, in bands."""
+    failed = broker.select(replace(scope, statuses=[states.ERROR]), _FAILED)
+    tasks = broker.select(scope, LIMIT)
+    tasks.sort(key=lambda task: (_band(task), task.id), reverse=True)
+    found = {task.id: task for task in (*failed, *tasks)}
+    return _in_bands(broker, list(found.values())[:LIMIT])
 
 
 def _tree(request: Request, broker: Broker) -> tuple[list[Line], int, Mapping[str, int]]:
@@ -196,7 +202,10 @@ def _tree_of(request: Request, broker: Broker, ids: Sequence[int]) -> tuple[list
     given = set(ids)
     edges = broker.dependents(ids) if len(ids) > 1 else ()
     lower = {edge.dependency for edge in edges if edge.task in given}
-    shown = list(drawing.draw(broker.fetch([id for id in ids if id not in lower])))
+    roots = [id for id in ids if id not in lower]
+    is_cut = len(roots) > LIMIT and not request.show_all
+    tops = _telling(broker, Selection(ids=roots)) if is_cut else broker.fetch(roots)
+    shown = list(drawing.draw(tops))
     hidden = [id for id in ids if id not in drawing.drawn]
     for task in broker.fetch(hidden[:LIMIT]):
         if task.id not in drawing.drawn and len(shown) < LIMIT:

@@ -105,7 +105,9 @@ def open_queue(url: str | None) -> Queue:
 def note_new(broker: Broker, name: str) -> None:
     """Tell a person at a terminal that a queue was made: the name of another may be mistyped."""
     if broker.is_new and sys.stderr.isatty():
-        print(f"{name}: made a new queue, {broker.to_url()}", file=sys.stderr)
+        from aque.commands import terminal
+
+        terminal.tell(f"{name}: made a new queue, {broker.to_url()}")
 
 
 def note_missing_worker(queue: Queue, name: str, ids: Sequence[int], always: bool = False) -> None:

@@ -90,6 +90,27 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
+def tell(text: str) -> None:
+    """Say a line on standard error, which on a terminal is folded between words."""
+    print(folded(text, look(stream=sys.stderr).width), file=sys.stderr)
+
+
+def folded(text: str, width: int | None, indent: int = 2) -> str:
+    """Break a line that is too wide between words; what follows is indented. None breaks nothing.
+
+    A terminal would break it anywhere, in the middle of a command to be copied.
+    """
+    if width is None or width_of(text) <= width:
+        return text
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1].strip() and width_of(f"{lines[-1]} {word}") > width:
+            lines.append(" " * indent + word)
+        else:
+            lines[-1] += f" {word}" if lines[-1] or not word else word
+    return "\n".join(lines)
+
+
 def place(url: str) -> str:
     """Write a queue's URL as its path, under the home directory by ~."""
     path = url.removeprefix("sqlite://").partition("?")[0]

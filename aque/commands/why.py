@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,13 +21,17 @@ from aque.schedule.why import Seat, Situation, reasons
 from aque.task import Task
 from aque.worker import host, liveness
 
-_NAMED = 5
+#: Tasks that are explained at a time, and ids that are named.
+_MOST, _NAMED = 100, 5
 
 
 def show(broker: Broker, ids: Sequence[int]) -> None:
     """Print each task and, below it, why it is not running."""
-    for id in ids:
+    for id in ids[:_MOST]:
         print("\n".join(describe(broker, id)))
+    sys.stdout.flush()
+    if len(ids) > _MOST:
+        terminal.tell(f"... and {len(ids) - _MOST:,} more; name up to {_MOST}")
 
 
 def describe(broker: Broker, id: int) -> list[str]:

@@ -90,7 +90,7 @@ def test_a_group_is_followed_with_the_children_that_come_meanwhile(broker: Broke
 def test_who_names_no_tasks_is_told_how_to(broker: Broker) -> None:
     said = aque("output", status=2).stderr
     assert said == (
-        "aque-output: name the tasks, as 7, 3-9, 1,4,8-10, last or all (see aque-output --help)\n"
+        "aque-output: name tasks: 7, 3-9, 1,4,8-10, last, all (see aque-output --help)\n"
     )
 
 

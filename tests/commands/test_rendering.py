@@ -317,3 +317,17 @@ def test_the_help_of_the_watch_fits_a_small_terminal() -> None:
     assert len(shown) <= 22
     assert max(map(len, shown)) < 80
     assert len(keys.footer()) < 80
+
+
+@pytest.mark.parametrize(
+    ("width", "folded"),
+    [
+        (None, "aque-kill: there is no task 12345678 (see --help)"),
+        (49, "aque-kill: there is no task 12345678 (see --help)"),
+        (30, "aque-kill: there is no task\n  12345678 (see --help)"),
+        (8, "aque-kill:\n  there\n  is no\n  task\n  12345678\n  (see\n  --help)"),
+    ],
+)
+def test_a_line_too_wide_is_folded_between_words(width: int | None, folded: str) -> None:
+    text = "aque-kill: there is no task 12345678 (see --help)"
+    assert terminal.folded(text, width) == folded

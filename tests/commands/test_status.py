@@ -286,6 +286,19 @@ def test_no_more_than_a_hundred_lines_and_then_how_many_more(stage: Stage) -> No
     assert len(stage.ids()) == 512
 
 
+def test_of_many_tasks_named_a_hundred_are_shown_and_explained(stage: Stage) -> None:
+    stage.create(*[f"task {n}" for n in range(300)])
+    stage.end(7, status="error", exit_status=1)
+    done = stage.run("all")
+    tree = done.stdout.partition("\n\n")[0].splitlines()
+    assert [int(line.split()[0]) for line in tree] == [*range(202, 301), 7]
+    assert done.stderr == "... and 200 more; --all shows them\n"
+    assert len(stage.shown("1-250", "--all")) > 250
+    why = stage.run("--why", "all")
+    assert len([line for line in why.stdout.splitlines() if line[0] != " "]) == 100
+    assert why.stderr == "... and 200 more; name up to 100\n"
+
+
 def test_trees_count_by_their_lines(stage: Stage) -> None:
     for n in range(30):
         parent = stage.group(f"group {n}")

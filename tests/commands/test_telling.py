@@ -61,7 +61,7 @@ def test_progress_is_of_the_attempt_that_said_it(broker: Broker) -> None:
         (["1", "of"], "of what?"),
         (["1", "of", "x"], "is no number"),
         (["1", "of", "0"], "must be more than 0"),
-        ([], "Missing argument"),
+        ([], "say how far, as 40 of 100"),
     ],
 )
 def test_progress_that_is_none_is_refused(words: list[str], complaint: str) -> None:
