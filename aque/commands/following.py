@@ -10,11 +10,11 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from aque import bell, listening, logs, outcome, states
 from aque.brokers.base import Broker
-from aque.brokers.questions import Selection
+from aque.brokers.questions import Condition, Selection
 from aque.errors import StateError, TaskNotFoundError
 from aque.listening import Listener
 from aque.queue import Queue
@@ -23,6 +23,8 @@ from aque.record import record
 from aque.task import Task
 
 _DESCRIPTORS = {STDOUT: 1, STDERR: 2}
+#: Tasks that are fetched at a time.
+_PAGE = 500
 _NO_TIME = " " * len("2026-01-31 12:00:00.000")
 
 
@@ -64,15 +66,24 @@ def show(broker: Broker, ids: Sequence[int], style: Style, is_group: bool = Fals
 
     Raises StateError for one that has not had that attempt, unless others of its group may have.
     """
-    for task in broker.fetch(ids):
+    has_run = [] if style.attempt is not None else [Condition("attempt", ">", 0)]
+    for task in _in_order(broker, ids, has_run):
         attempt = task.attempt if style.attempt is None else style.attempt
-        if not task.attempt and style.attempt is None:
-            continue  # has never run
         if attempt <= task.attempt:
             _Shown(broker, task.id, attempt, style).close()
         elif not is_group:
             number = "never run" if not task.attempt else f"had {task.attempt} so far"
             raise StateError(f"task {task.id} has no attempt {attempt}; it has {number}")
+
+
+def _in_order(
+    broker: Broker, ids: Sequence[int], conditions: Sequence[Condition]
+) -> Iterator[Task]:
+    """Yield those of these tasks that meet the conditions, some at a time."""
+    for at in range(0, len(ids), _PAGE):
+        page = ids[at : at + _PAGE]
+        found = {task.id: task for task in broker.select(Selection(conditions, ids=page))}
+        yield from (found[id] for id in page if id in found)
 
 
 def follow(

@@ -69,9 +69,13 @@ def _style(given: dict[str, Any]) -> Style:
 
 def _with_members(queue: Queue, ids: Sequence[int]) -> list[int]:
     """Put the children of groups, which write nothing themselves, in their place, in order."""
+    from aque.brokers.questions import Condition, Selection
+
     found: dict[int, None] = {}
-    for task in queue.broker.fetch(ids):
-        members = sorted(queue.with_children([task.id])) if task.is_group else [task.id]
+    are_groups = Selection([Condition("pattern", "=", None)], ids=ids)
+    groups = {group.id for group in queue.broker.select(are_groups)}
+    for id in ids:
+        members = sorted(queue.with_children([id])) if id in groups else [id]
         found.update(dict.fromkeys(members))
     return list(found)
 

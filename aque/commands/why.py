@@ -11,7 +11,6 @@ from dataclasses import replace
 from aque import mounts, states
 from aque.brokers.base import Broker
 from aque.brokers.claims import Limit
-from aque.brokers.questions import Condition
 from aque.commands import lines, lost, terminal
 from aque.report import WorkerRecord
 from aque.requirements import REQUIREMENT_KEYS, Requirements, parse_limits
@@ -22,7 +21,7 @@ from aque.task import Task
 from aque.worker import host, liveness
 
 #: Tasks that are explained at a time, and ids that are named.
-_MOST, _NAMED = 100, 5
+_MOST, _NAMED = 20, 5
 
 
 def show(broker: Broker, ids: Sequence[int]) -> None:
@@ -69,9 +68,9 @@ def explain(broker: Broker, shown: Task) -> list[str]:
 
 def situation(broker: Broker, shown: Task) -> Situation:
     """Look at all that decides about a ready task."""
-    running = broker.search([Condition("status", "=", states.RUNNING)])
-    here = host.this_host()
-    workers = [w for w in broker.workers() if not liveness.is_gone(broker, w, here)]
+    here, known = host.this_host(), broker.workers()
+    running = sorted((t for w in known for t in broker.running(w.id)), key=lambda t: t.id)
+    workers = [w for w in known if not liveness.is_gone(broker, w, here)]
     holders = defaultdict(list)
     for held in running:
         for name in parse_limits(held.limits):
