@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import time
@@ -40,11 +41,17 @@ def converse(program: str, arguments: str, answers: list[bytes]) -> tuple[bytes,
         ("-p -n1 echo", [b"y\n", b"n\n", b"Yes\n"]),
         ("-p -n1 -t sh -c 'exit 3'", [b"n\n", b"y\n", b"\n"]),
         ("-pr -n2 echo '$x'", [b"no\n", b"y\n"]),
+        ("-on2 sh -c 'printf ?.%s ..; read x; echo $0 $x; tty'", [b"one\n", b"two\n"]),
+        ("-op -n1 sh -c 'printf ?.%s ..; read x; echo $x'", [b"y\n", b"x\n", b"n\n", b"n\n"]),
+        ("-n1 sh -c 'printf ?.%s ..; read x || echo $0 none'", []),
     ],
 )
 def test_each_command_is_asked_for_as_by_gnu_xargs(arguments, answers):
-    theirs = converse(gnu.path(), arguments, answers)
-    assert converse(" ".join(pair.OURS), arguments, answers) == theirs
+    (theirs, status), (ours, our_status) = (
+        converse(program, arguments, answers) for program in (gnu.path(), " ".join(pair.OURS))
+    )
+    assert re.sub(rb"/dev/pts/\d+", b"tty", ours) == re.sub(rb"/dev/pts/\d+", b"tty", theirs)
+    assert our_status == status
 
 
 def test_without_a_terminal_nothing_is_run():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import reprlib
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -132,6 +133,36 @@ def test_whatever_is_asked_of_it_is_done_as_by_gnu_xargs(
     assert_alike(runs, argv, data, given_env)
 
 
+#: A single argument, its NUL among them, can have so many bytes (Linux: MAX_ARG_STRLEN).
+_MOST = 131072
+_LONG = [
+    b"x" * (_MOST - 1),
+    b"x" * _MOST,
+    b"a " + b"x" * (_MOST - 2),
+    b"a\n" + b"y" * 150_000 + b"\nb",
+    b"y" * 140_000 + b" b",
+    b"'" + b"q" * (_MOST + 1) + b"'\n" + b"c " * 5,
+]
+_LIMITING = [
+    [], ["-n1"], ["-L1"], ["-I{}"], ["-x", "-n2"], ["-0"], ["-s131072"], ["-s200000", "-n1"],
+    ["-s99999999"], ["-xs131000", "-L2"], ["-t"], ["-ts131072", "-I{}"],
+]  # fmt: skip
+_COUNT = [b"sh", b"-c", b"echo $#; for a; do echo ${#a}; done", b"sh"]
+
+
+@pytest.mark.parametrize("data", _LONG, ids=range(len(_LONG)))
+def test_items_near_what_the_system_takes_are_batched_and_refused_alike(runs, env, data):
+    for options in _LIMITING:
+        marked = [b"-{}-"] if "-I{}" in options else []
+        assert_alike(runs, [*(o.encode() for o in options), *_COUNT, *marked], data, env)
+
+
+@pytest.mark.parametrize("more", [{}, {"LONG": "x" * 100_000}, {"EVEN": "x" * 131_000}])
+def test_the_limits_are_shown_alike(runs, env, more):
+    for options in ([b"-r"], [b"-s", b"3000"], [b"-s1"], [b"-s99999999", b"-r"], [b"-n1", b"-t"]):
+        assert_alike(runs, [b"--show-limits", *options, b"echo"], b"a b", {**env, **more})
+
+
 def assert_alike(
     runs: forking.Runs, argv: Sequence[bytes], data: bytes, env: dict[str, str]
 ) -> None:
@@ -149,7 +180,8 @@ def assert_alike(
 
     theirs = _outcome(run_gnu, data)
     ours = _outcome(lambda descriptors: runs.run(argv, descriptors, env), data)
-    assert _comparable(ours) == _comparable(theirs), f"ours: {ours}\ntheirs: {theirs}"
+    is_alike = _comparable(ours) == _comparable(theirs)
+    assert is_alike, f"ours: {reprlib.repr(ours)}\ntheirs: {reprlib.repr(theirs)}"
 
 
 def _outcome(run: Callable[[Sequence[int]], int], data: bytes) -> Outcome:
