@@ -7,6 +7,7 @@ anything runs, and costs one warning.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -64,6 +65,8 @@ def open_place(options: Options) -> Iterator[Place]:
             raise
         say(f"warning: {error}; nothing of this run will be kept")
     else:
+        if place.broker.is_new and os.isatty(2):  # its name may be mistyped
+            say(f"made a new queue, {place.broker.to_url()}")
         yield place
         _close(place.broker)
         return
