@@ -12,6 +12,8 @@ import time
 import pytest
 from xargs import gnu, pair
 
+from aque.brokers.base import Broker
+
 DEADLINE = 20.0
 
 
@@ -46,7 +48,7 @@ def converse(program: str, arguments: str, answers: list[bytes]) -> tuple[bytes,
         ("-n1 sh -c 'printf ?.%s ..; read x || echo $0 none'", []),
     ],
 )
-def test_each_command_is_asked_for_as_by_gnu_xargs(arguments, answers):
+def test_each_command_is_asked_for_as_by_gnu_xargs(broker: Broker, arguments, answers):
     (theirs, status), (ours, our_status) = (
         converse(program, arguments, answers) for program in (gnu.path(), " ".join(pair.OURS))
     )

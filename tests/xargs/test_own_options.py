@@ -81,7 +81,9 @@ def test_progress_ends_with_all_that_was_done():
     )
 
 
-def test_on_a_terminal_progress_has_the_last_row_and_what_commands_write_stays_whole(tmp_path):
+def test_on_a_terminal_progress_has_the_last_row_and_what_commands_write_stays_whole(
+    broker: Broker, tmp_path
+):
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (10, 60))
     (tmp_path / "items").write_text("1 2 3 4")

@@ -65,7 +65,8 @@ def open_place(options: Options) -> Iterator[Place]:
             raise
         say(f"warning: {error}; nothing of this run will be kept")
     else:
-        if place.broker.is_new and os.isatty(2):  # its name may be mistyped
+        is_named = options.broker or os.environ.get("AQUE_BROKER")
+        if place.broker.is_new and is_named and os.isatty(2):  # it may be mistyped
             say(f"made a new queue, {place.broker.to_url()}")
         yield place
         _close(place.broker)
