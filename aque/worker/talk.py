@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from aque.worker.job import Job
 
 #: Running tasks that are named.
-_NAMED = 3
+_NAMED = 2
 
 told = logging.getLogger("aque.worker.told")
 
@@ -22,7 +22,8 @@ def say_drain(jobs: Iterable[Job]) -> None:
     """Say what is waited for, if anything is."""
     named = _named(jobs)
     if named:
-        told.info("stopping: waits for %s; Ctrl-C again requeues what runs", named)
+        what = "it" if named.startswith("task ") else "them"
+        told.info("waits for %s; Ctrl-C again requeues %s", named, what)
 
 
 def say_stop(jobs: Iterable[Job]) -> None:

@@ -41,11 +41,11 @@ def test_a_terminal_is_told_what_it_is_and_at_ctrl_c_what_it_waits_for(broker: B
         os.close(theirs)
         running(broker, id)
         worker.send_signal(signal.SIGINT)
-        said = _read_until(mine, b"requeues what runs\r\n")
+        said = _read_until(mine, b"requeues it\r\n")
         first, second = said.decode().split("\r\n")[:2]
         assert first.startswith(f"\raque-worker: pid {worker.pid}, ")
         assert first.endswith("queue.db; Ctrl-C ends it")
-        waits = f"stopping: waits for task {id}; Ctrl-C again requeues what runs"
+        waits = f"waits for task {id}; Ctrl-C again requeues it"
         assert second == f"\raque-worker: {waits}"
         worker.send_signal(signal.SIGINT)
         assert worker.wait(20) == 0

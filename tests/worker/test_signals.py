@@ -35,7 +35,7 @@ def test_a_first_signal_lets_what_runs_end_and_starts_nothing_new(
         running(broker, id)
         worker.send_signal(number)
         assert worker.stderr is not None
-        eventually(lambda: b"stopping: waits for task " in worker.stderr.readline())  # type: ignore[union-attr]
+        eventually(lambda: b"waits for task " in worker.stderr.readline())  # type: ignore[union-attr]
         later = submit(broker, "true", cpus=0)
         gate.touch()
         assert worker.wait(10) == 0
@@ -61,7 +61,7 @@ def test_a_second_signal_requeues_what_runs(broker: Broker, tmp_path: Path, numb
         assert pid is not None
         worker.send_signal(number)
         assert worker.stderr is not None
-        eventually(lambda: b"stopping: waits for task " in worker.stderr.readline())  # type: ignore[union-attr]
+        eventually(lambda: b"waits for task " in worker.stderr.readline())  # type: ignore[union-attr]
         worker.send_signal(number)
         assert worker.wait(10) == 0
     assert not is_alive(pid)

@@ -48,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def say(text: str) -> None:
     """Tell a person something; where nobody listens, that is their choice."""
-    write(2, f"{NAME}: {text}\n")
+    said = f"{NAME}: {text}"
+    if os.isatty(2):
+        from aque.commands import terminal
+
+        said = terminal.folded(said, terminal.look(stream=sys.stderr).width)
+    write(2, f"{said}\n")
 
 
 def write(descriptor: int, text: str) -> int:
