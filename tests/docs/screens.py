@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from docs.console import Ran
 
-from docs import console
+from docs import console, watched
 
 _SHOWN = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -31,7 +31,14 @@ def main(names: Sequence[str]) -> int:
             continue
         if changed:
             print(f"{page.name}: {len(changed)} written anew: {', '.join(changed)}")
+        if page == watched.PAGE and _renew_watch():
+            print(f"{page.name}: the watch was written anew")
     return 0
+
+
+def _renew_watch() -> bool:
+    with tempfile.TemporaryDirectory() as made:
+        return watched.write(watched.draw(Path(made).resolve()))
 
 
 def renew(page: Path) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from docs import console, screens
+from docs import console, screens, watched
 
 PAGE = """# A page
 
@@ -38,3 +38,9 @@ def test_what_has_changed_is_written_and_what_holds_stays(tmp_path: Path) -> Non
 def test_every_page_with_a_console_is_run_by_a_test() -> None:
     names = {page.name for page in console.pages()}
     assert {"README.md", "tutorial.md", "python.md", "reading.md", "aque-status.md"} <= names
+
+
+def test_the_watch_looks_as_its_page_shows_it(tmp_path: Path) -> None:
+    drawn = watched.draw(tmp_path)
+    assert watched.is_alike(drawn, watched.shown()), f"{drawn}\n(bin/docs screens writes it)"
+    assert max(map(len, drawn.splitlines())) <= 80
