@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from aque import bell, states
 from aque.brokers.questions import Request
 from aque.brokers.sqlite import finish, graph, shared
-from aque.brokers.sqlite.transaction import Transaction
+from aque.brokers.sqlite.sizes import batches
+from aque.brokers.sqlite.transaction import Transaction, placeholders
 from aque.errors import DependencyResolutionError, StateError
 
 _COMMIT = """
@@ -15,15 +16,16 @@ UPDATE task SET status = 'pending', owner = NULL, changed = ? WHERE id = ? AND s
 """
 _CANCEL_RUNNING = """
 UPDATE task SET cancel_at = ?, cancel_signal = ?, cancel_grace = ?
-WHERE id = ? AND status = 'running'
+WHERE id IN ({}) AND status = 'running'
 """
 _CANCEL_WAITING = """
-UPDATE task SET cancel_at = ? WHERE id = ? AND status IN ('creating', 'pending', 'paused')
+UPDATE task SET cancel_at = ? WHERE id IN ({}) AND status IN ('creating', 'pending', 'paused')
 """
+_CANCEL_WAITING_ONE = f"{_CANCEL_WAITING.format('?')} AND cancel_at IS NULL"
 _UNFINISHED_CHILDREN = """
-SELECT id FROM task WHERE parent = ? AND status IN ('creating', 'pending', 'paused', 'running')
+SELECT id FROM task WHERE parent IN ({}) AND status IN ('creating', 'pending', 'paused', 'running')
 """
-_FAILED_CHILDREN = "SELECT id FROM task WHERE parent = ? AND status IN ('error', 'cancelled')"
+_FAILED_CHILDREN = "SELECT id FROM task WHERE parent IN ({}) AND status IN ('error', 'cancelled')"
 CANCELLING = """
 SELECT id, attempt, cancel_signal, cancel_grace FROM task
 WHERE status = 'running' AND worker = ? AND cancel_at IS NOT NULL
@@ -63,18 +65,17 @@ def commit(tx: Transaction, ids: Sequence[int]) -> None:
 
 def cancel(tx: Transaction, ids: Sequence[int], signal: int, grace: float) -> None:
     family = _with_children(tx, ids, _UNFINISHED_CHILDREN)
-    for id in family:
-        if tx.execute(_CANCEL_RUNNING, (tx.now, signal, grace, id)).rowcount == 0:
-            tx.execute(_CANCEL_WAITING, (tx.now, id))
-    for id in family:
-        if graph.settle(tx, id):
-            graph.ended(tx, [id])
+    for batch in batches(sorted(family)):
+        some = placeholders(batch)
+        tx.execute(_CANCEL_RUNNING.format(some), (tx.now, signal, grace, *batch))
+        tx.execute(_CANCEL_WAITING.format(some), (tx.now, *batch))
+    graph.ended(tx, [id for id in sorted(family) if graph.settle(tx, id)])
     tx.rings.add(bell.SIGNAL)
 
 
 def cancel_waiting(tx: Transaction, ids: Sequence[int]) -> None:
     for id in ids:
-        is_marked = tx.execute(f"{_CANCEL_WAITING} AND cancel_at IS NULL", (tx.now, id)).rowcount
+        is_marked = tx.execute(_CANCEL_WAITING_ONE, (tx.now, id)).rowcount
         if is_marked and graph.settle(tx, id):
             graph.ended(tx, [id])
         elif is_marked:
@@ -122,7 +123,7 @@ def retry_one(tx: Transaction, id: int, status: str, requirements: int) -> None:
 
 def remove(tx: Transaction, ids: Sequence[int]) -> list[tuple[int, int, str]]:
     """Remove tasks and their children; return what `forget` does."""
-    family = _with_children(tx, ids, "SELECT id FROM task WHERE parent = ?")
+    family = _with_children(tx, ids, "SELECT id FROM task WHERE parent IN ({})")
     for id in family:
         _refuse_needed(tx, id, family)
     return forget(tx, family)
@@ -161,12 +162,13 @@ def _status(tx: Transaction, id: int) -> str:
 
 def _with_children(tx: Transaction, ids: Iterable[int], children_of: str) -> set[int]:
     family: set[int] = set()
-    found = list(ids)
-    while found:
-        id = found.pop()
-        if id not in family:
-            family.add(id)
-            found.extend(row[0] for row in tx.rows(children_of, (id,)))
+    level = set(ids)
+    while level:
+        family |= level
+        found: set[int] = set()
+        for batch in batches(sorted(level)):
+            found |= {id for (id,) in tx.rows(children_of.format(placeholders(batch)), batch)}
+        level = found - family
     return family
 
 
