@@ -29,7 +29,11 @@ def dead_workers(broker: Broker, known: Sequence[WorkerRecord] | None = None) ->
     from aque.worker import host, liveness
 
     here = host.this_host()
-    return {worker.id: worker for worker in workers if liveness.is_gone(broker, worker, here)}
+    gone = {worker.id: worker for worker in workers if liveness.is_gone(broker, worker, here)}
+    if not gone:
+        return NOBODY
+    still = {worker.id for worker in broker.workers()}  # one may have left properly meanwhile
+    return {id: worker for id, worker in gone.items() if id in still}
 
 
 def worker_of(shown: Task, dead: Dead) -> WorkerRecord | None:
