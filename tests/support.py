@@ -148,9 +148,11 @@ def recount_uses(broker: Broker) -> None:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         for table in ("environment", "requirements"):
             query = f"SELECT {table}, count(*) FROM task WHERE {table} IS NOT NULL GROUP BY 1"
-            uses = f"SELECT id, uses FROM {table}"
+            uses = f"SELECT id, count FROM uses WHERE kind = '{table}'"
+            stored = {id for (id,) in connection.execute(f"SELECT id FROM {table}").fetchall()}
             counted = dict(connection.execute(query).fetchall())
             assert dict(connection.execute(uses).fetchall()) == counted, table
+            assert stored == counted.keys(), table
 
 
 # Processes

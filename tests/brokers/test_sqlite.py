@@ -121,8 +121,8 @@ def test_the_schema_refuses_tasks_that_begin_in_the_middle(
         "UPDATE task SET timeout = 0",
         "INSERT INTO dependency VALUES (1, 1, 'after')",
         "INSERT INTO dependency VALUES (1, 2, 'before')",
-        "UPDATE environment SET uses = -1",
-        "INSERT INTO sequence VALUES (2, 0)",
+        "UPDATE uses SET count = -1",
+        "INSERT INTO sequence VALUES (2, 0, 0)",
     ],
 )
 def test_the_schema_keeps_its_invariants_from_every_writer(

@@ -81,7 +81,7 @@ def test_counters_are_counted_anew(broker: Broker, own_queue: str) -> None:
         own_queue,
         f"UPDATE task SET waiting = 3 WHERE id = {second};"
         f"UPDATE task SET waiting = 1 WHERE id = {third};"
-        "UPDATE requirements SET uses = 99; UPDATE environment SET uses = 0",
+        "UPDATE uses SET count = 99 * (kind = 'requirements')",
     )
     said = wrong()
     assert set(said) == {"counters"}
@@ -100,7 +100,8 @@ def test_counters_are_counted_anew(broker: Broker, own_queue: str) -> None:
 def test_what_could_have_ended_ends(broker: Broker, own_queue: str) -> None:
     (first,) = broker.create([prototype()])
     held, waiting = broker.create([group(after=(first,)), prototype(after=(Earlier(0),))])
-    change(own_queue, f"DELETE FROM task WHERE id = {first}; UPDATE requirements SET uses = 2")
+    miscount = "UPDATE uses SET count = 2 WHERE kind = 'requirements'"
+    change(own_queue, f"DELETE FROM task WHERE id = {first}; {miscount}")
     assert f"task {held} is said to wait for 1, and 0" in wrong()["counters"]
     assert wrong(repair=True) == {}
     assert fetch(broker, held).status == "success"

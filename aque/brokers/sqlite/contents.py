@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from aque import bell
 from aque.brokers.questions import Finding
-from aque.brokers.sqlite import finish, graph
+from aque.brokers.sqlite import finish, graph, shared
 from aque.brokers.sqlite.connection import Database
 from aque.brokers.sqlite.look import Rows
 from aque.brokers.sqlite.transaction import Transaction
@@ -33,7 +33,6 @@ _ABANDONED = """
 SELECT t.id, t.attempt, t.worker FROM task AS t LEFT JOIN worker AS w ON w.id = t.worker
 WHERE t.status = 'running' AND (w.id IS NULL OR w.ended_at IS NOT NULL)
 """
-_SHARED = ("environment", "requirements")
 _REPAIR = "aque-doctor --repair puts that right"
 _NAMED = 5
 
@@ -62,10 +61,11 @@ def repair(tx: Transaction) -> None:
         graph.ended(tx, [id] if graph.settle(tx, id) else [])
     attempts = [(id, attempt) for id, attempt, _ in tx.rows(_ABANDONED)]
     finish.requeue(tx, attempts, "its worker was gone")
-    for table in _SHARED:
+    for table in shared.KINDS:
         miscounted = _miscounted(tx.rows, table)
-        tx.executemany(f"UPDATE {table} SET uses = ? WHERE id = ?", miscounted)
-        tx.execute(f"DELETE FROM {table} WHERE uses = 0")
+        for count, id in miscounted:
+            tx.execute("INSERT OR REPLACE INTO uses VALUES (?, ?, ?)", (table, id, count))
+    shared.drop_unused(tx)
     tx.rings.add(bell.READY)
 
 
@@ -98,7 +98,7 @@ def _counters(rows: Rows) -> Iterator[Finding]:
         f"task {id} is running, and its worker {worker} has ended"
         for id, _, worker in rows(_ABANDONED)
     ]
-    for table in _SHARED:
+    for table in shared.KINDS:
         count = len(_miscounted(rows, table))
         if count:
             problems.append(f"{count} rows of {table} are said to have other uses than they have")
@@ -112,5 +112,6 @@ def _counters(rows: Rows) -> Iterator[Finding]:
 def _miscounted(rows: Rows, table: str) -> list[tuple[int, int]]:
     """Return the (uses, id) of rows that tasks share, where the count is another one."""
     counted: dict[int, int] = dict(rows(f"SELECT {table}, count(*) FROM task GROUP BY {table}"))
-    shared = rows(f"SELECT id, uses FROM {table}")
-    return [(counted.get(id, 0), id) for id, uses in shared if uses != counted.get(id, 0)]
+    said: dict[int, int] = dict(rows("SELECT id, count FROM uses WHERE kind = ?", (table,)))
+    stored = [id for (id,) in rows(f"SELECT id FROM {table}")]
+    return [(counted.get(id, 0), id) for id in stored if said.get(id) != counted.get(id, 0)]

@@ -45,11 +45,9 @@ class _Creation:
     """One call of create: its ids and edges, and what its tasks share, looked up once."""
 
     def __init__(self, tx: Transaction, count: int, memory: Memory) -> None:
-        rows = tx.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task'")
-        first = rows[0][0] + 1 if rows else 1
         self.tx = tx
         self.memory = memory
-        self.ids = range(first, first + count)
+        self.ids = tx.next_ids(count)
         self.changed = tx.next_changed() if count else 0  # all come at once: one event
         self.rows: list[tuple[Any, ...]] = []
         self.edges: list[tuple[int, int, str]] = []
@@ -179,7 +177,7 @@ def _insert(creation: _Creation) -> None:
         insert_edges(tx, creation.edges)
         tx.executemany(_COUNT_UP, [(count, parent) for parent, count in creation.children.items()])
     for (table, id), count in creation.uses.items():
-        tx.execute(f"UPDATE {table} SET uses = uses + ? WHERE id = ?", (count, id))
+        shared.use(tx, table, id, count)
 
 
 def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:

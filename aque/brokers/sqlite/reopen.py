@@ -60,6 +60,6 @@ def _reserve(tx: Transaction, needs: int, worker: int, own_limit: str, ours: dic
         changes = {"worker": worker, "limits": limits_text(limits)}
         ours[needs] = shared.change_requirements(tx, needs, **changes)
     else:
-        tx.execute("UPDATE requirements SET uses = uses - 1 WHERE id = ?", (needs,))
-        tx.execute("UPDATE requirements SET uses = uses + 1 WHERE id = ?", (ours[needs],))
+        shared.use(tx, "requirements", needs, -1)
+        shared.use(tx, "requirements", ours[needs], 1)
     return ours[needs]

@@ -1,6 +1,6 @@
 """Own what many tasks share and is stored once: environments, and requirements.
 
-Each counts the tasks that use it, and goes with the last.
+The tasks that use each are counted, and it goes with the last.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any
 
 from aque.brokers.sqlite.transaction import Transaction
 from aque.requirements import Requirements
+
+#: The tables, which are also the columns of a task that name a row of them.
+KINDS = ("environment", "requirements")
 
 _REQUIREMENTS = (
     "SELECT "
@@ -55,8 +58,8 @@ def store_environment(tx: Transaction, content: str, digest: str) -> int:
     rows = tx.rows("SELECT id FROM environment WHERE hash = ?", (digest,))
     if rows:
         return int(rows[0][0])
-    insert = "INSERT INTO environment (hash, content, uses) VALUES (?, ?, 0)"
-    return int(tx.execute(insert, (digest, content)).lastrowid or 0)
+    insert = "INSERT INTO environment (hash, content) VALUES (?, ?)"
+    return _counted(tx, "environment", tx.execute(insert, (digest, content)).lastrowid)
 
 
 def store_requirements(tx: Transaction, requirements: Requirements) -> int:
@@ -66,9 +69,29 @@ def store_requirements(tx: Transaction, requirements: Requirements) -> int:
         return int(rows[0][0])
     insert = (
         'INSERT INTO requirements ("user", "group", host, platform, cpus, memory, limits, mounts,'
-        " worker, key, uses) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+        " worker, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     )
-    return int(tx.execute(insert, (*astuple(requirements), key)).lastrowid or 0)
+    made = tx.execute(insert, (*astuple(requirements), key)).lastrowid
+    return _counted(tx, "requirements", made)
+
+
+def _counted(tx: Transaction, kind: str, id: int | None) -> int:
+    """Return the id of a new row, whose uses are counted from now on."""
+    assert id is not None
+    tx.execute("INSERT INTO uses VALUES (?, ?, 0)", (kind, id))
+    return id
+
+
+def use(tx: Transaction, kind: str, id: int, count: int) -> None:
+    """Count so many uses of a row more, or fewer."""
+    tx.execute("UPDATE uses SET count = count + ? WHERE kind = ? AND id = ?", (count, kind, id))
+
+
+def drop_unused(tx: Transaction) -> None:
+    for kind in KINDS:
+        unused = "SELECT id FROM uses WHERE kind = ? AND count = 0"
+        tx.execute(f"DELETE FROM {kind} WHERE id IN ({unused})", (kind,))
+    tx.execute("DELETE FROM uses WHERE count = 0")
 
 
 @lru_cache(maxsize=1000)
@@ -84,6 +107,6 @@ def fetch_requirements(tx: Transaction, id: int) -> Requirements:
 def change_requirements(tx: Transaction, id: int, **changes: Any) -> int:
     """Move one task's use of requirements `id` to ones changed so; return the id of those."""
     changed = store_requirements(tx, replace(fetch_requirements(tx, id), **changes))
-    tx.execute("UPDATE requirements SET uses = uses - 1 WHERE id = ?", (id,))
-    tx.execute("UPDATE requirements SET uses = uses + 1 WHERE id = ?", (changed,))
+    use(tx, "requirements", id, -1)
+    use(tx, "requirements", changed, 1)
     return changed

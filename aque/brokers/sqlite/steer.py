@@ -34,6 +34,7 @@ SIGNALS = """
 SELECT s.number, s.task, s.attempt, s.signal FROM task AS t JOIN signal AS s ON s.task = t.id
 WHERE t.status = 'running' AND t.worker = ? ORDER BY s.number
 """
+_USED = f"SELECT {', '.join(shared.KINDS)} FROM task WHERE id = ?"
 _RETRY = """
 UPDATE task SET status = 'pending', waiting = ?, cause = NULL, error = NULL, exception = NULL,
 result = NULL, exit_status = NULL, exit_signal = NULL, started_at = NULL, ended_at = NULL,
@@ -133,14 +134,13 @@ def forget(tx: Transaction, ids: Iterable[int]) -> list[tuple[int, int, str]]:
     """Remove just these; return the (id, attempt, stream) whose output went on in a file."""
     files: list[tuple[int, int, str]] = []
     for id in ids:
-        for table in ("requirements", "environment"):
-            where = f"WHERE id = (SELECT {table} FROM task WHERE id = ?)"
-            tx.execute(f"UPDATE {table} SET uses = uses - 1 {where}", (id,))
+        for row in tx.rows(_USED, (id,)):
+            for kind, used in zip(shared.KINDS, row):
+                shared.use(tx, kind, used, -1)
         files += tx.rows(_OUTPUT_FILES, (id,))
         tx.execute("DELETE FROM task WHERE id = ?", (id,))
         tx.execute("INSERT INTO removed VALUES (?, ?)", (tx.next_changed(), id))
-    for table in ("requirements", "environment"):
-        tx.execute(f"DELETE FROM {table} WHERE uses = 0")
+    shared.drop_unused(tx)
     return files
 
 
@@ -148,7 +148,7 @@ def reset(tx: Transaction) -> list[tuple[int, int, str]]:
     """Empty all tables but the settings and the sequence; return what `remove` does."""
     files: list[tuple[int, int, str]] = tx.rows(_ALL_OUTPUT_FILES)
     gone = tx.rows("SELECT id FROM task")
-    tables = "removed signal output attempt dependency task worker environment requirements"
+    tables = "removed signal output attempt dependency task worker environment requirements uses"
     for table in tables.split():
         tx.execute(f"DELETE FROM {table}")
     tx.executemany("INSERT INTO removed VALUES (?, ?)", [(tx.next_changed(), id) for (id,) in gone])

@@ -12,6 +12,8 @@ from aque import bell
 
 Row = tuple[Any, ...]
 
+_SEQUENCE = "SELECT changed, task FROM sequence"
+
 
 class Transaction:
     """A write transaction that is open now. `now` is its one instant, in Unix seconds."""
@@ -22,7 +24,7 @@ class Transaction:
         self.now = time.time()
         self.rings: set[str] = set()
         self.is_rung_later = False
-        ((self._first,),) = self.execute("SELECT changed FROM sequence").fetchall()
+        ((self._first, self._last_id),) = self.execute(_SEQUENCE).fetchall()
         self._changed = self._first
 
     @property
@@ -35,12 +37,20 @@ class Transaction:
         self._changed += 1
         return int(self._changed)
 
+    def next_ids(self, count: int) -> range:
+        """Return the ids of so many new tasks."""
+        first = self._last_id + 1
+        self._last_id += count
+        return range(first, first + count)
+
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         return self.execute(sql, values).fetchall()
 
     def finish(self) -> None:
         if self._changed != self._first:
-            self.execute("UPDATE sequence SET changed = ?", (self._changed,))
+            self.execute(
+                "UPDATE sequence SET changed = ?, task = ?", (self._changed, self._last_id)
+            )
             self.rings.add(bell.DONE)
 
 

@@ -8,19 +8,28 @@ CREATE TABLE setting (
     value REAL NOT NULL
 ) WITHOUT ROWID;
 
--- The number of the latest event; each transition takes the next, what comes at once the same.
+-- The number of the latest event: each transition takes the next, what comes at once the same. And
+-- the id of the latest task: ids are never used again. (AUTOINCREMENT would write one page more.)
 CREATE TABLE sequence (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    changed INTEGER NOT NULL
+    changed INTEGER NOT NULL,
+    task INTEGER NOT NULL
 );
-INSERT INTO sequence VALUES (1, 0);
+INSERT INTO sequence VALUES (1, 0, 0);
 
--- What many tasks share is stored once; `uses` counts the tasks, and at 0 the row goes.
+-- What many tasks share is stored once. How many tasks use it is counted in one small table, since
+-- each submit changes that, and would else write pages of both; at 0 the row goes.
+CREATE TABLE uses (
+    kind TEXT NOT NULL CHECK (kind = 'environment' OR kind = 'requirements'),
+    id INTEGER NOT NULL,
+    count INTEGER NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+
 CREATE TABLE environment (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     hash TEXT NOT NULL UNIQUE,
-    content TEXT NOT NULL,
-    uses INTEGER NOT NULL CHECK (uses >= 0)
+    content TEXT NOT NULL
 );
 
 CREATE TABLE requirements (
@@ -34,8 +43,7 @@ CREATE TABLE requirements (
     memory INTEGER NOT NULL CHECK (memory >= 0),
     limits TEXT,
     mounts TEXT,
-    worker INTEGER,
-    uses INTEGER NOT NULL CHECK (uses >= 0)
+    worker INTEGER
 );
 
 -- Nothing refers to it by a foreign key: to forget a worker would look at every task.
@@ -64,7 +72,7 @@ CREATE TABLE worker (
 CREATE INDEX worker_live ON worker (id) WHERE ended_at IS NULL;
 
 CREATE TABLE task (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     status TEXT NOT NULL CHECK (status = 'pending' OR status = 'running' OR status = 'success'
         OR status = 'error' OR status = 'cancelled' OR status = 'paused' OR status = 'creating'),
     waiting INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
