@@ -30,6 +30,7 @@ from aque.errors import UsageError
 from aque.pending import Pending, Waiting
 from aque.prototype import Prototype
 from aque.queue import Queue
+from aque.unattended import Unattended
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -130,6 +131,8 @@ class _Core:
             self._attendant = Attendant(queue.broker, workers)
             self.waiting.on_look = self._attend
             atexit.register(self.finish)
+        else:
+            self.waiting.on_look = Unattended(queue.broker, self.waiting.is_waiting).look
 
     def submit(self, ready: Prototype, found: Sequence[Any]) -> Pending[Any]:
         if self._is_durable:

@@ -149,6 +149,9 @@ class Waiting:
     def status(self, id: int) -> str:
         return states.RUNNING if id in self._running else states.PENDING
 
+    def is_waiting(self) -> bool:
+        return bool(self._futures)
+
     def all(self) -> list[Pending[Any]]:
         self.outbox.flush()
         with self._lock:

@@ -252,7 +252,9 @@ class Form:
 
 def _checked(func: Any) -> str:
     if not callable(func):
-        raise UsageError(f"func is {func!r}, which cannot be called")
+        hint = '; for a command: submit_ex(pattern="shell", args=["ls", "-l"])'
+        is_text = isinstance(func, str)
+        raise UsageError(f"func is {func!r}, which cannot be called{hint if is_text else ''}")
     return encode_function(func)
 
 

@@ -49,7 +49,7 @@ LAYERS = (
     ("queue",),
     ("attendant", "outbox"),
     ("pending",),
-    ("executor",),
+    ("executor", "unattended"),
     ("patterns",),
     ("worker",),
     ("commands",),

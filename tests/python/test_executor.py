@@ -46,6 +46,15 @@ def worker_of(executor: Executor) -> psutil.Process:
     return psutil.Process(record.pid)
 
 
+def test_who_waits_without_a_worker_is_told_so_once(
+    idle: Executor, caplog: pytest.LogCaptureFixture
+) -> None:
+    idle.submit(called.add, 1, 2)
+    eventually(lambda: "aque-worker --broker" in caplog.text)
+    told = [record for record in caplog.records if "no worker runs" in record.getMessage()]
+    assert [(record.name, record.levelname) for record in told] == [("aque.executor", "WARNING")]
+
+
 # Results
 
 
@@ -85,6 +94,8 @@ def test_what_cannot_be_encoded_neither_hangs_nor_breaks_anything(executor: Exec
         executor.submit(called.unencodable).result(20)
     with pytest.raises(errors.UsageError, match="which cannot be called"):
         executor.submit(5)  # type: ignore[arg-type]
+    with pytest.raises(errors.UsageError, match="for a command: submit_ex"):
+        executor.submit("ls -l")  # type: ignore[arg-type]
     assert executor.submit(called.add, 1, 2).result(20) == 3
 
 
