@@ -11,8 +11,7 @@ from typing import NamedTuple
 from aque.record import keys, record
 
 
-@record(frozen=True)
-class End:
+class End(NamedTuple):
     """How one attempt of a running task ended.
 
     `status` is one of success, error, cancelled, or pending to requeue it; with `due_at` that is a

@@ -11,7 +11,6 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from aque import states
 from aque.errors import AqueError, BrokerError
@@ -142,7 +141,7 @@ class Crew:
     def end(self, task: Task, end: End) -> None:
         if end.status == states.ERROR and retries.may_retry(task.retried, task.retries):
             delay = retries.delay(task.retried, task.retry_delay)
-            end = replace(end, status=states.PENDING, due_at=end.ended_at + delay)
+            end = end._replace(status=states.PENDING, due_at=end.ended_at + delay)
         self.news.end(task, end)
 
     # Hearing

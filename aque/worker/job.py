@@ -6,7 +6,7 @@ import logging
 import signal
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from aque import states
 from aque.brokers.questions import Request
@@ -200,12 +200,12 @@ class Job:
     def end_told(self, end: End) -> End:
         """Return the end that a runner told of, or what it is if the job was to be ended."""
         if self.cancel_signal is not None:
-            return replace(end, status=states.CANCELLED, error="killed", result=None)
+            return end._replace(status=states.CANCELLED, error="killed", result=None)
         if self.is_stopping and end.status != states.SUCCESS:
-            return replace(end, status=states.PENDING, error="its worker was stopped")
+            return end._replace(status=states.PENDING, error="its worker was stopped")
         if self.verdict is not None and end.status != states.SUCCESS:
             error, code = self.verdict
-            return replace(end, status=states.ERROR, error=error, exit_status=code, exception=None)
+            return end._replace(status=states.ERROR, error=error, exit_status=code, exception=None)
         return end
 
 

@@ -65,21 +65,21 @@ class Worker(Standing):
         """Start one's own tasks as others end, while there is nothing else to be done.
 
         A whole turn costs as much as the start of a command, so this is what makes many short ones
-        fast. It stops for whatever a whole turn is for, and before the next transaction.
+        fast. It stops for whatever else a whole turn is for.
         """
         crew = self.crew
-        if not crew.starter.is_foreground or self._is_leaving or self._retry_at > 0.0:
+        if not crew.starter.is_foreground or self._is_leaving or self.is_troubled:
             return
-        guard_at = self.guard.next_deadline() or float("inf")
         while self._may_begin_unasked() and self.signals.take_ends():
             crew.note_ended()
             self._note_ends(plan)
             self._begin_own(plan)
             plan.advance()
             self._begin_own(plan)
-            deadline = min(guard_at, self._poll_at, self._check_at, self._record_at())
-            left = deadline - time.monotonic()
-            if left <= 0.0 or not crew.jobs or not crew.is_quiet:
+            if self._record_at() <= time.monotonic():
+                self._record_and_claim(plan)
+            left = self._quiet_until() - time.monotonic()
+            if left <= 0.0 or not crew.jobs or not crew.is_quiet or self.is_troubled:
                 return
             for key, _ in self.selector.select(left):
                 key.data()

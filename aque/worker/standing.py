@@ -202,6 +202,11 @@ class Standing:
         started = news.first_start()
         return at if started is None else min(at, started + RECORD_DELAY)
 
+    def _quiet_until(self) -> float:
+        """Return when something is due that is not about the start of one's own tasks."""
+        guard_at = self.guard.next_deadline() or float("inf")
+        return min(guard_at, self._poll_at, self._check_at, self._record_at())
+
     def _next_deadline(self) -> float:
         times = [self._poll_at, self._check_at, self._record_at()]
         if self._has_room:

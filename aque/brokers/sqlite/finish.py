@@ -6,7 +6,6 @@ An end is fenced by (id, attempt): what comes late, from a worker thought dead, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 from aque import bell, states
@@ -223,7 +222,7 @@ def _retry(tx: Transaction, end: End) -> bool:
     """Keep a failed attempt among the earlier ones, and have the task wait for its next."""
     rows = tx.rows(_IS_RUNNING, (end.id, end.attempt))
     if rows and rows[0][0] is not None:
-        return finish(tx, [replace(end, status=states.CANCELLED, error="killed")])[0]
+        return finish(tx, [end._replace(status=states.CANCELLED, error="killed")])[0]
     outcome = (
         end.exit_status, end.exit_signal, end.exception, storable(end.error), end.user_time,
         end.system_time, end.max_rss, end.due_at, end.id, end.attempt,
