@@ -53,7 +53,8 @@ class Home:
         sys.stdin = self._stdin
 
     def _begin_batch(self, common: dict[str, Any]) -> None:
-        self._common = common
+        if self._has_files:  # those before may have read ahead of theirs
+            self._stdin = open(0, closefd=False)  # noqa: SIM115
         if common["environ"] != self._given:
             os.environ.update(common["environ"])
             self._given = common["environ"]
@@ -63,6 +64,7 @@ class Home:
             self._path.insert(0, path)
         files = ("stdin", "stdin_value", "stdout", "stderr")
         self._has_files = any(common[name] is not None for name in files)
+        self._common = common
 
     def _tell(self, name: bytes, value: bytes) -> None:
         if self._entered.get(name) != value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -25,8 +26,9 @@ from support import (
 )
 
 from aque import brokers, location, states
+from aque.brokers.sqlite import sync
 from aque.brokers.sqlite.broker import SQLiteBroker
-from aque.errors import BrokerError, LockTimeoutError
+from aque.errors import BrokerError, FullError, LockTimeoutError
 from aque.report import Chunk, Report, Start
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -278,6 +280,29 @@ def test_a_fork_that_uses_the_queue_has_a_connection_of_its_own(path: str) -> No
     broker.close()
 
 
+#: A daemon that closes all, has the numbers for files of its own, and ends.
+DAEMON = """
+import os, sys
+from support import prototype
+from aque import brokers
+broker = brokers.from_url(sys.argv[1])
+broker.create([prototype()])
+if os.fork() == 0:
+    os.closerange(3, 256)
+    own = [os.open(os.devnull, os.O_RDONLY) for _ in range(20)]
+    del broker
+    [os.close(descriptor) for descriptor in own]
+    sys.exit(0)
+os.wait()
+"""
+
+
+def test_a_fork_that_has_closed_all_keeps_the_files_it_opened_then(path: str) -> None:
+    words = [sys.executable, "-c", DAEMON, path]
+    done = subprocess.run(words, env=ENVIRON, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # The file
 
 #: Runs a command of aque, and ends at once where Python itself opens what is SQLite's.
@@ -328,6 +353,20 @@ def test_a_durable_submit_is_synced_once_with_the_lock_let_go(path: str) -> None
         for kind in ("durable", "not")
     ]  # fmt: skip
     assert said == [["queue.db-wal", "submitted", "read"], ["submitted", "read"]]
+
+
+def test_where_the_disk_fails_it_is_said_that_the_task_is_stored(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with closing(brokers.from_url(path)) as broker:
+        monkeypatch.setattr(sync, "_sync", fail)
+        with pytest.raises(BrokerError, match=r"^it is in the queue, .*No space left") as raised:
+            broker.create([prototype()])
+        assert not isinstance(raised.value, FullError)  # which would say: try again
+        assert broker.last_id() == 1
 
 
 def test_the_watch_for_descriptors_sees_them(path: str, tmp_path: Path) -> None:

@@ -134,6 +134,10 @@ def read_stdin() -> str:
     return sys.stdin.read()
 
 
+def read_line() -> str:
+    return sys.stdin.readline()
+
+
 def large(size: int) -> str:
     return "x" * size
 

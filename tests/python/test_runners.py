@@ -59,6 +59,14 @@ def test_each_call_has_its_own_directory_input_and_arguments(queue: Queue, tmp_p
 
 
 @pytest.mark.usefixtures("worker")
+def test_a_call_reads_nothing_of_another_ones_input(queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("first\nsecond\n")
+    given = queue.submit_ex(func=called.read_line, stdin=str(tmp_path / "in"))
+    assert given.result(20) == "first\n"
+    assert queue.submit(called.read_line).result(20) == ""
+
+
+@pytest.mark.usefixtures("worker")
 def test_warnings_and_the_traceback_of_a_crash_are_kept(queue: Queue, broker: Broker) -> None:
     warned = queue.submit(called.warn)
     warned.result(20)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import sys
 import termios
 from contextlib import suppress
 
 import pytest
-from support import aque, started
+from support import aque, eventually, started
 from xargs import pair, runs
 
 from aque import states
@@ -103,6 +104,22 @@ def test_on_a_terminal_progress_has_the_last_row_and_what_commands_write_stays_w
     assert shown.endswith(given_back)
     written = re.sub(rb"\r\n\x1b\[A", b"", re.sub(drawing, b"", shown.removesuffix(given_back)))
     assert written.replace(b"\r", b"") == b"".join(b"partly %d\n" % n for n in range(1, 5))
+
+
+def test_a_terminal_that_closes_under_a_bar_ends_the_run_as_any_other(broker: Broker, tmp_path):
+    (tmp_path / "items").write_text("1 2")
+    script = "trap 'trap \"\" HUP; exec sleep 0.2' HUP; while :; do sleep 0.01; done"
+    argv = ["-a", "items", "--bar", "-n1", "sh", "-c", script]
+    pid, master = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        os.execve(pair.OURS[0], [*pair.OURS, *argv], pair.environ(TERM="xterm"))
+    termios.tcsetwinsize(master, (24, 80))
+    eventually(lambda: b" of 2 done" in os.read(master, 4096))
+    os.close(master)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGHUP
+    assert runs.group(broker).is_complete
+    assert runs.statuses(broker) == [states.CANCELLED, states.CANCELLED]
 
 
 def test_a_dry_run_prints_what_a_shell_would_read_and_touches_no_queue(tmp_path):

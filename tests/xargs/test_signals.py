@@ -129,18 +129,22 @@ def test_ctrl_c_reaches_each_command_once_as_under_gnu_xargs(tmp_path):
 
 def test_ctrl_z_stops_the_run_and_it_can_be_continued(tmp_path):
     master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (10, 60))
     try:
         # A shell between, since a process group without a parent in its session is never stopped.
         (tmp_path / "items").write_text("a")
-        ours_said = f"{' '.join(pair.OURS)} -a {tmp_path}/items"
+        ours_said = f"{' '.join(pair.OURS)} --bar -a {tmp_path}/items"
         script = f"{ours_said} sh -c 'echo run; read line; echo $line'; exit $?"
         words = ["sh", "-c", script]
-        with started(words, stdin=slave, stdout=PIPE, env=pair.environ(),
+        with started(words, stdin=slave, stdout=PIPE, stderr=slave,
+                     env=pair.environ(TERM="xterm"),
                      preexec_fn=_take_terminal) as process:  # fmt: skip
             assert line(process) == "run"
+            eventually(lambda: b"\x1b[1;9r" in os.read(master, 4096))
             os.write(master, b"\x1a")
             (ours,) = _children(process.pid)
             eventually(lambda: _state(ours) == "T")
+            assert b"\x1b[10;1H\x1b[K\x1b[r" in os.read(master, 4096)  # the shell has all rows
             os.killpg(os.getpgid(ours), signal.SIGCONT)
             os.write(master, b"typed\n")
             assert line(process) == "typed"

@@ -62,10 +62,10 @@ def _close(pid: int, lock: WriteLock, opened: list[sqlite3.Connection], log: Log
 
     Where the lock cannot be had, whoever has it has the queue open, and ours is not the last.
     """
-    log.close()
-    if pid != os.getpid():
+    if pid != os.getpid():  # where a daemon has closed all, the log's number is another's now
         _keep(opened)
         return
+    log.close()
     if not opened:
         lock.close()
         return

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import os
 
+from aque.errors import BrokerError
+
 #: Writes no more than the data and what is needed to find it; macOS has none.
 _sync = getattr(os, "fdatasync", os.fsync)
 
@@ -32,11 +34,20 @@ class Log:
         self._descriptor = -1
 
     def sync(self) -> None:
-        """Return when all that was committed is on the disk. Raises OSError where it is not."""
-        if self._descriptor < 0 or not os.fstat(self._descriptor).st_nlink:
-            self.close()
-            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        _sync(self._descriptor)
+        """Return when all that was committed is on the disk. Raises BrokerError where it is not.
+
+        It is in the queue all the same, and whoever tries again would have it there twice.
+        """
+        try:
+            if self._descriptor < 0 or not os.fstat(self._descriptor).st_nlink:
+                self.close()
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            _sync(self._descriptor)
+        except OSError as error:
+            raise BrokerError(
+                f"it is in the queue, but the disk has not confirmed {self._path} "
+                f"({error.strerror}); see aque-status before you try again"
+            ) from error
 
     def close(self) -> None:
         if self._descriptor >= 0:

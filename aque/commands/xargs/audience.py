@@ -68,6 +68,11 @@ class Audience:
         if self._progress is not None:
             self._progress.show()
 
+    def rest(self) -> None:
+        """Leave the terminal to a shell, as we are to be stopped."""
+        if self._progress is not None:
+            self._progress.rest()
+
     def close(self) -> None:
         if self._display is not None:
             self._display.close()

@@ -80,6 +80,8 @@ class Plan:
                 self._procs = max(1, self._procs + (1 if number == signal.SIGUSR1 else -1))
                 self._worker.change_slots(self._procs)
         else:
+            if number == signal.SIGTSTP:
+                self._audience.rest()
             return False
         return True
 

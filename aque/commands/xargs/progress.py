@@ -56,6 +56,11 @@ class Progress:
             else:
                 self._row.draw(self._text(now))
 
+    def rest(self) -> None:
+        """Leave the terminal to others, until something is shown again."""
+        if self._row is not None:
+            self._row.give_back()
+
     def close(self) -> None:
         """Say how far it came, as the last line."""
         if not self._is_closed:
@@ -86,7 +91,10 @@ class _Row:
         self._rows = 0
 
     def draw(self, text: str) -> None:
-        columns, rows = os.get_terminal_size(2)
+        try:
+            columns, rows = os.get_terminal_size(2)
+        except OSError:  # it was closed
+            return
         told = ""
         if rows != self._rows:
             told = self._move(rows)
@@ -96,6 +104,7 @@ class _Row:
     def give_back(self) -> None:
         if self._rows:
             write(2, f"{_SAVE}\x1b[{self._rows};1H{_ERASE_LINE}\x1b[r{_RESTORE}")
+            self._rows = 0
 
     def _move(self, rows: int) -> str:
         """Leave the row of before, and the new one if the cursor is in it."""
