@@ -16,6 +16,7 @@ from xargs import pair, runs
 
 from aque import states
 from aque.brokers.base import Broker
+from aque.commands.xargs.progress import Progress
 
 
 def test_what_fails_is_tried_again_and_only_its_last_end_counts(broker: Broker):
@@ -104,6 +105,26 @@ def test_on_a_terminal_progress_has_the_last_row_and_what_commands_write_stays_w
     assert shown.endswith(given_back)
     written = re.sub(rb"\r\n\x1b\[A", b"", re.sub(drawing, b"", shown.removesuffix(given_back)))
     assert written.replace(b"\r", b"") == b"".join(b"partly %d\n" % n for n in range(1, 5))
+
+
+def test_a_terminal_that_gets_too_small_for_a_bar_has_all_its_rows(monkeypatch):
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (10, 60))
+    monkeypatch.setenv("TERM", "xterm")
+    kept = os.dup(2)
+    os.dup2(slave, 2)
+    try:
+        shown = Progress(True, False, lambda: 1)
+        shown.show()
+        assert b"\x1b[1;9r" in os.read(master, 4096)
+        termios.tcsetwinsize(slave, (1, 60))
+        shown._shown_at = 0.0
+        shown.show()
+        assert os.read(master, 4096) == b"\x1b7\x1b[10;1H\x1b[K\x1b[r\x1b8"
+    finally:
+        os.dup2(kept, 2)
+        for descriptor in (kept, master, slave):
+            os.close(descriptor)
 
 
 def test_a_terminal_that_closes_under_a_bar_ends_the_run_as_any_other(broker: Broker, tmp_path):

@@ -95,6 +95,9 @@ class _Row:
             columns, rows = os.get_terminal_size(2)
         except OSError:  # it was closed
             return
+        if rows < _LEAST_ROWS:
+            self.give_back()
+            return
         told = ""
         if rows != self._rows:
             told = self._move(rows)
