@@ -25,7 +25,7 @@ class Removed:
 
 def remove_named(queue: Queue, ids: Sequence[int], before: float | None) -> Removed:
     """Remove of these tasks all that can be."""
-    old = [task.id for task in queue.broker.fetch(ids) if _is_older(task, before)]
+    old = [task for task in queue.broker.fetch(ids) if _is_older(task, before)]
     return _remove(queue, old)
 
 
@@ -40,7 +40,7 @@ def remove_matching(
         if not all_users:
             conditions.append(Condition("user", "=", user))
         found = queue.broker.search(conditions)
-        old = [task.id for task in found if _is_older(task, before)]
+        old = [task for task in found if _is_older(task, before)]
         found_gone = _remove(queue, old, lambda batch: _without_others(queue, batch, statuses))
         removed.gone.extend(found_gone.gone)
     return removed
@@ -54,17 +54,27 @@ def _without_others(queue: Queue, ids: Sequence[int], statuses: Collection[str])
 
 
 def _remove(
-    queue: Queue, ids: Sequence[int], choose: Callable[[list[int]], list[int]] = list
+    queue: Queue, tasks: Sequence[Task], choose: Callable[[list[int]], list[int]] = list
 ) -> Removed:
     """Remove what can be of these, the newest first: what waits goes before what it waits for.
 
-    `choose` says which of a batch are meant.
+    So groups that wait for their children go first, with these. `choose` says which of a batch
+    are meant.
     """
     removed = Removed([], [])
-    newest = sorted(ids, reverse=True)
-    for at in range(0, len(newest), _BATCH):
-        _remove_batch(queue, choose(newest[at : at + _BATCH]), removed)
+    groups = _waiting_groups(tasks)
+    rest = {task.id for task in tasks}.difference(groups)
+    for ids in (sorted(groups, reverse=True), sorted(rest, reverse=True)):
+        for at in range(0, len(ids), _BATCH):
+            _remove_batch(queue, choose(ids[at : at + _BATCH]), removed)
     return removed
+
+
+def _waiting_groups(tasks: Sequence[Task]) -> list[int]:
+    """Return those that have not ended, have others of these as children, and are no such child."""
+    parents = {task.parent for task in tasks}
+    waiting = {task.id for task in tasks if task.id in parents and not task.is_complete}
+    return [task.id for task in tasks if task.id in waiting and task.parent not in waiting]
 
 
 def _remove_batch(queue: Queue, ids: Sequence[int], removed: Removed) -> None:

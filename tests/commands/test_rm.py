@@ -110,3 +110,11 @@ def test_of_many_that_stay_ten_are_named(broker: Broker) -> None:
     said = aque("rm", "1-12", status=1).stderr.splitlines()
     assert (len(said), said[-1]) == (11, "aque-rm: and 2 more stay")
     assert len(broker.existing(0, 99)) == 13
+
+
+def test_a_waiting_group_goes_with_all_its_children_however_many(broker: Broker) -> None:
+    (group,) = broker.create([prototype()])
+    children = broker.create([prototype(parent=group)] * 1200)
+    done = aque("rm", "-v", "all")
+    assert (done.stdout.split(), done.stderr) == ([str(id) for id in (group, *children)], "")
+    assert broker.existing(0, 99) == []
