@@ -251,11 +251,10 @@ class Form:
 
 
 def _checked(func: Any) -> str:
-    if not callable(func):
-        hint = '; for a command: submit_ex(pattern="shell", args=["ls", "-l"])'
-        is_text = isinstance(func, str)
-        raise UsageError(f"func is {func!r}, which cannot be called{hint if is_text else ''}")
-    return encode_function(func)
+    if callable(func):
+        return encode_function(func)
+    hint = '; for a command: submit_ex(pattern="shell", args=["ls", "-l"])'
+    raise UsageError(f"func is {func!r}, which cannot be called{hint if type(func) is str else ''}")
 
 
 def encode_function(func: Any) -> str:

@@ -45,8 +45,7 @@ class Live:
         self._order = "state"
         self._came_from: list[tuple[int, int, int, int]] = []
         self._said, self._said_until = "", 0.0
-        self._recover = options.recovery(queue)
-        self._recover_until = 0.0
+        self._recover, self._recover_until = options.recovery(queue), 0.0
         self._prompt = Prompt(screen, self._ask, self._look)
         art = UNICODE if screen.terminal.has_unicode else ASCII
         below = Below(queue.broker, self._roll)
