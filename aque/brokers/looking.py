@@ -7,14 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aque.brokers.claims import Ahead, Candidate
-from aque.brokers.questions import (
-    Changes,
-    Condition,
-    Edge,
-    Entry,
-    Outline,
-    Selection,
-)  # fmt: skip
+from aque.brokers.questions import Changes, Condition, Edge, Entry, Outline, Selection
 from aque.report import Chunk
 from aque.requirements import Requirements
 from aque.task import Task

@@ -9,14 +9,7 @@ from aque import location
 from aque.brokers import sqlite
 from aque.brokers.base import Broker
 from aque.brokers.claims import Ahead, Candidate
-from aque.brokers.questions import (
-    Changes,
-    Condition,
-    Edge,
-    Entry,
-    Outline,
-    Selection,
-)  # fmt: skip
+from aque.brokers.questions import Changes, Condition, Edge, Entry, Outline, Selection
 from aque.brokers.sqlite.connection import Database
 from aque.report import Chunk
 from aque.requirements import Requirements
