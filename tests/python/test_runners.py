@@ -127,7 +127,7 @@ def test_an_endless_loop_times_out_and_memory_is_bounded(queue: Queue, broker: B
     assert told is not None
     assert peak is not None
     assert peak > 100 << 20  # it may have been seen before it had all of its 300
-    assert peak >= (float(told[1]) - 0.1) * (1 << 20)
+    assert peak >= (float(told[1]) - 2) * (1 << 20)  # the system counts pages by the batch
 
 
 def test_a_changed_module_is_picked_up_after_a_hup(
