@@ -10,6 +10,7 @@ from aque.codec import inert
 from aque.codec.attributes import attributes_of, is_made_by_class, set_attributes
 from aque.codec.walk import checked, parts, refuse
 from aque.errors import CodecError
+from aque.record import Fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def _read_dataclass(payload: Any, reader: Reader) -> Any:
     name, tree = parts(payload, 2, "$dataclass")
     cls = read_class(name, reader, "$dataclass")
     fields = lookup.in_class(cls, "__dataclass_fields__")
+    if type(fields) is Fields:
+        fields = fields.of(cls)
     if type(fields) is not dict or not all(map(is_made_by_class, cls.__mro__[:-1])):
         raise CodecError(f"{name} is not a dataclass")
     values = {key: reader.read(item) for key, item in checked(tree, dict, "$dataclass").items()}

@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 
 from aque import states, trust
@@ -18,7 +17,7 @@ from aque.commands.lines import Line
 from aque.commands.lost import Dead
 from aque.commands.tree import Tree
 from aque.errors import UsageError
-from aque.record import record
+from aque.record import record, replace
 from aque.task import Task
 
 #: Lines, or tasks, that people are shown unless they ask for all.

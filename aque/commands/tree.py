@@ -8,12 +8,11 @@ The tree is walked with a stack, since a chain of dependencies may be longer tha
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from aque import states
 from aque.commands.lines import Line
-from aque.record import record
+from aque.record import record, replace
 from aque.task import Task
 
 #: Up to so many children, or dependencies, are drawn each.

@@ -6,12 +6,12 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from aque import mounts, states
 from aque.brokers.base import Broker
 from aque.brokers.claims import Limit
 from aque.commands import lines, lost, terminal
+from aque.record import replace
 from aque.report import WorkerRecord
 from aque.requirements import REQUIREMENT_KEYS, Requirements, parse_limits
 from aque.schedule.eligible import Claimant

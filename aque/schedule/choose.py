@@ -15,12 +15,12 @@ tasks here have none).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
 
 from aque.brokers.claims import Candidate, Choose, Limit, Offer
 from aque.mounts import Mount
+from aque.record import replace
 from aque.requirements import Requirements
 from aque.schedule import mounts
 from aque.schedule.eligible import Claimant, may_run

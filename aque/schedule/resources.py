@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
+from aque.record import record, replace
 from aque.requirements import Requirements, parse_limits
 
 #: Sums of fractions of a cpu are compared with this tolerance: ten tenths are one.
 _EPSILON = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Resources:
     """An amount of what tasks hold.
 
@@ -22,7 +23,7 @@ class Resources:
     cpus: float
     memory: int
     slots: int
-    tokens: Mapping[str, int] = field(default_factory=dict)
+    tokens: Mapping[str, int] = MappingProxyType({})
 
     def fits(self, need: Requirements) -> bool:
         """Whether there is room; for what needs nothing even where more than all is held."""

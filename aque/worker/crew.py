@@ -11,6 +11,7 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from aque import states
 from aque.errors import AqueError, BrokerError
@@ -18,19 +19,22 @@ from aque.report import End
 from aque.schedule import retries
 from aque.task import Task
 from aque.worker import limits
-from aque.worker.calls import Calls
 from aque.worker.guarding import Guard
 from aque.worker.intake import Intake
 from aque.worker.job import Job, failed_start
 from aque.worker.news import News
+from aque.worker.nocalls import NoCalls, NoRunners
 from aque.worker.reaping import Reaper, kill_group
 from aque.worker.room import Room, is_shortage
-from aque.worker.runners import Runner
 from aque.worker.slots import Slots
 from aque.worker.spawn import exit_status_of
 from aque.worker.starter import Starter
 from aque.worker.steering import Steering
 from aque.worker.usage import ChildUsage
+
+if TYPE_CHECKING:
+    from aque.worker.calls import Calls
+    from aque.worker.runners import Runner
 
 #: Seconds to wait for the rest of the output of a job that has ended.
 DRAIN = 2.0
@@ -54,7 +58,7 @@ class Crew:
         self._usage = ChildUsage()
         self.news = News()
         self.output, self.progress = self.news.output, self.news.progress
-        self.calls = Calls(self, starter.runners, selector, starter.stream, starter.common_of)
+        self.calls = _calls(self, starter, selector)
         self.steering = Steering(self.jobs, self._timed, self.calls, self.news)
         self.room = Room()
         self.intake = Intake(self.output, selector, self.look_after)
@@ -104,7 +108,7 @@ class Crew:
         if runner is None:
             self.intake.watch(job)
         else:
-            self.calls.adopt(runner)
+            self._calls.adopt(runner)
 
     def take_in(self, job: Job) -> None:
         """Count a job among ours. Its slot is its own from now on."""
@@ -171,7 +175,7 @@ class Crew:
             if job is None:
                 self.guard.note_ended(pid)
             elif job.is_python:
-                self.calls.end(pid, wait_status, self._usage.of(rusage))
+                self._calls.end(pid, wait_status, self._usage.of(rusage))
             else:
                 job.wait_status = wait_status
                 job.usage = self._usage.of(rusage)
@@ -199,7 +203,7 @@ class Crew:
             return
         self._finish(job)
         if job.is_python:
-            self.calls.drop(job.pid)
+            self._calls.drop(job.pid)
         else:
             for stream in job.streams:
                 os.close(stream.descriptor)
@@ -247,6 +251,16 @@ class Crew:
 
     # Leaving
 
+    def hear_imports(self, hear: Callable[[list[str]], object]) -> None:
+        """Have `hear` told the files of modules that calls have imported."""
+        self._calls.records.hear_imports(hear)
+
+    @property
+    def _calls(self) -> Calls:
+        """What there is once a call runs."""
+        assert not isinstance(self.calls, NoCalls)
+        return self.calls
+
     def runner_of(self, job: Job) -> Runner | None:
         return self.calls.runner_of(job)
 
@@ -264,3 +278,12 @@ class Crew:
             time.sleep(_EXIT_POLL)
         for pid in left:
             kill_group(pid)
+
+
+def _calls(crew: Crew, starter: Starter, selector: selectors.BaseSelector) -> Calls | NoCalls:
+    runners = starter.runners
+    if isinstance(runners, NoRunners):
+        return NoCalls()
+    from aque.worker.calls import Calls
+
+    return Calls(crew, runners, selector, starter.stream, starter.common_of)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -41,7 +40,7 @@ class Host:
 
 def this_host() -> Host:
     return Host(
-        name=socket.gethostname(),
+        name=os.uname().nodename,
         platform=sys.platform,
         machine=machine.machine_id(),
         boot=machine.boot_id(),
@@ -57,7 +56,7 @@ def names() -> frozenset[str]:
 
     No name server is asked: it may not answer.
     """
-    name = socket.gethostname().lower()
+    name = os.uname().nodename.lower()
     known = {name, name.partition(".")[0], "localhost"}
     for line in _read("/etc/hosts").splitlines():
         words = line.partition("#")[0].lower().split()
@@ -67,6 +66,8 @@ def names() -> frozenset[str]:
 
 
 def _addresses() -> Iterator[str]:
+    import socket
+
     import psutil
 
     for interface in psutil.net_if_addrs().values():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
 from aque import states
 from aque.brokers.questions import Request
@@ -17,38 +16,49 @@ from aque.worker.output import Stream
 from aque.worker.usage import Usage
 
 
-@dataclass(slots=True)
 class Job:
-    """A claimed task at work. `own_session` tells whether its process leads a session."""
+    """A claimed task at work. `own_session` tells whether its process leads a session.
 
-    task: Task
-    pid: int
-    slot: int
-    own_session: bool
-    streams: list[Stream] = field(default_factory=list)
-    #: A runner stays when its job ends, and its pipes with it.
-    is_python: bool = False
+    A runner stays when its job, which `is_python`, ends, and its pipes with it.
+    """
+
     #: Its worker's, by which its orphans are known.
-    token: str = ""
-    is_start_recorded: bool = False
-    started: float = field(default_factory=time.monotonic)
+    token = ""
+    is_start_recorded = False
     cancel_signal: int | None = None
-    is_stopping: bool = False
+    is_stopping = False
     #: Its attempt runs elsewhere now, and is no longer ours.
-    is_lost: bool = False
+    is_lost = False
     #: Why its own limits end it, and with which exit status.
     verdict: tuple[str, int | None] | None = None
     #: Since when it is stopped, and for how long it was before; monotonic, seconds.
     stopped_since: float | None = None
-    stopped_for: float = 0.0
-    memory_at: float = 0.0
-    peak: int = 0
+    stopped_for = 0.0
+    memory_at = 0.0
+    peak = 0
     kill_at: float | None = None
     wait_status: int | None = None
     usage: Usage | None = None
     drain_until: float | None = None
     #: What is left of its session and still has its grace, once its own process has ended.
-    rest: list[processes.Process] = field(default_factory=list)
+    rest: Sequence[processes.Process] = ()
+
+    def __init__(
+        self,
+        task: Task,
+        pid: int,
+        slot: int,
+        own_session: bool,
+        streams: Sequence[Stream] = (),
+        is_python: bool = False,
+    ) -> None:
+        self.task = task
+        self.pid = pid
+        self.slot = slot
+        self.own_session = own_session
+        self.streams = list(streams)
+        self.is_python = is_python
+        self.started = time.monotonic()
 
     @property
     def log(self) -> logging.Logger:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 
 from aque import trust
 from aque.brokers.base import Broker
 from aque.errors import BrokerError
-from aque.record import record
+from aque.record import record, replace
 from aque.report import WorkerRecord
 from aque.worker import host, processes
 from aque.worker.host import Host

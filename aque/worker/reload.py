@@ -14,9 +14,9 @@ import json
 import os
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, replace
 from typing import Any
 
+from aque.record import replace
 from aque.task import Task
 from aque.worker import files
 from aque.worker.answers import Answer
@@ -48,7 +48,7 @@ def execute(worker: Worker, program: Program) -> None:
         "membership": {
             key: getattr(member, key) for key in ("id", "token", "kind", "user", "life")
         },
-        "share": asdict(worker.share),
+        "share": vars(worker.share),
         "guard": worker.guard.state(),
         "is_draining": worker.is_draining,
         "drain_until": worker.drain_until,
@@ -87,8 +87,9 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
         runner = saved.pop("runner")
         streams = saved.pop("streams")
         # Another attempt of it may be running elsewhere by now: this job is of its own.
-        saved["task"] = replace(task, attempt=saved.pop("attempt"))
-        job = Job(**saved)
+        ours = replace(task, attempt=saved.pop("attempt"))
+        job = Job(ours, saved["pid"], saved["slot"], saved["own_session"])
+        vars(job).update(saved, task=ours)
         for name, descriptor, stream_state in streams:
             stream = worker.crew.starter.stream(job.task, name, descriptor)
             stream.resume(stream_state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aque import codec, trust
 from aque.brokers.base import Broker
@@ -13,12 +13,15 @@ from aque.errors import AqueError
 from aque.patterns import shell
 from aque.record import record
 from aque.task import Task, shell_words
-from aque.worker import files, kinds, leftovers
+from aque.worker import files, leftovers
 from aque.worker.job import Job
+from aque.worker.nocalls import NoRunners
 from aque.worker.output import Stream, Tee
 from aque.worker.room import is_shortage
-from aque.worker.runners import Runner, Runners
 from aque.worker.spawn import Spawner
+
+if TYPE_CHECKING:
+    from aque.worker.runners import Runner, Runners
 
 #: Environments remembered at a time.
 _ENVIRONS = 100
@@ -56,13 +59,16 @@ class Starter:
         self._foreground = foreground
         if foreground is not None and foreground.private:
             del self._marks["AQUE_BROKER"]
+        self.runners: Runners | NoRunners
         if foreground is None:
             from aque.worker.namesake import SpawningThread
+            from aque.worker.runners import Runners
 
             self._spawner = Spawner(posix_spawn=SpawningThread())
+            self.runners = Runners(self._spawner, cpus)
         else:
             self._spawner = Spawner(foreground.ignored)
-        self.runners = Runners(self._spawner, cpus)
+            self.runners = NoRunners()
         self._user = trust.user_name()
         self._settings = broker.settings()
         self._environs: dict[int | None, dict[str, str]] = {}
@@ -162,9 +168,11 @@ class Starter:
     def _start_call(self, task: Task, environ: dict[str, str], slot: int) -> tuple[Job, Runner]:
         is_stored = task.stdin == files.STORED
         stdin_value = (self._broker.stdin_value(task.id) or b"") if is_stored else None
-        common = kinds.common_of(task, _own(task, slot), stdin_value)
+        common = self.common_of(task, slot, stdin_value)
+        runners = self.runners
+        assert not isinstance(runners, NoRunners)
         while True:
-            runner = self.runners.take(task, environ)
+            runner = runners.take(task, environ)
             is_new = runner.number == 0
             try:
                 runner.send(common, [task])
@@ -175,9 +183,13 @@ class Starter:
                 runner.close()
         return Job(task, runner.pid, slot, own_session=True, is_python=True), runner
 
-    def common_of(self, task: Task, slot: int) -> Mapping[str, Any]:
+    def common_of(
+        self, task: Task, slot: int, stdin_value: bytes | None = None
+    ) -> Mapping[str, Any]:
         """Return what a runner must know of tasks like this one."""
-        return kinds.common_of(task, _own(task, slot))
+        from aque.worker import kinds
+
+        return kinds.common_of(task, _own(task, slot), stdin_value)
 
     def stream(self, task: Task, name: str, descriptor: int) -> Stream:
         open_file = self._broker.open_output

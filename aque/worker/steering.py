@@ -5,20 +5,24 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from aque.brokers.questions import Request
 from aque.report import Begin
 from aque.worker import limits
-from aque.worker.calls import Calls
 from aque.worker.job import Job
 from aque.worker.news import News
+
+if TYPE_CHECKING:
+    from aque.worker.calls import Calls
+    from aque.worker.nocalls import NoCalls
 
 
 class Steering:
     """Steers these jobs, by pid. `timed` are those that the crew looks at each turn."""
 
     def __init__(
-        self, jobs: dict[int, Job], timed: dict[int, Job], calls: Calls, news: News
+        self, jobs: dict[int, Job], timed: dict[int, Job], calls: Calls | NoCalls, news: News
     ) -> None:
         self._jobs = jobs
         self._timed = timed

@@ -227,7 +227,8 @@ def test_durations_are_not_those_of_the_clock(broker: Broker) -> None:
     from aque.worker import limits
     from aque.worker.job import Job
 
-    job = Job(Task(1, states.RUNNING, timeout=10.0, started_at=9e9), 1, 1, True, started=100.0)
+    job = Job(Task(1, states.RUNNING, timeout=10.0, started_at=9e9), 1, 1, True)
+    job.started = 100.0
     assert limits.verdict(job, 109.9) is None
     assert limits.verdict(job, 110.0) is not None
 

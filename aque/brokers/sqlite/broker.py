@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aque import bell
@@ -21,6 +20,7 @@ from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import TaskNotFoundError, UsageError
 from aque.location import Location
 from aque.prototype import Prototype
+from aque.record import replace
 from aque.report import NOTHING, End, Progress, Report, WorkerRecord
 from aque.task import Task
 

@@ -28,7 +28,6 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from aque import bell
@@ -39,6 +38,7 @@ from aque.brokers.sqlite.sync import Log
 from aque.brokers.sqlite.transaction import Row, Transaction
 from aque.errors import BrokerError, ReplacedError
 from aque.location import Location
+from aque.record import replace
 
 #: A ring may cost us the cpu, so who is to do something about it comes first.
 _URGENCY = (bell.READY, bell.SIGNAL, bell.DONE, bell.OUTPUT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from aque import bell, states, task
@@ -14,6 +13,7 @@ from aque.brokers.sqlite.shared import Memory
 from aque.brokers.sqlite.transaction import Row, Transaction, storable
 from aque.errors import DependencyCycleError, DependencyResolutionError, StateError, UsageError
 from aque.prototype import AFTER, AFTER_ANY, CHILD, Earlier, Prototype, Reference
+from aque.record import replace
 from aque.requirements import Requirements, missing_limit, parse_limits
 
 _PATTERN, _CAUSE = COLUMNS.index("pattern"), COLUMNS.index("cause")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from aque import task
@@ -12,6 +11,7 @@ from aque.brokers.questions import Condition, Edge, Selection
 from aque.brokers.sqlite import sizes
 from aque.brokers.sqlite.transaction import Row, placeholders
 from aque.errors import TaskNotFoundError, UsageError
+from aque.record import replace
 from aque.task import Task
 
 Rows = Callable[..., list[Row]]

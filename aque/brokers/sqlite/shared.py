@@ -8,11 +8,11 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, fields, replace
 from functools import lru_cache
 from typing import Any
 
 from aque.brokers.sqlite.transaction import Transaction
+from aque.record import keys, replace, values
 from aque.requirements import Requirements
 
 #: The tables, which are also the columns of a task that name a row of them.
@@ -20,7 +20,7 @@ KINDS = ("environment", "requirements")
 
 _REQUIREMENTS = (
     "SELECT "
-    + ", ".join(f'"{field.name}"' for field in fields(Requirements))
+    + ", ".join(f'"{name}"' for name in keys(Requirements))
     + " FROM requirements WHERE id = ?"
 )
 
@@ -71,7 +71,7 @@ def store_requirements(tx: Transaction, requirements: Requirements) -> int:
         'INSERT INTO requirements ("user", "group", host, platform, cpus, memory, limits, mounts,'
         " worker, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     )
-    made = tx.execute(insert, (*astuple(requirements), key)).lastrowid
+    made = tx.execute(insert, (*values(requirements), key)).lastrowid
     return _counted(tx, "requirements", made)
 
 
@@ -96,7 +96,7 @@ def drop_unused(tx: Transaction) -> None:
 
 @lru_cache(maxsize=1000)
 def _key(requirements: Requirements) -> str:
-    return json.dumps(astuple(requirements), separators=(",", ":"))
+    return json.dumps(values(requirements), separators=(",", ":"))
 
 
 def fetch_requirements(tx: Transaction, id: int) -> Requirements:

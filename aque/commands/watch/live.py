@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from aque import states
 from aque.brokers.questions import ORDERS, Condition, Selection
@@ -18,6 +17,7 @@ from aque.commands.watch.roll import ALL, TOPS, Ranked, Roll, by_status
 from aque.commands.watch.screen import Screen
 from aque.errors import AqueError, BrokerError
 from aque.queue import Queue
+from aque.record import replace
 from aque.task import Task
 from aque.worker.meter import Meter, Usage
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from aque import states, task
 from aque.brokers.questions import Selection
 from aque.commands import filters
+from aque.record import replace
 
 _FILTER = re.compile(r"(\w+)(!=|=|~|<|>)")
 

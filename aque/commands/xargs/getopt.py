@@ -10,7 +10,8 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from aque.record import record
 
 
 class Argument(enum.Enum):
@@ -22,7 +23,7 @@ class Argument(enum.Enum):
     OPTIONAL = "optional"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Option:
     """An option by its letter, its long name, or both (the other is empty)."""
 
@@ -33,7 +34,6 @@ class Option:
     ours: bool = False
 
 
-@dataclass(slots=True)
 class Scan:
     """What a command line held.
 
@@ -41,9 +41,10 @@ class Scan:
     acts on those first (a bad number in one of them, or a `--help`, wins), and no `operands`.
     """
 
-    found: list[tuple[Option, str | None]] = field(default_factory=list)
-    operands: list[str] = field(default_factory=list)
-    error: str | None = None
+    def __init__(self) -> None:
+        self.found: list[tuple[Option, str | None]] = []
+        self.operands: list[str] = []
+        self.error: str | None = None
 
 
 class _ScanError(Exception):

@@ -6,13 +6,12 @@ An option is one row of `GNU` or `OURS`: its letter and long name, its argument,
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 from aque import errors
 from aque.commands.xargs import getopt, limits, settings, values
 from aque.commands.xargs.settings import Options
-from aque.record import record
+from aque.record import record, replace
 
 __all__ = ["Options", "UsageError", "parse", "usage"]
 
@@ -120,7 +119,7 @@ def parse(argv: Sequence[str], environ: Mapping[bytes, bytes]) -> Options:
     if most <= 0:
         raise UsageError("environment is too large for exec")
     options = Options(max_chars=min(limits.DEFAULT_CHARS, most), most_chars=most)
-    rows = {_option(row): row for row in (*GNU, *OURS)}
+    rows = {_option(row, rows is OURS): row for rows in (GNU, OURS) for row in rows}
     scan = getopt.scan(argv, list(rows))
     for option, value in scan.found:
         try:
@@ -135,7 +134,7 @@ def parse(argv: Sequence[str], environ: Mapping[bytes, bytes]) -> Options:
         # GNU's text ends in a newline of its own.
         text = "warning: the -E option has no effect if -0 or -d is used.\n"
         options = settings.warn(options, text)
-    return dataclasses.replace(
+    return replace(
         options,
         command=tuple(scan.operands) or options.command,
         has_command=bool(scan.operands),
@@ -155,12 +154,12 @@ def _words(option: getopt.Option, value: str | None) -> list[str]:
     return [f"-{option.short}", value or ""]
 
 
-def _option(row: Row) -> getopt.Option:
+def _option(row: Row, ours: bool) -> getopt.Option:
     kind = getopt.Argument.NONE
     if row.argument:
         optional = row.argument.startswith("[")
         kind = getopt.Argument.OPTIONAL if optional else getopt.Argument.REQUIRED
-    return getopt.Option(row.short, row.long, kind, row in OURS)
+    return getopt.Option(row.short, row.long, kind, ours)
 
 
 def usage() -> str:

@@ -7,7 +7,6 @@ runs: the same, in the same order, or nothing is run. What comes after them is n
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +20,7 @@ from aque.commands.xargs.backlog import Earlier
 from aque.commands.xargs.settings import LAST, Options
 from aque.commands.xargs.source import Entry, Source
 from aque.errors import StateError, UsageError
+from aque.record import replace
 from aque.task import Task
 from aque.worker import host, recovery
 from aque.worker.liveness import Observer
@@ -43,7 +43,7 @@ def recall(options: Options) -> Options:
         raise StateError(f"task {group.id} is no run of aque-xargs")
     command = options.command if options.has_command else told["command"]
     argv = [*told["options"], *options.words, "--", *command]
-    return dataclasses.replace(
+    return replace(
         parsing.parse(argv, os.environb),
         broker=options.broker,
         resume=group.id,

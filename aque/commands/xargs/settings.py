@@ -7,9 +7,9 @@ raises ValueError with what a person is to see.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
+from aque import record as records
 from aque.commands import quantities
 from aque.commands.xargs import limits, values
 from aque.record import record
@@ -120,64 +120,64 @@ _RIVALS = {"replace": "--replace", "max_lines": "--max-lines", "max_args": "--ma
 def flag(*fields: str) -> Act:
     """Return the act that sets `fields`."""
     changes = dict.fromkeys(fields, True)
-    return lambda options, _: dataclasses.replace(options, **changes)  # type: ignore[arg-type]
+    return lambda options, _: records.replace(options, **changes)  # type: ignore[arg-type]
 
 
 def text(field: str) -> Act:
     """Return the act that stores the argument in `field`."""
-    return lambda options, value: dataclasses.replace(
+    return lambda options, value: records.replace(
         options,
         **{field: value},  # type: ignore[arg-type]
     )
 
 
 def arg_file(options: Options, value: str | None) -> Options:
-    return dataclasses.replace(options, arg_file=None if value == "-" else value)
+    return records.replace(options, arg_file=None if value == "-" else value)
 
 
 def null(options: Options, _: str | None) -> Options:
-    return dataclasses.replace(options, delimiter=b"\0")
+    return records.replace(options, delimiter=b"\0")
 
 
 def delimiter(options: Options, value: str | None) -> Options:
-    return dataclasses.replace(options, delimiter=values.delimiter(value or ""))
+    return records.replace(options, delimiter=values.delimiter(value or ""))
 
 
 def eof(options: Options, value: str | None) -> Options:
-    return dataclasses.replace(options, eof=value or None)
+    return records.replace(options, eof=value or None)
 
 
 def replace(options: Options, value: str | None) -> Options:
     options = _push_out(options, "replace", "--replace/-I/-i")
-    return dataclasses.replace(options, replace="{}" if value is None else value)
+    return records.replace(options, replace="{}" if value is None else value)
 
 
 def max_lines(options: Options, value: str | None) -> Options:
     lines = values.number(value or "", "-L", 1)
-    return dataclasses.replace(_push_out(options, "max_lines", "-L"), max_lines=lines)
+    return records.replace(_push_out(options, "max_lines", "-L"), max_lines=lines)
 
 
 def max_lines_or_one(options: Options, value: str | None) -> Options:
     lines = 1 if value is None else values.number(value, "-l", 1)
-    return dataclasses.replace(_push_out(options, "max_lines", "--max-lines/-l"), max_lines=lines)
+    return records.replace(_push_out(options, "max_lines", "--max-lines/-l"), max_lines=lines)
 
 
 def max_args(options: Options, value: str | None) -> Options:
     count = values.number(value or "", "-n", 1)
     if count == 1 and options.replace is not None:
         return options  # -I takes one item at a time anyway
-    return dataclasses.replace(_push_out(options, "max_args", "--max-args/-n"), max_args=count)
+    return records.replace(_push_out(options, "max_args", "--max-args/-n"), max_args=count)
 
 
 def max_chars(options: Options, value: str | None) -> Options:
     chars, complaint = values.clamped(value or "", "-s", 1, options.most_chars)
-    options = dataclasses.replace(options, max_chars=chars)
+    options = records.replace(options, max_chars=chars)
     return warn(options, complaint) if complaint else options
 
 
 def max_procs(options: Options, value: str | None) -> Options:
     procs = values.number(value or "", "-P", 0, limits.MOST_PROCS)
-    return dataclasses.replace(options, max_procs=procs)
+    return records.replace(options, max_procs=procs)
 
 
 def slot_var(options: Options, value: str | None) -> Options:
@@ -185,61 +185,61 @@ def slot_var(options: Options, value: str | None) -> Options:
         raise ValueError("option --process-slot-var may not be set to a value which includes `='")
     if not value:
         raise ValueError("failed to unset environment variable : Invalid argument")
-    return dataclasses.replace(options, slot_var=value)
+    return records.replace(options, slot_var=value)
 
 
 def priority(options: Options, value: str | None) -> Options:
-    return dataclasses.replace(options, priority=values.integer(value or "", "--priority"))
+    return records.replace(options, priority=values.integer(value or "", "--priority"))
 
 
 def cpus(options: Options, value: str | None) -> Options:
-    return dataclasses.replace(options, cpus=values.decimal(value or "", "--cpus"))
+    return records.replace(options, cpus=values.decimal(value or "", "--cpus"))
 
 
 def memory(options: Options, value: str | None) -> Options:
-    return dataclasses.replace(options, memory=quantities.parse_size(value or ""))
+    return records.replace(options, memory=quantities.parse_size(value or ""))
 
 
 def limit(options: Options, value: str | None) -> Options:
-    return dataclasses.replace(options, limits=(*options.limits, values.limit(value or "")))
+    return records.replace(options, limits=(*options.limits, values.limit(value or "")))
 
 
 def resume(options: Options, value: str | None) -> Options:
     id = LAST if value == "last" else values.number(value or "", "--resume", 1)
-    return dataclasses.replace(options, resume=id)
+    return records.replace(options, resume=id)
 
 
 def retries(options: Options, value: str | None) -> Options:
     count = values.number(value or "", "--retries", 0, 2**31 - 1)
-    return dataclasses.replace(options, retries=count)
+    return records.replace(options, retries=count)
 
 
 def timeout(options: Options, value: str | None) -> Options:
     seconds = quantities.parse_duration(value or "")
     if not seconds:
         raise ValueError("a --timeout of no time at all ends every command; leave it out for none")
-    return dataclasses.replace(options, timeout=seconds)
+    return records.replace(options, timeout=seconds)
 
 
 def halt(options: Options, value: str | None) -> Options:
     text = value or ""
     if text == "never":
-        return dataclasses.replace(options, halt=None)
+        return records.replace(options, halt=None)
     now, count, percent = values.halt(text)
-    return dataclasses.replace(options, halt=Halt(now, count, percent))
+    return records.replace(options, halt=Halt(now, count, percent))
 
 
 def group(options: Options, _: str | None) -> Options:
-    return dataclasses.replace(options, grouped=True, by_line=False)
+    return records.replace(options, grouped=True, by_line=False)
 
 
 def line_buffer(options: Options, _: str | None) -> Options:
-    return dataclasses.replace(options, grouped=False, by_line=True)
+    return records.replace(options, grouped=False, by_line=True)
 
 
 def warn(options: Options, text: str) -> Options:
     """Add a warning."""
-    return dataclasses.replace(options, warnings=(*options.warnings, text))
+    return records.replace(options, warnings=(*options.warnings, text))
 
 
 def _push_out(options: Options, winner: str, written: str) -> Options:
@@ -247,7 +247,7 @@ def _push_out(options: Options, winner: str, written: str) -> Options:
     for field, name in _RIVALS.items():
         if field != winner and getattr(options, field) is not None:
             options = warn(
-                dataclasses.replace(options, **{field: None}),  # type: ignore[arg-type]
+                records.replace(options, **{field: None}),  # type: ignore[arg-type]
                 f"warning: options {name} and {written} are mutually exclusive, "
                 f"ignoring previous {name} value",
             )

@@ -12,13 +12,14 @@ import re
 #: How every message about an option ends, but those about a delimiter.
 TRY_HELP = "Try 'aque-xargs --help' for more information."
 
-_NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+", re.ASCII)
+# Compiled when first used: that takes longer than to read an option.
+_NUMBER = r"[ \t\n\v\f\r]*[+-]?[0-9]+"
 #: What strtoul(3) takes: blanks, a sign, and for hexadecimal a prefix that digits must follow.
-_OCTAL = re.compile(rb"(?:[ \t\n\v\f\r]*([+-]?)([0-7]+))?")
-_HEXADECIMAL = re.compile(rb"(?:[ \t\n\v\f\r]*([+-]?)(?:0[xX](?=[0-9a-fA-F]))?([0-9a-fA-F]+))?")
+_OCTAL = rb"(?:[ \t\n\v\f\r]*([+-]?)([0-7]+))?"
+_HEXADECIMAL = rb"(?:[ \t\n\v\f\r]*([+-]?)(?:0[xX](?=[0-9a-fA-F]))?([0-9a-fA-F]+))?"
 #: A name, and tokens that are more than none.
-_LIMIT = re.compile(r"([^:]+)(?::(0*[1-9][0-9]{0,17}))?", re.ASCII)
-_HALT = re.compile(r"(now|soon),fail=([0-9]{1,18})(%?)", re.ASCII)
+_LIMIT = r"([^:]+)(?::(0*[1-9][0-9]{0,17}))?"
+_HALT = r"(now|soon),fail=([0-9]{1,18})(%?)"
 _ESCAPES = {
     b"a": b"\a",
     b"b": b"\b",
@@ -49,7 +50,7 @@ def clamped(text: str, option: str, least: int, most: int) -> tuple[int, str]:
 
 def integer(text: str, option: str) -> int:
     """Read a whole number of any size."""
-    if not _NUMBER.fullmatch(text):
+    if not re.fullmatch(_NUMBER, text, re.ASCII):
         raise ValueError(f'invalid number "{text}" for {option} option\n{TRY_HELP}')
     return int(text)
 
@@ -67,7 +68,7 @@ def decimal(text: str, option: str) -> float:
 
 def limit(text: str) -> tuple[str, int]:
     """Read a limit's name, and how many of its tokens: NAME or NAME:N."""
-    match = _LIMIT.fullmatch(text)
+    match = re.fullmatch(_LIMIT, text, re.ASCII)
     if match is None:
         raise ValueError(f'invalid limit "{text}" for --limit option; write nuke or nuke:2')
     return match[1], int(match[2] or 1)
@@ -75,7 +76,7 @@ def limit(text: str) -> tuple[str, int]:
 
 def halt(text: str) -> tuple[bool, int, float]:
     """Read when to halt: whether now, at how many failures, and at how many percent."""
-    match = _HALT.fullmatch(text)
+    match = re.fullmatch(_HALT, text, re.ASCII)
     if match is None or not float(match[2]) or (match[3] and float(match[2]) > 100):
         raise ValueError(
             f'invalid condition "{text}" for --halt option; write soon,fail=1 or now,fail=20%'
@@ -113,8 +114,8 @@ def delimiter(text: str) -> bytes:
     raise ValueError(f"Invalid escape sequence {text} in input delimiter specification.")
 
 
-def _code(text: str, digits: bytes, grammar: re.Pattern[bytes], base: int) -> bytes:
-    match = grammar.match(digits)
+def _code(text: str, digits: bytes, grammar: bytes, base: int) -> bytes:
+    match = re.match(grammar, digits)
     assert match is not None, "the grammar matches nothing too"
     sign, figures = match.groups()
     value = int(figures or b"0", base)
