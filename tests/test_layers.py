@@ -73,6 +73,7 @@ HOMES = {
         "brokers.sqlite.",
         "brokers.events",
         "brokers.hearing",
+        "commands.patience",
         "worker.namesake",
         "worker.runner",
         "outbox",

@@ -42,6 +42,7 @@ def kill(
     aque-kill --signal-only -USR1 7
     """
     from aque import states, waiting
+    from aque.commands import patience
 
     queue = options.open_queue(broker)
     wanted = options.resolve(queue.broker, ids)
@@ -52,7 +53,8 @@ def kill(
     before = queue.broker.statuses(wanted)
     if all(status in states.COMPLETE_STATES for status in before.values()) and not recursive:
         return entry.complain("aque-kill", _ended_already(before), 1)
-    killed = queue.kill(wanted, number, grace, recursive)
+    with patience.telling("aque-kill", wanted, ""):  # Ctrl-C may also come later
+        killed = queue.kill(wanted, number, grace, recursive)
     waiting.wait_complete(queue.broker, killed, on_poll=options.recovery(queue))
     return 0
 

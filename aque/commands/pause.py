@@ -22,9 +22,13 @@ def pause(broker: str | None, ids: Sequence[str]) -> int:
     aque-pause 7
     aque-pause 3-9
     """
+    from aque.commands import patience
+
     queue = options.open_queue(broker)
     wanted = queue.with_children(options.resolve(queue.broker, ids))
-    if not queue.broker.pause(wanted):
+    with patience.telling("aque-pause", wanted):
+        changed = queue.broker.pause(wanted)
+    if not changed:
         return entry.complain("aque-pause", "none of these is pending or running", 1)
     return 0
 

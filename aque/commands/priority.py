@@ -25,9 +25,13 @@ def priority(broker: str | None, priority: int, ids: Sequence[str]) -> int:
     aque-priority 2000 7
     aque-priority 0 3-9
     """
+    from aque.commands import patience
+
     queue = options.open_queue(broker)
     wanted = queue.with_children(options.resolve(queue.broker, ids))
-    if not queue.broker.prioritize(wanted, priority):
+    with patience.telling("aque-priority", wanted):
+        changed = queue.broker.prioritize(wanted, priority)
+    if not changed:
         return entry.complain("aque-priority", "all of these have ended already", 1)
     return 0
 

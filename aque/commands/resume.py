@@ -20,9 +20,13 @@ def resume(broker: str | None, ids: Sequence[str]) -> int:
     aque-resume 7
     aque-resume all
     """
+    from aque.commands import patience
+
     queue = options.open_queue(broker)
     wanted = queue.with_children(options.resolve(queue.broker, ids))
-    if not queue.broker.resume(wanted):
+    with patience.telling("aque-resume", wanted):
+        changed = queue.broker.resume(wanted)
+    if not changed:
         return entry.complain("aque-resume", "none of these is paused", 1)
     return 0
 

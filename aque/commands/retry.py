@@ -26,6 +26,7 @@ def retry(broker: str | None, success: bool, recursive: bool, ids: Sequence[str]
     aque-retry -r last
     """
     from aque import states
+    from aque.commands import patience
     from aque.errors import StateError
 
     queue = options.open_queue(broker)
@@ -37,7 +38,8 @@ def retry(broker: str | None, success: bool, recursive: bool, ids: Sequence[str]
         raise StateError(_nothing(statuses))
     if len(wanted) > 1:  # of several those that can be; of one, say why not
         chosen = [id for id in chosen if statuses[id] in states.COMPLETE_STATES]
-    queue.retry(chosen, recursive)
+    with patience.telling("aque-retry", chosen):
+        queue.retry(chosen, recursive)
     if not any(worker.kind == "worker" for worker in queue.broker.workers()):
         entry.complain("aque-retry", "no worker is running; aque-worker starts one", 0)
     return 0

@@ -54,7 +54,7 @@ def rm(
     aque-rm 7
     aque-rm --older-than 7d
     """
-    from aque.commands import removing
+    from aque.commands import patience, removing
 
     statuses = {status for flag, given in flags.items() if given for status in _FLAGS[flag]}
     if older_than is not None and not ids and not statuses:
@@ -63,12 +63,14 @@ def rm(
         raise click.UsageError("name tasks by their ids or by a flag as -s, and not by both")
     queue = options.open_queue(broker)
     before = None if older_than is None else time.time() - older_than
-    if ids:
-        removed = removing.remove_named(queue, options.resolve(queue.broker, ids), before)
-    else:
-        removed = removing.remove_matching(queue, statuses, before, all_users)
-    while removed.gone and queue.broker.shrink():
-        pass
+    named = options.resolve(queue.broker, ids)
+    with patience.telling("aque-rm", named, "; Ctrl-C keeps what is not gone yet"):
+        if ids:
+            removed = removing.remove_named(queue, named, before)
+        else:
+            removed = removing.remove_matching(queue, statuses, before, all_users)
+        while removed.gone and queue.broker.shrink():
+            pass
     if verbose and removed.gone:
         print("\n".join(map(str, sorted(removed.gone))), flush=True)
     return _complain(removed.left) if ids and removed.left else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 import pytest
 from support import (
@@ -452,3 +453,31 @@ def test_an_environment_goes_with_its_last_task(broker: Broker, worker: int) -> 
     broker.remove([b])
     (c,) = broker.create([prototype(environ={"A": "1"})])
     assert broker.fetch([c])[0].environment != environment
+
+
+def test_acts_on_more_tasks_than_fit_into_a_statement(
+    broker: Broker, worker: int, check_storage: Callable[[Broker], None]
+) -> None:
+    count = 1100
+    top, *children = broker.create([group(), *[child(Earlier(0)) for _ in range(count)]])
+    family = [top, *children]
+    assert broker.pause(family) == family
+    assert claim(broker, worker, count) == []
+    assert broker.resume(family) == family
+    assert broker.prioritize(family, 7) == family
+    stopped = [task.id for task in claim(broker, worker, 300)]
+    assert broker.pause(stopped) == stopped
+    assert len(broker.requests(worker)) == 300
+    broker.resume(stopped)
+    broker.cancel([top], TERM, 5.0)
+    assert broker.count_children([top]) == {top: {"running": 300, "cancelled": count - 300}}
+    broker.finish([end(task, states.CANCELLED) for task in broker.fetch(stopped)])
+    assert broker.statuses([top]) == {top: states.CANCELLED}
+    broker.retry([top])
+    assert set(broker.statuses(family).values()) == {states.PENDING}
+    assert [task.waiting for task in broker.fetch([top, children[-1]])] == [count, 0]
+    assert broker.fetch([stopped[0]])[0].attempt == 1
+    check_storage(broker)
+    broker.remove([top])
+    assert broker.existing(0, 10_000) == []
+    check_storage(broker)

@@ -269,6 +269,7 @@ class SQLiteBroker(SQLiteLooker):
 
 
 def _refuse_missing(tx: Transaction, ids: Sequence[int]) -> None:
+    there = {id for (id,) in tx.rows_in("SELECT id FROM task WHERE id IN ({})", ids)}
     for id in ids:
-        if not tx.rows("SELECT 1 FROM task WHERE id = ?", (id,)):
+        if id not in there:
             raise TaskNotFoundError(f"there is no task {id}")

@@ -198,7 +198,7 @@ def _let_due_begin(tx: Transaction) -> float | None:
         return due_at
     groups = [row[0] for row in tx.rows(_DUE_GROUPS, (tx.now,))]
     tx.execute(_DUE, (tx.now,))
-    graph.ended(tx, [id for id in groups if graph.settle(tx, id)])
+    graph.settle(tx, groups)
     return _next_due(tx)
 
 

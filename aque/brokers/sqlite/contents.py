@@ -56,9 +56,9 @@ def repair(tx: Transaction) -> None:
     """Count anew, end what could have ended, and have what nobody runs wait again."""
     for id, _, counted in tx.rows(_MISCOUNTED):
         tx.execute("UPDATE task SET waiting = ? WHERE id = ?", (counted, id))
-        graph.ended(tx, [id] if graph.settle(tx, id) else [])
+        graph.settle(tx, [id])
     for (id,) in tx.rows(_STUCK):
-        graph.ended(tx, [id] if graph.settle(tx, id) else [])
+        graph.settle(tx, [id])
     attempts = [(id, attempt) for id, attempt, _ in tx.rows(_ABANDONED)]
     finish.requeue(tx, attempts, "its worker was gone")
     for table in shared.KINDS:

@@ -135,7 +135,7 @@ def create(tx: Transaction, prototypes: Sequence[Prototype], memory: Memory) -> 
         _refuse_cycles(creation, prototypes)
     may_end = [row[0] for row in creation.rows if row[_PATTERN] is None or row[_CAUSE] is not None]
     if may_end:
-        graph.ended(tx, [id for id in may_end if graph.settle(tx, id)])
+        graph.settle(tx, may_end)
     tx.rings.add(bell.READY)
     return list(creation.ids)
 

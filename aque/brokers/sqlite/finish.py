@@ -44,9 +44,9 @@ WHERE id = ? AND attempt = ? AND status = 'running'
 _ARCHIVE = """
 INSERT OR REPLACE INTO attempt (task, attempt, status, started_at, ended_at, worker, exit_status,
 exit_signal, exception, error, user_time, system_time, max_rss)
-SELECT id, attempt, ?, started_at, coalesce(ended_at, ?), worker, exit_status, exit_signal,
-exception, coalesce(?, error), user_time, system_time, max_rss FROM task
-WHERE id = ? AND started_at IS NOT NULL
+SELECT id, attempt, coalesce(?, status), started_at, coalesce(ended_at, ?), worker, exit_status,
+exit_signal, exception, coalesce(?, error), user_time, system_time, max_rss FROM task
+WHERE started_at IS NOT NULL AND id IN ({})
 """
 _NOTE_OUTCOME = """
 UPDATE task SET exit_status = ?, exit_signal = ?, exception = ?, error = ?, user_time = ?,
@@ -139,16 +139,16 @@ def _requeue(tx: Transaction, id: int, attempt: int, status: str, reason: str | 
     if rows and rows[0][0] is not None:
         return finish(tx, [End(id, attempt, states.CANCELLED, tx.now, error="killed")])[0]
     if rows:
-        archive(tx, id, status, reason)
-        waits = (graph.recount(tx, id), graph.failure(tx, id))
+        archive(tx, [id], status, reason)
+        waits = (graph.recount(tx, [id]).get(id, 0), graph.failure(tx, id))
         tx.execute(_REQUEUE, (*waits, tx.next_changed(), id, attempt))
-        graph.ended(tx, [id] if graph.settle(tx, id) else [])
+        graph.settle(tx, [id])
     return bool(rows)
 
 
-def archive(tx: Transaction, id: int, status: str, reason: str | None = None) -> None:
-    """Keep the present attempt among the earlier ones."""
-    tx.execute(_ARCHIVE, (status, tx.now, storable(reason), id))
+def archive(tx: Transaction, ids: Sequence[int], status: str | None, reason: str | None) -> None:
+    """Keep the present attempts among the earlier ones; their own status where none is given."""
+    tx.execute_in(_ARCHIVE, (status, tx.now, storable(reason)), ids)
 
 
 def write_output(tx: Transaction, chunks: Sequence[Chunk]) -> None:

@@ -13,17 +13,17 @@ committed: more children may come.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from aque import bell, states
 from aque.brokers.sqlite.sizes import batches
-from aque.brokers.sqlite.transaction import Transaction, placeholders
+from aque.brokers.sqlite.transaction import Row, Transaction, placeholders
 from aque.prototype import AFTER_ANY
 
 _DEPENDENTS = """
-SELECT d.task, d.kind, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
-WHERE d.dependency = ?
+SELECT d.task, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
+WHERE d.dependency IN ({})
 """
 _FATE = """
 SELECT d.dependency, d.task, d.kind, t.waiting, t.cause, t.cancel_at
@@ -34,7 +34,10 @@ _CAUSES = "SELECT id, status, cause FROM task WHERE id IN ({})"
 _COUNT_DOWN = """
 UPDATE task SET waiting = waiting - ?, cause = coalesce(cause, ?) WHERE id = ?
 """
-_STATE = "SELECT status, waiting, cause, cancel_at, pattern, due_at FROM task WHERE id = ?"
+_STATES = """
+SELECT id, status, waiting, cause, cancel_at, pattern, due_at FROM task
+WHERE id IN ({}) AND status IN ('pending', 'paused')
+"""
 _UNFINISHED_CHILD = """
 SELECT 1 FROM task WHERE parent = ?
 AND status IN ('creating', 'pending', 'paused', 'running') LIMIT 1
@@ -51,14 +54,15 @@ SELECT d.dependency FROM dependency AS d WHERE d.task = ? AND d.kind <> 'child'
 AND NOT EXISTS (SELECT 1 FROM task WHERE id = d.dependency) LIMIT 1
 """
 _END = """
-UPDATE task SET status = ?, ended_at = ?, error = ?, changed = ? WHERE id = ? AND status = ?
+UPDATE task SET status = ?, ended_at = ?, error = ?, cancel_at = coalesce(cancel_at, ?), changed = ?
+WHERE status = ? AND id IN ({})
 """
 _RECOUNT = """
-SELECT count(*) FROM dependency AS d JOIN task AS t ON t.id = d.dependency
-WHERE d.task = ? AND t.status IN ('creating', 'pending', 'paused', 'running')
+SELECT d.task, count(*) FROM dependency AS d JOIN task AS t ON t.id = d.dependency
+WHERE d.task IN ({}) AND t.status IN ('creating', 'pending', 'paused', 'running') GROUP BY d.task
 """
 _WAIT_AGAIN = """
-UPDATE task SET status = 'pending', cause = NULL, error = NULL, ended_at = NULL,
+UPDATE task SET status = 'pending', waiting = 0, cause = NULL, error = NULL, ended_at = NULL,
 changed = ? WHERE id = ? AND status = 'error'
 """
 
@@ -82,71 +86,95 @@ def _told(tx: Transaction, ids: Sequence[int]) -> list[int]:
         counts[dependent] += 1
         mark = None if kind == AFTER_ANY else failures[ended_id]
         marks[dependent] = marks.get(dependent) or mark
-    ended_too = []
-    for dependent, (waiting, cause, cancel_at) in {row[1]: row[3:] for row in rows}.items():
-        mark, count = marks[dependent], counts[dependent]
-        tx.execute(_COUNT_DOWN, (count, mark, dependent))
-        may_end = waiting <= count or not mark is cause is cancel_at is None
-        if may_end and settle(tx, dependent):
-            ended_too.append(dependent)
-    return ended_too
+    tx.executemany(_COUNT_DOWN, [(count, marks[id], id) for id, count in counts.items()])
+    fates = {row[1]: row[3:] for row in rows}
+    may_end = [
+        id
+        for id, (waiting, cause, cancel_at) in fates.items()
+        if waiting <= counts[id] or not marks[id] is cause is cancel_at is None
+    ]
+    return end_settled(tx, may_end)
 
 
-def settle(tx: Transaction, id: int) -> bool:
-    """End a task that can but end: killed, failed by a dependency, or a group all through.
+def settle(tx: Transaction, ids: Sequence[int]) -> None:
+    """End those that can but end, by a kill, a failure or as a group all through; tell of it."""
+    ended(tx, end_settled(tx, ids))
 
-    Says whether it did; the caller then tells its dependents by `ended`.
+
+def end_settled(tx: Transaction, ids: Sequence[int], cancel_at: float | None = None) -> list[int]:
+    """End what can but end of these, with `cancel_at` as killed then; return whom it ended.
+
+    Their dependents are yet to be told, by `ended`.
     """
-    rows = tx.rows(_STATE, (id,))
-    if not rows:
-        return False
-    ((status, waiting, cause, cancel_at, pattern, due_at),) = rows
-    if status == states.CREATING or status not in states.WAITING_STATES:
-        return False
-    if cancel_at is not None or cause is not None:
+    ends: dict[tuple[str, str, str | None], list[int]] = defaultdict(list)
+    for row in tx.rows_in(_STATES, ids):
+        end = _end_of(tx, row, cancel_at)
+        if end is not None:
+            id, status, *_ = row
+            ends[status, end[0], end[1]].append(id)
+    for (status, new, error), ending in ends.items():
+        values = (new, tx.now, error, cancel_at, tx.next_changed(), status)
+        tx.execute_in(_END, values, ending)
+    return [id for ending in ends.values() for id in ending]
+
+
+def _end_of(tx: Transaction, row: Row, killed_at: float | None) -> tuple[str, str | None] | None:
+    """Return how a task that waits can but end, and by what error; None where it goes on."""
+    id, status, waiting, cause, cancel_at, pattern, due_at = row
+    is_killed = not cancel_at is killed_at is None
+    if is_killed or cause is not None:
         if waiting and tx.rows(_UNFINISHED_CHILD, (id,)):
-            return False
-        if cancel_at is not None:
-            return end(tx, id, status, states.CANCELLED, "killed before it ran")
-        return end(tx, id, status, states.ERROR, f"task {cause}, which it needs, failed")
+            return None
+        if is_killed:
+            return states.CANCELLED, "killed before it ran"
+        return states.ERROR, f"task {cause}, which it needs, failed"
     if waiting or status != states.PENDING:
-        return False
+        return None
     if pattern is None and due_at is None:
-        return end(tx, id, status, states.SUCCESS, None)
+        return states.SUCCESS, None
     tx.rings.add(bell.READY)
-    return False
-
-
-def end(tx: Transaction, id: int, status: str, new: str, error: str | None) -> bool:
-    """End a task that never ran, or whose group is through."""
-    cursor = tx.execute(_END, (new, tx.now, error, tx.next_changed(), id, status))
-    return cursor.rowcount == 1
+    return None
 
 
 def reopened(tx: Transaction, ids: Iterable[int]) -> None:
-    """Tell the dependents of ended tasks that wait again; revive what failed only by them."""
-    queue: deque[int] = deque(ids)
-    revived: set[int] = set()
-    while queue:
-        for dependent, _, status in tx.rows(_DEPENDENTS, (queue.popleft(),)):
-            if dependent in revived:
-                continue  # counted below, when all that wait again are known
-            if status in states.WAITING_STATES:
-                tx.execute("UPDATE task SET waiting = waiting + 1 WHERE id = ?", (dependent,))
-                if not has_failed_dependency(tx, dependent):
-                    tx.execute("UPDATE task SET cause = NULL WHERE id = ?", (dependent,))
-            elif status == states.ERROR and _may_revive(tx, dependent):
-                tx.execute(_WAIT_AGAIN, (tx.next_changed(), dependent))
-                revived.add(dependent)
-                queue.append(dependent)
-    for id in revived:
-        tx.execute("UPDATE task SET waiting = ? WHERE id = ?", (recount(tx, id), id))
+    """Count what these tasks, which wait again, wait for, and tell their dependents.
+
+    What failed only by them is revived. Their own `waiting` is to be 0.
+    """
+    again = set(ids)
+    level = sorted(again)
+    while level:
+        found: Counter[int] = Counter()
+        statuses: dict[int, str] = {}
+        for dependent, status in tx.rows_in(_DEPENDENTS, level):
+            if dependent not in again:  # else counted below, when all of them are known
+                found[dependent] += 1
+                statuses[dependent] = status
+        level = [id for id, status in statuses.items() if _reopen(tx, id, status, found[id])]
+        again.update(level)
+    count(tx, sorted(again))
 
 
-def recount(tx: Transaction, id: int) -> int:
-    """Count what a task waits for from the edges themselves."""
-    ((count,),) = tx.rows(_RECOUNT, (id,))
-    return int(count)
+def _reopen(tx: Transaction, id: int, status: str, count: int) -> bool:
+    """Tell a dependent that so many it needs wait again; whether that revives it."""
+    if status in states.WAITING_STATES:
+        tx.execute("UPDATE task SET waiting = waiting + ? WHERE id = ?", (count, id))
+        if not has_failed_dependency(tx, id):
+            tx.execute("UPDATE task SET cause = NULL WHERE id = ?", (id,))
+    elif status == states.ERROR and _may_revive(tx, id):
+        return tx.execute(_WAIT_AGAIN, (tx.next_changed(), id)).rowcount == 1
+    return False
+
+
+def count(tx: Transaction, ids: Sequence[int]) -> None:
+    """Count what tasks wait for that wait again, and whose `waiting` is 0 yet."""
+    counts = [(waiting, id) for id, waiting in recount(tx, ids).items()]
+    tx.executemany("UPDATE task SET waiting = ? WHERE id = ?", counts)
+
+
+def recount(tx: Transaction, ids: Sequence[int]) -> dict[int, int]:
+    """Count from the edges themselves what these tasks wait for, of those that wait for any."""
+    return dict(tx.rows_in(_RECOUNT, ids))
 
 
 def has_failed_dependency(tx: Transaction, id: int) -> bool:

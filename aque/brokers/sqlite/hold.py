@@ -5,43 +5,58 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
-from aque import bell
+from aque import bell, states
 from aque.brokers.sqlite import graph, steer
 from aque.brokers.sqlite.transaction import Transaction
 
-_PAUSE = "UPDATE task SET status = 'paused', changed = ? WHERE id = ? AND status = 'pending'"
-_RESUME = "UPDATE task SET status = 'pending', changed = ? WHERE id = ? AND status = 'paused'"
-_STOP = """
-UPDATE task SET stopped_at = ?, changed = ?
-WHERE id = ? AND status = 'running' AND stopped_at IS NULL AND cancel_at IS NULL
+_WITH_STATUS = "SELECT id FROM task WHERE status = '{}' AND id IN ({{}})"
+_PENDING = _WITH_STATUS.format(states.PENDING)
+_PAUSED = _WITH_STATUS.format(states.PAUSED)
+_GOING = """
+SELECT id FROM task WHERE status = 'running' AND stopped_at IS NULL AND cancel_at IS NULL
+AND id IN ({})
 """
-_CONTINUE = """
-UPDATE task SET stopped_at = NULL, changed = ?
-WHERE id = ? AND status = 'running' AND stopped_at IS NOT NULL
+_STOPPED = "SELECT id FROM task WHERE status = 'running' AND stopped_at IS NOT NULL AND id IN ({})"
+_UNFINISHED = """
+SELECT id FROM task WHERE status IN ('creating', 'pending', 'paused', 'running') AND id IN ({})
 """
-_PRIORITIZE = """
-UPDATE task SET priority = ?, changed = ?
-WHERE id = ? AND status IN ('creating', 'pending', 'paused', 'running')
-"""
+_HOLD = "UPDATE task SET status = ?, changed = ? WHERE id IN ({})"
+_STOP = "UPDATE task SET stopped_at = ?, changed = ? WHERE id IN ({})"
+_PRIORITIZE = "UPDATE task SET priority = ?, changed = ? WHERE id IN ({})"
 
 
 def pause(tx: Transaction, ids: Sequence[int]) -> list[int]:
-    held = [id for id in ids if tx.execute(_PAUSE, (tx.next_changed(), id)).rowcount]
-    stopped = [id for id in ids if tx.execute(_STOP, (tx.now, tx.next_changed(), id)).rowcount]
+    tx.expect(len(ids))
+    held, stopped = _found(tx, _PENDING, ids), _found(tx, _GOING, ids)
+    _change(tx, _HOLD, states.PAUSED, held)
+    _change(tx, _STOP, tx.now, stopped)
     steer.signal(tx, stopped, signal.SIGSTOP)
     return sorted(held + stopped)
 
 
 def resume(tx: Transaction, ids: Sequence[int]) -> list[int]:
-    freed = [id for id in ids if tx.execute(_RESUME, (tx.next_changed(), id)).rowcount]
-    graph.ended(tx, [id for id in freed if graph.settle(tx, id)])
-    continued = [id for id in ids if tx.execute(_CONTINUE, (tx.next_changed(), id)).rowcount]
+    tx.expect(len(ids))
+    freed, continued = _found(tx, _PAUSED, ids), _found(tx, _STOPPED, ids)
+    _change(tx, _HOLD, states.PENDING, freed)
+    graph.settle(tx, freed)
+    _change(tx, _STOP, None, continued)
     steer.signal(tx, continued, signal.SIGCONT)
     tx.rings.add(bell.READY)
     return sorted(freed + continued)
 
 
 def prioritize(tx: Transaction, ids: Sequence[int], priority: int) -> list[int]:
-    values = [(priority, tx.next_changed(), id) for id in ids]
+    tx.expect(len(ids))
+    found = _found(tx, _UNFINISHED, ids)
+    _change(tx, _PRIORITIZE, priority, found)
     tx.rings.add(bell.READY)
-    return [row[2] for row in values if tx.execute(_PRIORITIZE, row).rowcount]
+    return sorted(found)
+
+
+def _found(tx: Transaction, sql: str, ids: Sequence[int]) -> list[int]:
+    return [id for (id,) in tx.rows_in(sql, ids)]
+
+
+def _change(tx: Transaction, sql: str, value: str | float | None, ids: Sequence[int]) -> None:
+    if ids:
+        tx.execute_in(sql, (value, tx.next_changed()), ids)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aque import bell, states
 from aque.brokers.sqlite import graph, shared, steer
-from aque.brokers.sqlite.transaction import Transaction
+from aque.brokers.sqlite.transaction import Row, Transaction
 from aque.errors import StateError
 from aque.requirements import group_limit, limits_text, parse_limits
 
@@ -14,12 +16,10 @@ SELECT id, status, requirements FROM task
 WHERE parent = ? AND status IN ('creating', 'pending', 'paused', 'running', 'error', 'cancelled')
 ORDER BY id
 """
-_RESERVE = """
-UPDATE task SET requirements = ?, cancel_at = NULL, due_at = NULL, changed = ? WHERE id = ?
-"""
-_RELEASE = "UPDATE task SET status = 'pending' WHERE id = ? AND status = 'paused'"
+_RELEASE = "UPDATE task SET status = 'pending' WHERE status = 'paused' AND id IN ({})"
+_RENEW = "UPDATE task SET cancel_at = NULL, due_at = NULL, changed = ? WHERE id IN ({})"
 _REOPEN = """
-UPDATE task SET status = 'creating', owner = ?, waiting = ?, cause = NULL, error = NULL,
+UPDATE task SET status = 'creating', owner = ?, waiting = 0, cause = NULL, error = NULL,
 cancel_at = NULL, cancel_signal = NULL, cancel_grace = NULL, ended_at = NULL, changed = ?
 WHERE id = ? AND status = ?
 """
@@ -37,29 +37,28 @@ def reopen(tx: Transaction, group: int, worker: int) -> None:
     for id, child_status, _ in children:
         if child_status in (states.RUNNING, states.CREATING):
             raise StateError(f"task {id} of it is still at work; aque-kill {group} ends it")
-    ours: dict[int, int] = {}  # requirements: theirs to those reserved for the worker
-    for id, child_status, needs in children:
-        reserved = _reserve(tx, needs, worker, group_limit(group), ours)
-        if child_status in states.COMPLETE_STATES:
-            steer.retry_one(tx, id, child_status, reserved)
-        else:
-            tx.execute(_RELEASE, (id,))
-            tx.execute(_RESERVE, (reserved, tx.next_changed(), id))
-    waiting = graph.recount(tx, group)
-    tx.execute(_REOPEN, (worker, waiting, tx.next_changed(), group, status))
+    tx.expect(len(children))
+    _reserve(tx, children, worker, group_limit(group))
+    ended = [id for id, child_status, _ in children if child_status in states.COMPLETE_STATES]
+    steer.retry_as_they_are(tx, ended)
+    waiting = [id for id, child_status, _ in children if child_status in states.WAITING_STATES]
+    tx.execute_in(_RELEASE, (), waiting)
+    tx.execute_in(_RENEW, (tx.next_changed(),), waiting)
+    tx.execute(_REOPEN, (worker, tx.next_changed(), group, status))
+    graph.count(tx, [group, *ended])
     if status in states.COMPLETE_STATES:
         graph.reopened(tx, [group])
     tx.rings.add(bell.READY)
 
 
-def _reserve(tx: Transaction, needs: int, worker: int, own_limit: str, ours: dict[int, int]) -> int:
-    """Move one task's use of requirements to such that reserve it for a worker."""
-    if needs not in ours:
+def _reserve(tx: Transaction, children: Sequence[Row], worker: int, own_limit: str) -> None:
+    """Reserve children for a worker, each with else the same requirements."""
+    users: dict[int, list[int]] = {}
+    for id, _, needs in children:
+        users.setdefault(needs, []).append(id)
+    for needs, ids in users.items():
         limits = dict(parse_limits(shared.fetch_requirements(tx, needs).limits))
         limits.pop(own_limit, None)  # it bounds other workers
         changes = {"worker": worker, "limits": limits_text(limits)}
-        ours[needs] = shared.change_requirements(tx, needs, **changes)
-    else:
-        shared.use(tx, "requirements", needs, -1)
-        shared.use(tx, "requirements", ours[needs], 1)
-    return ours[needs]
+        ours = shared.change_requirements(tx, needs, len(ids), **changes)
+        tx.execute_in("UPDATE task SET requirements = ? WHERE id IN ({})", (ours,), ids)

@@ -104,9 +104,9 @@ def fetch_requirements(tx: Transaction, id: int) -> Requirements:
     return Requirements(*row)
 
 
-def change_requirements(tx: Transaction, id: int, **changes: Any) -> int:
-    """Move one task's use of requirements `id` to ones changed so; return the id of those."""
+def change_requirements(tx: Transaction, id: int, count: int, **changes: Any) -> int:
+    """Move so many uses of requirements `id` to ones changed so; return the id of those."""
     changed = store_requirements(tx, replace(fetch_requirements(tx, id), **changes))
-    use(tx, "requirements", id, -1)
-    use(tx, "requirements", changed, 1)
+    use(tx, "requirements", id, -count)
+    use(tx, "requirements", changed, count)
     return changed

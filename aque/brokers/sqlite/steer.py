@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from aque import bell, states
 from aque.brokers.questions import Request
 from aque.brokers.sqlite import finish, graph, shared
-from aque.brokers.sqlite.sizes import batches
-from aque.brokers.sqlite.transaction import Transaction, placeholders
+from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import DependencyResolutionError, StateError
 
 _COMMIT = """
@@ -16,12 +17,19 @@ UPDATE task SET status = 'pending', owner = NULL, changed = ? WHERE id = ? AND s
 """
 _CANCEL_RUNNING = """
 UPDATE task SET cancel_at = ?, cancel_signal = ?, cancel_grace = ?
-WHERE id IN ({}) AND status = 'running'
+WHERE status = 'running' AND id IN ({})
 """
 _CANCEL_WAITING = """
-UPDATE task SET cancel_at = ? WHERE id IN ({}) AND status IN ('creating', 'pending', 'paused')
+UPDATE task SET cancel_at = ? WHERE status IN ('creating', 'pending', 'paused') AND id IN ({})
 """
 _CANCEL_WAITING_ONE = f"{_CANCEL_WAITING.format('?')} AND cancel_at IS NULL"
+_CANCEL_NO_MORE = """
+UPDATE task SET cancel_at = NULL WHERE id = ? AND status IN ('creating', 'pending', 'paused')
+"""
+_RUNNING = "SELECT id FROM task WHERE id IN ({}) AND status = 'running'"
+_SIGNAL = """
+INSERT INTO signal (task, attempt, signal) SELECT id, attempt, ? FROM task WHERE id IN ({})
+"""
 _UNFINISHED_CHILDREN = """
 SELECT id FROM task WHERE parent IN ({}) AND status IN ('creating', 'pending', 'paused', 'running')
 """
@@ -34,59 +42,69 @@ SIGNALS = """
 SELECT s.number, s.task, s.attempt, s.signal FROM task AS t JOIN signal AS s ON s.task = t.id
 WHERE t.status = 'running' AND t.worker = ? ORDER BY s.number
 """
-_USED = f"SELECT {', '.join(shared.KINDS)} FROM task WHERE id = ?"
+_STATUS = "SELECT id, status FROM task WHERE id IN ({})"
+_CAUSE = "SELECT id, cause FROM task WHERE id IN ({})"
 _RETRY = """
-UPDATE task SET status = 'pending', waiting = ?, cause = NULL, error = NULL, exception = NULL,
+UPDATE task SET status = 'pending', waiting = 0, cause = NULL, error = NULL, exception = NULL,
 result = NULL, exit_status = NULL, exit_signal = NULL, started_at = NULL, ended_at = NULL,
 cancel_at = NULL, cancel_signal = NULL, cancel_grace = NULL, user_time = NULL, system_time = NULL,
 max_rss = NULL, retried = 0, crashes = 0, due_at = NULL, stopped_at = NULL, worker = NULL,
 pid = NULL, pid_started = NULL, session = NULL, owner = NULL, progress_done = NULL,
-progress_total = NULL, progress_message = NULL, requirements = ?, changed = ?
-WHERE id = ? AND status = ?
+progress_total = NULL, progress_message = NULL, changed = ?
+WHERE status IN ('success', 'error', 'cancelled') AND id IN ({})
 """
-_RESERVATION = """
-SELECT t.requirements, r.worker, w.ended_at FROM task AS t
-JOIN requirements AS r ON r.id = t.requirements LEFT JOIN worker AS w ON w.id = r.worker
-WHERE t.id = ?
+_RESERVED = """
+SELECT t.requirements, t.id FROM task AS t JOIN requirements AS r ON r.id = t.requirements
+JOIN worker AS w ON w.id = r.worker WHERE w.ended_at IS NOT NULL AND t.id IN ({})
 """
-_BLOCKER = """
-SELECT d.task, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
-WHERE d.dependency = ? AND t.status IN ('creating', 'pending', 'paused', 'running')
+_MISSING_DEPENDENCIES = """
+SELECT d.task, d.dependency FROM dependency AS d WHERE d.kind <> 'child' AND d.task IN ({})
+AND NOT EXISTS (SELECT 1 FROM task WHERE id = d.dependency)
 """
+_HAVE_FAILED_CHILD = """
+SELECT DISTINCT parent FROM task WHERE status IN ('error', 'cancelled') AND parent IN ({})
+"""
+_HAVE_FAILED_DEPENDENCY = """
+SELECT DISTINCT d.task FROM dependency AS d JOIN task AS t ON t.id = d.dependency
+WHERE d.kind = 'after' AND t.status IN ('error', 'cancelled') AND d.task IN ({})
+"""
+_BLOCKERS = """
+SELECT d.dependency, d.task, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
+WHERE t.status IN ('creating', 'pending', 'paused', 'running') AND d.dependency IN ({})
+"""
+_FORGET = "DELETE FROM task WHERE id IN ({})"
 _ALL_OUTPUT_FILES = "SELECT task, attempt, stream FROM output WHERE data IS NULL"
-_OUTPUT_FILES = f"{_ALL_OUTPUT_FILES} AND task = ?"
+_OUTPUT_FILES = f"{_ALL_OUTPUT_FILES} AND task IN ({{}})"
 
 
 def commit(tx: Transaction, ids: Sequence[int]) -> None:
     for id in ids:
         tx.execute(_COMMIT, (tx.next_changed(), id))
-    graph.ended(tx, [id for id in ids if graph.settle(tx, id)])
+    graph.settle(tx, ids)
     tx.rings.add(bell.READY)
 
 
 def cancel(tx: Transaction, ids: Sequence[int], signal: int, grace: float) -> None:
-    family = _with_children(tx, ids, _UNFINISHED_CHILDREN)
-    for batch in batches(sorted(family)):
-        some = placeholders(batch)
-        tx.execute(_CANCEL_RUNNING.format(some), (tx.now, signal, grace, *batch))
-        tx.execute(_CANCEL_WAITING.format(some), (tx.now, *batch))
-    graph.ended(tx, [id for id in sorted(family) if graph.settle(tx, id)])
+    family = sorted(_with_children(tx, ids, _UNFINISHED_CHILDREN))
+    tx.expect(len(family))
+    ended = graph.end_settled(tx, family, tx.now)
+    others = sorted(set(family).difference(ended))
+    tx.execute_in(_CANCEL_RUNNING, (tx.now, signal, grace), others)
+    tx.execute_in(_CANCEL_WAITING, (tx.now,), others)  # it ends after its children
+    graph.ended(tx, ended)
     tx.rings.add(bell.SIGNAL)
 
 
 def cancel_waiting(tx: Transaction, ids: Sequence[int]) -> None:
     for id in ids:
-        is_marked = tx.execute(_CANCEL_WAITING_ONE, (tx.now, id)).rowcount
-        if is_marked and graph.settle(tx, id):
-            graph.ended(tx, [id])
-        elif is_marked:
-            tx.execute("UPDATE task SET cancel_at = NULL WHERE id = ?", (id,))
+        if tx.execute(_CANCEL_WAITING_ONE, (tx.now, id)).rowcount:
+            graph.settle(tx, [id])
+            tx.execute(_CANCEL_NO_MORE, (id,))
 
 
 def signal(tx: Transaction, ids: Sequence[int], number: int) -> list[int]:
-    insert = "INSERT INTO signal (task, attempt, signal) SELECT id, attempt, ? FROM task"
-    where = "WHERE id = ? AND status = 'running'"
-    reached = [id for id in ids if tx.execute(f"{insert} {where}", (number, id)).rowcount]
+    reached = [id for (id,) in tx.rows_in(_RUNNING, ids)]
+    tx.execute_in(_SIGNAL, (number,), reached)
     tx.rings.add(bell.SIGNAL)
     return reached
 
@@ -98,50 +116,71 @@ def take_signals(tx: Transaction, worker: int) -> list[Request]:
 
 
 def retry(tx: Transaction, ids: Sequence[int]) -> None:
+    statuses: dict[int, str] = dict(tx.rows_in(_STATUS, ids))
     for id in ids:
-        status = _status(tx, id)
-        if status not in states.COMPLETE_STATES:
-            raise StateError(f"task {id} is {status}; only one that has ended can be retried")
+        if statuses[id] not in states.COMPLETE_STATES:
+            raise StateError(f"task {id} is {statuses[id]}; only one that has ended can be retried")
     family = sorted(_with_children(tx, ids, _FAILED_CHILDREN))
-    for id in family:
-        _refuse_missing_dependency(tx, id)
-    for id in family:
-        status = _status(tx, id)
-        if status in states.COMPLETE_STATES:  # else one before it has revived it
-            retry_one(tx, id, status, _open_requirements(tx, id))
-            graph.reopened(tx, [id])
+    tx.expect(len(family))
+    _refuse_missing_dependency(tx, family)
+    causes: dict[int, int | None] = dict(tx.rows_in(_CAUSE, family))
+    for is_caused, run in groupby(family, key=lambda id: causes[id] is not None):
+        if is_caused:
+            _retry_caused(tx, list(run))
+        else:
+            _retry_ended(tx, list(run))
     _refuse_failed_dependencies(tx, ids, family)
-    graph.ended(tx, [id for id in family if graph.settle(tx, id)])
+    graph.settle(tx, family)
     tx.rings.add(bell.READY)
 
 
-def retry_one(tx: Transaction, id: int, status: str, requirements: int) -> None:
-    """Make an ended task pending, its attempt being kept; its dependents are yet to be told."""
-    finish.archive(tx, id, status)
-    values = (graph.recount(tx, id), requirements, tx.next_changed(), id, status)
-    tx.execute(_RETRY, values)
+def _retry_caused(tx: Transaction, ids: Sequence[int]) -> None:
+    """Retry what failed by others, one after the other: most are revived by one before them."""
+    for id in ids:
+        ((_, status),) = tx.rows_in(_STATUS, [id])
+        if status in states.COMPLETE_STATES:
+            _retry_ended(tx, [id])
+
+
+def _retry_ended(tx: Transaction, ids: Sequence[int]) -> None:
+    _open_requirements(tx, ids)
+    retry_as_they_are(tx, ids)
+    graph.reopened(tx, ids)
+
+
+def retry_as_they_are(tx: Transaction, ids: Sequence[int]) -> None:
+    """Make ended tasks pending, keeping their attempts; `graph.reopened` is yet to count them."""
+    finish.archive(tx, ids, None, None)
+    tx.execute_in(_RETRY, (tx.next_changed(),), ids)
 
 
 def remove(tx: Transaction, ids: Sequence[int]) -> list[tuple[int, int, str]]:
     """Remove tasks and their children; return what `forget` does."""
-    family = _with_children(tx, ids, "SELECT id FROM task WHERE parent IN ({})")
-    for id in family:
-        _refuse_needed(tx, id, family)
+    family = sorted(_with_children(tx, ids, "SELECT id FROM task WHERE parent IN ({})"))
+    tx.expect(len(family))
+    _refuse_needed(tx, family)
     return forget(tx, family)
 
 
-def forget(tx: Transaction, ids: Iterable[int]) -> list[tuple[int, int, str]]:
+def forget(tx: Transaction, ids: Sequence[int]) -> list[tuple[int, int, str]]:
     """Remove just these; return the (id, attempt, stream) whose output went on in a file."""
-    files: list[tuple[int, int, str]] = []
-    for id in ids:
-        for row in tx.rows(_USED, (id,)):
-            for kind, used in zip(shared.KINDS, row):
-                shared.use(tx, kind, used, -1)
-        files += tx.rows(_OUTPUT_FILES, (id,))
-        tx.execute("DELETE FROM task WHERE id = ?", (id,))
-        tx.execute("INSERT INTO removed VALUES (?, ?)", (tx.next_changed(), id))
+    files: list[tuple[int, int, str]] = tx.rows_in(_OUTPUT_FILES, ids)
+    for kind in shared.KINDS:
+        for used, count in _uses(tx, kind, ids).items():
+            shared.use(tx, kind, used, -count)
+    tx.execute_in(_FORGET, (), ids)
+    tx.executemany("INSERT INTO removed VALUES (?, ?)", [(tx.next_changed(), id) for id in ids])
     shared.drop_unused(tx)
     return files
+
+
+def _uses(tx: Transaction, kind: str, ids: Sequence[int]) -> Counter[int]:
+    """Return how often each shared row of a kind is used by these tasks."""
+    sql = f"SELECT {kind}, count(*) FROM task WHERE id IN ({{}}) GROUP BY {kind}"
+    counts: Counter[int] = Counter()
+    for used, count in tx.rows_in(sql, ids):
+        counts[used] += count
+    return counts
 
 
 def reset(tx: Transaction) -> list[tuple[int, int, str]]:
@@ -155,52 +194,50 @@ def reset(tx: Transaction) -> list[tuple[int, int, str]]:
     return files
 
 
-def _status(tx: Transaction, id: int) -> str:
-    ((status,),) = tx.rows("SELECT status FROM task WHERE id = ?", (id,))
-    return str(status)
-
-
 def _with_children(tx: Transaction, ids: Iterable[int], children_of: str) -> set[int]:
     family: set[int] = set()
     level = set(ids)
     while level:
         family |= level
-        found: set[int] = set()
-        for batch in batches(sorted(level)):
-            found |= {id for (id,) in tx.rows(children_of.format(placeholders(batch)), batch)}
-        level = found - family
+        level = {id for (id,) in tx.rows_in(children_of, sorted(level))} - family
     return family
 
 
-def _refuse_missing_dependency(tx: Transaction, id: int) -> None:
-    missing = graph.missing_dependency(tx, id)
-    if missing is not None:
+def _refuse_missing_dependency(tx: Transaction, ids: Sequence[int]) -> None:
+    for id, missing in sorted(tx.rows_in(_MISSING_DEPENDENCIES, ids))[:1]:
         raise DependencyResolutionError(
             f"task {id} depends on task {missing}, which was removed; submit it anew"
         )
 
 
 def _refuse_failed_dependencies(tx: Transaction, ids: Sequence[int], family: Sequence[int]) -> None:
-    for id in family:
-        if graph.has_failed_dependency(tx, id):
-            named = id if id in ids else " ".join(map(str, ids))
-            raise StateError(
-                f"task {id} needs tasks that have failed; aque-retry -r {named} retries them too"
-            )
+    failed = tx.rows_in(_HAVE_FAILED_CHILD, family) + tx.rows_in(_HAVE_FAILED_DEPENDENCY, family)
+    for (id,) in sorted(failed)[:1]:
+        named = id if id in ids else " ".join(map(str, ids))
+        raise StateError(
+            f"task {id} needs tasks that have failed; aque-retry -r {named} retries them too"
+        )
 
 
-def _open_requirements(tx: Transaction, id: int) -> int:
-    """Return a task's requirements, without the reservation for a worker that has ended."""
-    ((requirements, worker, ended_at),) = tx.rows(_RESERVATION, (id,))
-    if worker is None or ended_at is None:
-        return int(requirements)
-    return shared.change_requirements(tx, requirements, worker=None)
+def _open_requirements(tx: Transaction, ids: Sequence[int]) -> None:
+    """Take from tasks the reservation for a worker that has ended."""
+    reserved: dict[int, list[int]] = {}
+    for needs, id in tx.rows_in(_RESERVED, ids):
+        reserved.setdefault(needs, []).append(id)
+    for needs, users in reserved.items():
+        opened = shared.change_requirements(tx, needs, len(users), worker=None)
+        tx.execute_in("UPDATE task SET requirements = ? WHERE id IN ({})", (opened,), users)
 
 
-def _refuse_needed(tx: Transaction, id: int, removing: set[int]) -> None:
-    rows = tx.rows("SELECT status FROM task WHERE id = ?", (id,))
-    if rows and rows[0][0] == states.RUNNING:
-        raise StateError(f"task {id} is running; aque-kill {id} ends it")
-    for dependent, status in tx.rows(_BLOCKER, (id,)):
-        if dependent not in removing:
-            raise StateError(f"task {id} is needed by task {dependent}, which is {status}")
+def _refuse_needed(tx: Transaction, ids: Sequence[int]) -> None:
+    """Refuse to remove what runs, or what is needed by others than these."""
+    removing = set(ids)
+    reasons: dict[int, str] = {}
+    for dependency, task, status in tx.rows_in(_BLOCKERS, ids):
+        if task not in removing:
+            reasons.setdefault(dependency, f"is needed by task {task}, which is {status}")
+    reasons.update(
+        (id, f"is running; aque-kill {id} ends it") for (id,) in tx.rows_in(_RUNNING, ids)
+    )
+    for id in sorted(reasons)[:1]:
+        raise StateError(f"task {id} {reasons[id]}")

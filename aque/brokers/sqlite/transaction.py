@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 from aque import bell
+from aque.brokers.sqlite.sizes import batches
 
 Row = tuple[Any, ...]
 
+#: KiB of pages that SQLite keeps, negative as it wants them: usually, and for over _MANY rows.
+_USUAL, _WIDE, _MANY = -2000, -65536, 1000
 _SEQUENCE = "SELECT changed, task FROM sequence"
 
 
@@ -24,6 +27,7 @@ class Transaction:
         self.now = time.time()
         self.rings: set[str] = set()
         self.is_rung_later = False
+        self._is_wide = False
         ((self._first, self._last_id),) = self.execute(_SEQUENCE).fetchall()
         self._changed = self._first
 
@@ -46,17 +50,40 @@ class Transaction:
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         return self.execute(sql, values).fetchall()
 
+    def rows_in(self, sql: str, ids: Sequence[int]) -> list[Row]:
+        """Return the rows of a query whose `IN ({})` is about these ids, asked in batches."""
+        found: list[Row] = []
+        for batch in batches(ids):
+            found += self.rows(sql.format(placeholders(batch)), batch)
+        return found
+
+    def execute_in(self, sql: str, values: Sequence[Any], ids: Sequence[int]) -> None:
+        """Have a statement that ends with `IN ({})` change the rows of these ids, in batches."""
+        for batch in batches(ids):
+            self.execute(sql.format(placeholders(batch)), (*values, *batch))
+
+    def expect(self, rows: int) -> None:
+        """Have SQLite keep the pages of so many rows in memory until this is committed.
+
+        In its usual 2 MB it would write and read each page of a large change several times.
+        """
+        if rows > _MANY:
+            self._is_wide = True
+            self.execute(f"PRAGMA cache_size = {_WIDE}")
+
     def finish(self) -> None:
         if self._changed != self._first:
             self.execute(
                 "UPDATE sequence SET changed = ?, task = ?", (self._changed, self._last_id)
             )
             self.rings.add(bell.DONE)
+        if self._is_wide:
+            self.execute(f"PRAGMA cache_size = {_USUAL}")
 
 
-def placeholders(values: Iterable[object]) -> str:
+def placeholders(values: Sized) -> str:
     """Return as many `?` as there are values, for an IN (...)."""
-    return ", ".join("?" for _ in values)
+    return ", ".join("?" * len(values))
 
 
 def storable(text: str | None) -> str | bytes | None:
