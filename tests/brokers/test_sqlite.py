@@ -475,6 +475,19 @@ def test_a_queue_of_a_version_to_come_is_refused(broker: Broker, path: str) -> N
     assert "version 99" in refused(path)
 
 
+@pytest.mark.parametrize(
+    "change", ["DROP TABLE uses", "ALTER TABLE sequence RENAME COLUMN task TO latest"]
+)
+def test_a_queue_of_an_unfinished_version_is_told_from_a_broken_one(
+    broker: Broker, path: str, change: str
+) -> None:
+    broker.close()
+    with closing(sqlite3.connect(path)) as older:
+        older.execute(change)
+    with pytest.raises(BrokerError, match=r"unfinished version of aque.*move it away"):
+        broker.create([prototype()])
+
+
 def test_a_directory_is_refused(tmp_path: Path) -> None:
     assert "is a directory" in refused(tmp_path)
 

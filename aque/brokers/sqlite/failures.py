@@ -10,6 +10,10 @@ from contextlib import contextmanager
 
 from aque.errors import BrokerError, FullError, UsageError
 
+#: How SQLite says that what our statements name is not in the schema. Its version is right, or the
+#: queue would have been migrated, or refused; so it was made between two versions.
+_LACKS = ("no such table", "no such column", "has no column named")
+
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
@@ -48,4 +52,9 @@ def _translate(error: sqlite3.DatabaseError, path: str) -> BrokerError:
     if "readonly" in text or "unable to open" in text:
         directory = os.path.dirname(path)
         return BrokerError(f"cannot write to {directory} ({text}); name another with --broker")
+    if any(lack in text for lack in _LACKS):
+        return BrokerError(
+            f"{path} was made by an unfinished version of aque, and this one cannot read it "
+            f"({text}); move it away to begin anew, or name another with --broker"
+        )
     return BrokerError(f"cannot use the queue {path}: {text}")
