@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -367,6 +367,23 @@ def test_where_the_disk_fails_it_is_said_that_the_task_is_stored(
             broker.create([prototype()])
         assert not isinstance(raised.value, FullError)  # which would say: try again
         assert broker.last_id() == 1
+
+
+def test_the_log_is_open_before_it_is_written_so_that_no_error_is_missed(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_no_log(name: str, *arguments: int, opened: Callable[..., int] = os.open) -> int:
+        if str(name).endswith("-wal"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opened(name, *arguments)
+
+    with closing(brokers.from_url(path)) as broker:
+        monkeypatch.setattr(os, "open", open_no_log)
+        with pytest.raises(BrokerError, match="Too many open files"):
+            broker.create([prototype()])
+        monkeypatch.undo()
+        assert broker.last_id() is None
+        assert broker.create([prototype()]) == [1]
 
 
 def test_the_watch_for_descriptors_sees_them(path: str, tmp_path: Path) -> None:

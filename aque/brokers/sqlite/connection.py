@@ -139,10 +139,13 @@ class Database:
         thread = self._thread()
         writer = self._writer(thread)
         before = writer.total_changes
+        is_synced = self._durable and not self.location.is_shared
         with translated(self.location.path):
             with thread.lock.held():
                 try:
                     writer.execute("BEGIN IMMEDIATE")
+                    if is_synced:
+                        thread.log.open()
                     transaction = Transaction(writer)
                     yield transaction
                     transaction.finish()
@@ -150,7 +153,7 @@ class Database:
                 finally:
                     if writer.in_transaction:
                         writer.execute("ROLLBACK")
-            if self._durable and not self.location.is_shared and writer.total_changes != before:
+            if is_synced and writer.total_changes != before:
                 thread.log.sync()
         if not transaction.is_rung_later:
             for name in sorted(transaction.rings, key=_URGENCY.index):

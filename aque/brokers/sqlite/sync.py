@@ -33,15 +33,22 @@ class Log:
         self._path = path + "-wal"
         self._descriptor = -1
 
+    def open(self) -> None:
+        """Open the log that there is; call it once BEGIN has it made, and before a write.
+
+        Linux tells each who had the file open of an error in writing it back, once; who opens it
+        when another has been told already is told no more.
+        """
+        if self._descriptor < 0 or not os.fstat(self._descriptor).st_nlink:
+            self.close()
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+
     def sync(self) -> None:
         """Return when all that was committed is on the disk. Raises BrokerError where it is not.
 
         It is in the queue all the same, and whoever tries again would have it there twice.
         """
         try:
-            if self._descriptor < 0 or not os.fstat(self._descriptor).st_nlink:
-                self.close()
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             _sync(self._descriptor)
         except OSError as error:
             raise BrokerError(
