@@ -27,7 +27,8 @@ def main(wanted: list[str]) -> int:
     for builder in wanted or ["html", "man"]:
         name = {"links": "linkcheck"}.get(builder, builder)
         command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", name]
-        doctrees = ["-d", str(BUILD / "doctrees")]
+        # Of each its own: quotes are curled as a page is read, but for man pages.
+        doctrees = ["-d", str(BUILD / "doctrees" / name)]
         done = subprocess.run([*command, *doctrees, str(SOURCE), str(BUILD / name)], check=False)
         if done.returncode:
             return done.returncode
