@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from aque import states, task
 from aque.commands import lost, terminal
@@ -23,7 +23,8 @@ _LABEL_WIDTH, _LONGEST = 12, 4096
 class Line:
     """A task, or without one `text`; `lead` is drawn before it, `tail` said after it.
 
-    `short` takes the place of a text for which there is no room, as far as it goes.
+    `short` takes the place of a text for which there is no room, as far as it goes. `part` of what
+    is below the task has ended, where that is known.
     """
 
     task: Task | None
@@ -31,13 +32,14 @@ class Line:
     text: str = ""
     tail: str = ""
     short: str = ""
+    part: float | None = None
 
 
 def layout(
     lines: Sequence[Line], screen: Terminal, now: float, dead: Dead = NOBODY
 ) -> Iterator[str]:
     """Write lines as wide as the screen, without wrapping. `now` is Unix seconds."""
-    rows = [_columns(line.task, now, screen, dead) for line in lines]
+    rows = [_columns(line, now, screen, dead) for line in lines]
     widths = [max(map(len, column)) for column in zip(*rows)]
     widths[3:] = [min(width, _OUTCOME_WIDTH) for width in widths[3:]]
     for line, row in zip(lines, rows):
@@ -104,6 +106,14 @@ def outcome(shown: Task, dead: Dead = NOBODY) -> str:
     return ""
 
 
+def part_of_run(shown: Task, children: Mapping[str, int]) -> float | None:
+    """Return how much of a running aque-xargs has ended, once its input has and all is known."""
+    if shown.status != states.CREATING or not shown.progress_total:
+        return None
+    ended = sum(children.get(status, 0) for status in states.COMPLETE_STATES)
+    return ended / max(shown.progress_total, sum(children.values()))  # one resumed may get more
+
+
 def condition(shown: Task, dead: Dead) -> str:
     """Say what its state does not tell: that its worker died, or what somebody has asked of it."""
     if dead and lost.note(shown, dead):
@@ -141,12 +151,11 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _columns(
-    shown: Task | None, now: float, screen: Terminal, dead: Dead
-) -> tuple[str, str, str, str]:
+def _columns(line: Line, now: float, screen: Terminal, dead: Dead) -> tuple[str, str, str, str]:
+    shown = line.task
     if shown is None:
         return ("", "", "", "")
-    came_of = outcome(shown, dead)
+    came_of = outcome(shown, dead) or ("" if line.part is None else f"{int(100 * line.part)}%")
     if screen.width is not None:
         came_of = screen.fit(came_of, _OUTCOME_WIDTH)
     return (str(shown.id), shown.status, when(shown, now), came_of)

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from aque import states
+from aque.commands import lines
 from aque.commands.lines import Line
 from aque.record import record, replace
 from aque.task import Task
@@ -128,7 +129,9 @@ class Tree:
             past = "" if joint is _TOP or level > _DEEPEST else "   " if is_last else self._art.past
             key = line.task.id if line.task else 0
             counts = children.get(key, {}), dependencies.get(key, {})
-            drawn = replace(line, lead=under + joint[is_last], tail=self._tail(key, level, counts))
+            part = lines.part_of_run(line.task, counts[0]) if line.task else None
+            tail = self._tail(key, level, counts)
+            drawn = replace(line, lead=under + joint[is_last], tail=tail, part=part)
             entries.append(_Entry(drawn, under + past, level, *counts))
         return entries
 

@@ -199,7 +199,7 @@ def test_it_stops_for_the_shell_and_comes_back_and_says_what_is_wrong_on_a_sane_
     broker.close()
     with closing(sqlite3.connect(own_queue)) as connection:
         connection.execute('ALTER TABLE sequence RENAME TO "else"')
-    terminal.shows("ended 3$", "aque-status: ")
+    terminal.shows("ended 3$", "aque-status:")
     terminal.leave(0)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from support import eventually, started
+from support import aque, eventually, started
 from xargs import pair
 
 from aque import states
@@ -155,3 +157,17 @@ def test_a_terminal_is_read_until_its_end_of_file():
     finally:
         os.close(master)
         os.close(slave)
+
+
+def test_how_much_has_ended_is_shown_once_the_input_has(broker: Broker, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    wait = f"[ $0 = a ] || until [ -e {gate} ]; do sleep 0.01; done"
+    with running("-P2", "-n1", "sh", "-c", wait) as process:
+        write(process, b"a\nb\n")
+        eventually(lambda: broker.count_children([1]) == {1: {"success": 1, "running": 1}})
+        assert "%" not in aque("status").stdout
+        assert process.stdin is not None
+        process.stdin.close()
+        eventually(lambda: re.match(r"1 creating +50% +xargs sh", aque("status").stdout))
+        gate.touch()
+        assert process.wait(10) == 0

@@ -56,6 +56,9 @@ def progress(
     total = sum(counts.values())
     if total and not shown.is_complete:
         ended = sum(counts.get(s, 0) for s in states.COMPLETE_STATES)
+        part = lines.part_of_run(shown, counts)
+        if part is not None:
+            return bar(part, has_unicode)
         if shown.status == states.CREATING:  # nobody knows yet how many there will be
             return f"{ended:,} done"
         return bar(ended / total, has_unicode)
