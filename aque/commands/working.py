@@ -57,6 +57,8 @@ class Plan:
     One that is `attending` ends when its standard input does.
     """
 
+    hears_each = True
+
     def __init__(self, mode: str) -> None:
         self._mode = mode
         self._worker: Worker | None = None

@@ -19,6 +19,7 @@ from aque.report import End
 from aque.schedule import retries
 from aque.task import Task
 from aque.worker import limits
+from aque.worker.aside import Aside
 from aque.worker.guarding import Guard
 from aque.worker.intake import Intake
 from aque.worker.job import Job, failed_start
@@ -64,6 +65,7 @@ class Crew:
         self.intake = Intake(self.output, selector, self.look_after)
         self.reaper = Reaper(starter, self.jobs, self.intake.read)
         self._hearers: list[Callable[[int, int], object]] = []
+        self.aside = Aside(self._usage, self.end)
 
     # Starting
 
@@ -111,14 +113,17 @@ class Crew:
             self._calls.adopt(runner)
 
     def take_in(self, job: Job) -> None:
-        """Count a job among ours. Its slot is its own from now on."""
+        """Count a job among ours."""
         self.jobs[job.pid] = job
         job.token = self.guard.token
-        self._slots.hold(job.slot)
         if not job.is_start_recorded:
             self.news.start(job)
         if job.has_limits or job.kill_at is not None:
             self._timed[job.pid] = job
+
+    def hold_slot(self, slot: int) -> None:
+        """Say that a slot is taken by a job that was started before a reload."""
+        self._slots.hold(slot)
 
     def take_slot(self) -> int:
         return self._slots.take()
@@ -176,12 +181,13 @@ class Crew:
                 self.guard.note_ended(pid)
             elif job.is_python:
                 self._calls.end(pid, wait_status, self._usage.of(rusage))
+            elif job.is_bare:
+                self.aside.put(job, wait_status, rusage)
+                self.news.ended_at = time.monotonic()
+                self.release(job)
             else:
                 job.wait_status = wait_status
                 job.usage = self._usage.of(rusage)
-                if job.is_bare:
-                    self._finish(job)
-                    continue
                 job.drain_until = time.monotonic() + DRAIN
                 self._timed[pid] = job
                 self.intake.read(job)

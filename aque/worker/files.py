@@ -116,6 +116,15 @@ def behind_fifos(command: list[str], task: Task) -> list[str]:
     return command
 
 
+def is_null(descriptor: int) -> bool:
+    """Whether a descriptor of ours is open, on /dev/null."""
+    try:
+        there = os.fstat(descriptor)
+    except OSError:
+        return False
+    return stat.S_ISCHR(there.st_mode) and there.st_rdev == os.stat(os.devnull).st_rdev
+
+
 def is_fifo(path: str) -> bool:
     try:
         return stat.S_ISFIFO(os.stat(path).st_mode)

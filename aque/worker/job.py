@@ -199,12 +199,11 @@ class Job:
             status, error = states.ERROR, self.verdict[0]
             if self.verdict[1] is not None:
                 code, number = self.verdict[1], None
+        result = "0" if status == states.SUCCESS and not self.is_python else None
         usage = self.usage or Usage()
         return End(
-            self.task.id, self.task.attempt, status, now,
-            exit_status=code, exit_signal=number, error=error,
-            result="0" if status == states.SUCCESS and not self.is_python else None,
-            user_time=usage.user_time, system_time=usage.system_time, max_rss=usage.max_rss,
+            self.task.id, self.task.attempt, status, now, None, code, number, result, None, error,
+            *usage,
         )  # fmt: skip
 
     def end_told(self, end: End) -> End:

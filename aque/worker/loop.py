@@ -36,8 +36,6 @@ class Worker(Standing):
     `grace` is how many seconds a first TERM lets running tasks go on; None is as long as they need.
     """
 
-    # The loop
-
     def run(self, plan: Plan) -> None:
         """Run until the plan is over or a signal ends it; return early to reload."""
         self._recorded_at = time.monotonic()
@@ -62,23 +60,26 @@ class Worker(Standing):
             self._go_on(plan)
 
     def _go_on(self, plan: Plan) -> None:
-        """Start one's own tasks as others end, while there is nothing else to be done.
+        """Start one's own tasks as others end, until there is something else to be done.
 
-        A whole turn costs as much as the start of a command, so this is what makes many short ones
-        fast. It stops for whatever else a whole turn is for.
+        A whole turn costs as much as the start of a command: this is what makes short ones fast.
         """
         crew = self.crew
         if not crew.starter.is_foreground or self._is_leaving or self.is_troubled:
             return
         while self._may_begin_unasked() and self.signals.take_ends():
             crew.note_ended()
-            self._note_ends(plan)
+            if crew.aside.has_failed or plan.hears_each:
+                self._note_ends(plan)
             self._begin_own(plan)
             plan.advance()
             self._begin_own(plan)
-            if self._record_at() <= time.monotonic():
+            due = self._quiet_until()
+            if due <= time.monotonic():
+                self._note_ends(plan)
                 self._record_and_claim(plan)
-            left = self._quiet_until() - time.monotonic()
+                due = self._quiet_until()
+            left = due - time.monotonic()
             if left <= 0.0 or not crew.jobs or not crew.is_quiet or self.is_troubled:
                 return
             for key, _ in self.selector.select(left):
@@ -114,24 +115,25 @@ class Worker(Standing):
     # Its sentences
 
     def _note_ends(self, plan: Plan) -> None:
-        news = self.crew.news
-        for end in news.ends[self._noted_ends :]:
-            plan.note_end(news.take_ended(end), end)
+        self.crew.aside.settle()
+        unheard = self.crew.news.unheard
+        while unheard:
             self._look_at = 0.0
-        self._noted_ends = len(news.ends)
+            plan.note_end(*unheard.popleft())
 
     def _begin_own(self, plan: Plan) -> None:
         """Start what nobody else may take, before the transaction that records it.
 
         While the queue cannot be told, nothing more is begun.
         """
-        if self.is_draining or self.is_troubled:
+        if len(self.crew.jobs) >= self.share.slots or self.is_draining or self.is_troubled:
             return
         now = time.monotonic()
         while len(self.crew.jobs) < self._slots(now) and (task := plan.take()) is not None:
             plan.note_start(task)
             self.crew.begin(task, self.membership.id)
-            self._note_ends(plan)  # it may not have been started
+            if self.crew.news.unheard:  # it could not be started
+                self._note_ends(plan)
 
     def _heed_signals(self, plan: Plan) -> None:
         for number in self.signals.take():
@@ -289,7 +291,6 @@ class Worker(Standing):
             self.guard.add(start)
         for end in report.ends if log.isEnabledFor(logging.INFO) else ():
             log.info("task %d: %s%s", end.id, end.status, f" ({end.error})" if end.error else "")
-        self._noted_ends -= len(report.ends)
 
     def _is_over(self, plan: Plan) -> bool:
         return self._is_idle() and (self.is_draining or plan.is_over())

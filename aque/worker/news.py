@@ -7,6 +7,7 @@ which there may be hundreds a second, is written with its end, as one change of 
 from __future__ import annotations
 
 import time
+from collections import deque
 from itertools import takewhile
 
 from aque.report import Begin, Chunk, End, Progress, Report
@@ -24,9 +25,10 @@ class News:
         self.ended_at = 0.0  # monotonic: the last end
         #: Processes that the queue does not know, by pid, the first started first.
         self._started: dict[int, Job] = {}
-        self._begun: dict[int, Begin] = {}  # by the task's id
-        # By (id, attempt), as two attempts of a task may be here: one lost, one claimed again.
-        self._ended: dict[tuple[int, int], Task] = {}  # those whose ends nobody has asked for
+        #: By the task's id: its attempt, the worker, and when it began in Unix seconds.
+        self._begun: dict[int, tuple[int, int, float]] = {}
+        #: Ends that the plan has not heard of.
+        self.unheard: deque[tuple[Task, End]] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._begun or self.ends or self.output or self.progress)
@@ -38,16 +40,12 @@ class News:
 
     def begin(self, task: Task, worker: int) -> None:
         """Note that a task was begun of which the queue has not heard."""
-        self._begun[task.id] = Begin(task.id, task.attempt, worker, time.time())
+        self._begun[task.id] = task.attempt, worker, time.time()
 
     def end(self, task: Task, end: End) -> None:
         self.ends.append(end)
         self.ended_at = time.monotonic()
-        self._ended[task.id, task.attempt] = task
-
-    def take_ended(self, end: End) -> Task:
-        """Return, once, the task of an end."""
-        return self._ended.pop((end.id, end.attempt))
+        self.unheard.append((task, end))
 
     def start(self, job: Job) -> None:
         """Note a process that the queue does not know."""
@@ -64,7 +62,7 @@ class News:
 
     def attempts(self) -> set[tuple[int, int]]:
         """Return the (id, attempt) of what was begun and not told."""
-        return {(one.id, one.attempt) for one in self._begun.values()}
+        return {(id, attempt) for id, (attempt, _, _) in self._begun.items()}
 
     def report(self, age: float) -> Report:
         """Return what is to be told: of what runs, the processes older than so many seconds."""
@@ -72,7 +70,7 @@ class News:
         old = takewhile(lambda job: job.started <= before, self._started.values())
         starts = tuple(job.start_record() for job in old)
         told = {*(start.id for start in starts), *(end.id for end in self.ends)}
-        begun = tuple(one for one in self._begun.values() if one.id in told)
+        begun = tuple(Begin(id, *one) for id, one in self._begun.items() if id in told)
         return Report(tuple(self.ends), starts, tuple(self.output), tuple(self.progress), begun)
 
     def forget(self, report: Report) -> None:

@@ -26,6 +26,10 @@ class Plan(Protocol):
     def may_claim(self) -> bool:
         """Whether there is a use for one more task that is to be claimed."""
 
+    @property
+    def hears_each(self) -> bool:
+        """Whether it is to hear of each end at once, and not of many successes at a time."""
+
     def note_end(self, task: Task, end: End) -> None:
         """Hear of an end, before anything else is claimed; it is yet to be recorded."""
 

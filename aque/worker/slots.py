@@ -23,7 +23,7 @@ class Slots:
         heappush(self._free, slot)
 
     def hold(self, slot: int) -> None:
-        """Say that a slot is taken, as it was before a reload; one that was taken here is."""
+        """Say that a slot is taken, as it was before a reload."""
         if slot > self._most:
             self._free += range(self._most + 1, slot + 1)
             self._most = slot

@@ -16,8 +16,6 @@ from typing import Any, NoReturn
 
 from aque.worker import files, shim
 
-#: Reset in the child: the worker handles or ignores them.
-_DEFAULTS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 _FOUND_MOST = 1000
 
 #: As bytes it need not be encoded for each command.
@@ -33,7 +31,8 @@ class Spawner:
         posix_spawn: Callable[..., int] = os.posix_spawn,
     ) -> None:
         self._posix_spawn = posix_spawn
-        self._defaults = [number for number in _DEFAULTS if number not in ignored]
+        # Those that are ignored stay so in a child; what is handled here is reset by its exec.
+        self._defaults = [number for number in _ignored() if number not in ignored]
         self._umask: int | None = None
         self._found: dict[tuple[str, str], str] = {}
 
@@ -95,7 +94,7 @@ class Spawner:
         own_session: bool,
     ) -> int:
         return self._posix_spawn(
-            program, list(arguments), environ, file_actions=actions,
+            program, arguments, environ, file_actions=actions,
             setsid=own_session, setsigmask=(), setsigdef=self._defaults,
         )  # fmt: skip
 
@@ -109,6 +108,10 @@ class Spawner:
                 self._found.clear()
             self._found[path, name] = found
         return found
+
+
+def _ignored() -> list[int]:
+    return [n for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN]
 
 
 def become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:

@@ -93,7 +93,6 @@ class Standing:
         self._retry_at = 0.0
         self._complaint, self._complain_at = "", 0.0
         self._output_since: float | None = None
-        self._noted_ends = 0
         self._recorded_at = 0.0
         self._is_flooded = False
         #: Whether tasks come one by one faster than they are told of: then they share transactions.
@@ -194,7 +193,7 @@ class Standing:
         """Return when there is something to be recorded, if nothing else comes before."""
         news = self.crew.news
         at = float("inf")
-        if news.ends:
+        if news.ends or self.crew.aside:
             at = min(self._recorded_at + _PACE, news.ended_at + _QUIET)
         if news.output or news.progress:
             self._output_since = self._output_since or time.monotonic()

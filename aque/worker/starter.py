@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from aque import codec, trust
@@ -74,8 +75,9 @@ class Starter:
         self._environs: dict[int | None, dict[str, str]] = {}
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         is_stdin_kept = foreground is not None and foreground.stdin_kept
-        #: The descriptors of a command that shares ours.
-        self._shared = {} if is_stdin_kept else {0: self._null}
+        #: The descriptors of a command that shares ours; what is so already takes no time.
+        self._shared = {} if is_stdin_kept or files.is_null(0) else {0: self._null}
+        self._slot_variable = None if foreground is None else foreground.slot_variable
         self._is_plain = foreground is not None and foreground.tee is None
         #: By the environment's id: it, encoded, with what was set for the last, and its PATH.
         self._encoded: dict[int | None, tuple[dict[bytes, str | bytes], str]] = {}
@@ -101,10 +103,8 @@ class Starter:
         return start(task, {**environ, **own}, slot), None
 
     def _own(self, task: Task, slot: int) -> dict[str, str]:
-        own = {"AQUE_TID": str(task.id), "AQUE_ATTEMPT": str(task.attempt), **_own(task, slot)}
-        if self._foreground is not None and self._foreground.slot_variable:
-            own[self._foreground.slot_variable] = str(slot - 1)
-        return own
+        own = _own(slot, task.cpus, task.keep_background, self._slot_variable)
+        return {"AQUE_TID": str(task.id), "AQUE_ATTEMPT": str(task.attempt), **own}
 
     def _start_plain(self, task: Task, slot: int) -> Job:
         """Start a command that shares all that is ours: as xargs does, and as fast."""
@@ -112,8 +112,9 @@ class Starter:
         if encoded is None:
             encoded = self._encoded[task.environment] = _encode(self._environ(task))
         environ, path = encoded
-        for key, text in self._own(task, slot).items():
-            environ[key.encode()] = text
+        environ[b"AQUE_TID"] = str(task.id)
+        environ[b"AQUE_ATTEMPT"] = str(task.attempt)
+        environ.update(_own_encoded(slot, task.cpus, task.keep_background, self._slot_variable))
         pid = self._spawner.spawn(_command(task), environ, self._shared, False, path)
         return Job(task, pid, slot, False)
 
@@ -189,7 +190,7 @@ class Starter:
         """Return what a runner must know of tasks like this one."""
         from aque.worker import kinds
 
-        return kinds.common_of(task, _own(task, slot), stdin_value)
+        return kinds.common_of(task, _own(slot, task.cpus, task.keep_background), stdin_value)
 
     def stream(self, task: Task, name: str, descriptor: int) -> Stream:
         open_file = self._broker.open_output
@@ -214,12 +215,25 @@ class Starter:
         os.close(self._null)
 
 
-def _own(task: Task, slot: int) -> dict[str, str]:
+@lru_cache(maxsize=1000)
+def _own(
+    slot: int, cpus: float, keep_background: bool, slot_variable: str | None = None
+) -> Mapping[str, str]:
     """Return the variables of a task's own, but for those of the attempt itself."""
-    own = {"AQUE_SLOT": str(slot), "AQUE_CPUS": f"{task.cpus:g}"}
-    if task.keep_background:
+    own = {"AQUE_SLOT": str(slot), "AQUE_CPUS": f"{cpus:g}"}
+    if keep_background:
         own[leftovers.MARK] = ""  # by which what our jobs left is found, and killed
+    if slot_variable is not None:
+        own[slot_variable] = str(slot - 1)
     return own
+
+
+@lru_cache(maxsize=1000)
+def _own_encoded(
+    slot: int, cpus: float, keep_background: bool, slot_variable: str | None
+) -> Mapping[bytes, str]:
+    own = _own(slot, cpus, keep_background, slot_variable)
+    return {os.fsencode(key): text for key, text in own.items()}
 
 
 def _encode(environ: Mapping[str, str]) -> tuple[dict[bytes, str | bytes], str]:

@@ -22,6 +22,7 @@ class Audience:
         self._wants_progress = options.bar or options.eta
         self._options = options
         self._progress: Progress | None = None
+        self.is_silent = display is None and log is None and not self._wants_progress
         self._running: dict[int, float] = {}  # when it began, by id
         self._backlog: Backlog | None = None
 
@@ -42,6 +43,8 @@ class Audience:
         return self._display is None or self._display.has_room
 
     def started(self, task: Task) -> None:
+        if self.is_silent:
+            return
         self._running[task.id] = time.time()
         if self._display is not None:
             self._display.started(task)
@@ -54,8 +57,10 @@ class Audience:
 
     def ended(self, task: Task, end: End, is_failure: bool) -> None:
         assert self._backlog is not None
-        began = self._running.pop(task.id, end.ended_at)
         number = self._backlog.numbers.pop(task.id, 0)
+        if self.is_silent:
+            return
+        began = self._running.pop(task.id, end.ended_at)
         if self._display is not None:
             self._display.ended(task)
         if self._log is not None:

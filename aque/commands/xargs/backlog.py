@@ -89,10 +89,15 @@ class Backlog:
             return None
         return len(self._entries) + len(self.waiting)
 
+    @property
+    def is_stocked(self) -> bool:
+        """Whether so many wait in the queue that there is no room for more."""
+        return len(self.waiting) > _STEP // 2
+
     def advance(self) -> bool:
         """Read what has come and put it into the queue, as far as there is room; say if any was."""
         before = len(self.waiting)
-        if before <= _STEP // 2:
+        if not self.is_stocked:
             self._fill()
         return len(self.waiting) > before
 
@@ -116,10 +121,9 @@ class Backlog:
 
     def take(self) -> Task | None:
         """Take the next task that waits."""
-        task = self.first()
-        if task is not None:
-            del self.waiting[task.id]
-        return task
+        for id in self.waiting:
+            return self.waiting.pop(id)
+        return None
 
     def take_notice(self) -> str | InputError | None:
         """Take what comes next if that is no command, and all before it has begun."""

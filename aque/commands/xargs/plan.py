@@ -65,6 +65,8 @@ class Plan:
         self._procs = options.max_procs
         self._has_begun = False
         self._interrupted = 0
+        #: Whether somebody looks: then each end is told at once.
+        self.hears_each = not audience.is_silent or self._halt is not None
         self._ascii_only = options.verbose and quoting.is_ascii_only()
         source.attach(worker.selector)
         audience.attach(backlog)
@@ -94,9 +96,11 @@ class Plan:
             self._backlog.drop()
             self._leave_if_unheard()
             return
+        if self._backlog.is_stocked and not (self._must_note_total or self._audience.is_gone):
+            return
         if self._backlog.advance():
             self._worker.look_again()
-        if self._backlog.is_all_recorded and not self._has_noted_total:
+        if self._must_note_total:
             self._has_noted_total = True
             with suppress(BrokerError, TaskNotFoundError):  # else it is not known to have been all
                 note_total(self._broker, self._group, self._backlog.last_number)
@@ -104,6 +108,10 @@ class Plan:
         if self._audience.is_gone:
             self._tally.stop(SIGNALLED, is_last=True)
             self._end_now(signal.SIGPIPE)
+
+    @property
+    def _must_note_total(self) -> bool:
+        return not self._has_noted_total and self._backlog.is_all_recorded
 
     def check(self) -> None:
         """Look what others did: killed the group, or a task that waits, or retried one."""

@@ -46,6 +46,7 @@ def run(options: Options) -> int:
     log = JobLog(options.joblog, options.resume is not None) if options.joblog else None
     display = Display(options) if options.keeps_output else None
     with open_place(options) as place:
+        source.leave_stdin()
         worker = _worker(place, options, display)
         earlier = (
             None if options.resume is None else resuming.earlier(place.broker, place.group, beyond)

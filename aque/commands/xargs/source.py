@@ -7,6 +7,7 @@ them, so that it is told when the one before has been started and no earlier.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import selectors
@@ -18,6 +19,8 @@ from aque.commands.xargs.settings import Options
 from aque.errors import UsageError
 
 _CHUNK = 65536
+#: Below are the standard streams.
+_ABOVE = 3
 
 #: A command, a warning, or what ended the input before its end.
 Entry = Argv | str | InputError
@@ -39,6 +42,20 @@ class Source:
         self._poll.register(self._descriptor, select.POLLIN)
         self._selector: selectors.BaseSelector | None = None
         self._is_watched = False
+
+    def leave_stdin(self) -> None:
+        """Read on elsewhere, and have /dev/null there: commands inherit it, which costs nothing."""
+        if self._is_file:
+            return
+        try:
+            self._descriptor = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+        except OSError:  # it is closed, which is told when it is to be read
+            return
+        self._poll.unregister(0)
+        self._poll.register(self._descriptor, select.POLLIN)
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        os.dup2(null, 0)
+        os.close(null)
 
     def attach(self, selector: selectors.BaseSelector) -> None:
         """Say who waits for the input."""
