@@ -77,7 +77,7 @@ def _choose(offer: Offer, claimant: Claimant, line: Line) -> list[int]:
     busy = mounts.count_busy(offer.running_mounts()) if has_mounts else {}
     behind = _Behind(offer, claimant)
     heads = [
-        _Head(offer, kind, need, _most(need, free) + behind.most(need), busy)
+        _Head(offer, kind, need, behind.most(need, _most(need, free)), busy)
         for kind, need in kinds.items()
     ]
     heads = [head for head in heads if head.candidate is not None]
@@ -167,11 +167,20 @@ class _Behind:
 
     def __init__(self, offer: Offer, claimant: Claimant) -> None:
         self._offer = offer
-        self._kinds = claimant.behind_kinds
+        self._kinds = set(claimant.behind_kinds)
+        self._new = claimant.behind_new
         self.left = claimant.behind
 
-    def most(self, need: Requirements) -> int:
-        return self.left if need in self._kinds else 0
+    def most(self, need: Requirements, begun: int) -> int:
+        """Return how many may be taken at most, if so many may begin."""
+        left = self.left if need in self._kinds else 0
+        return begun + left + begun * self._new.get(need, 0)
+
+    def note_begun(self, need: Requirements) -> None:
+        """Note that one is taken to begin now, behind which others may wait."""
+        if need in self._new:
+            self.left += self._new[need]
+            self._kinds.add(need)
 
     def take(self, id: int, need: Requirements) -> bool:
         """Take this one if it can wait behind another."""
@@ -199,6 +208,7 @@ def _take(heads: list[_Head], free: Resources, blocked: _Blocked, behind: _Behin
         head, id = heads[queue[0][1]], queue[0][0][-1]
         if free.fits(head.need):
             free = free.without(head.need)
+            behind.note_begun(head.need)
         elif not behind.take(id, head.need):
             if free.slots >= 1:
                 free = blocked.note(id, head.need, free)

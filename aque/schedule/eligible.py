@@ -5,7 +5,8 @@ One function serves the claim and the explanation, so that they cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from aque import trust
 from aque.mounts import Mount
@@ -36,6 +37,8 @@ class Claimant:
     #: How many tasks may be claimed to wait behind running ones, and of which kinds.
     behind: int = 0
     behind_kinds: frozenset[Requirements] = frozenset()
+    #: How many more for each that the claim itself begins, by what both need.
+    behind_new: Mapping[Requirements, int] = MappingProxyType({})
     #: What its host has mounted; None where nobody knows.
     mounts: frozenset[Mount] | None = None
 

@@ -18,9 +18,9 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
-from aque.requirements import Requirements
 from aque.task import Task
 from aque.worker import answers, kinds
+from aque.worker.ahead import Ahead
 from aque.worker.answers import Answer
 from aque.worker.boss import Boss
 from aque.worker.job import Job
@@ -30,9 +30,6 @@ from aque.worker.records import MakeStream, Records
 from aque.worker.runners import Runner, Runners
 from aque.worker.usage import Usage
 from aque.worker.wires import Wires
-
-#: Seconds without sending ahead after calls had to be taken back.
-_PENALTY = 0.1
 
 
 class Calls:
@@ -53,8 +50,8 @@ class Calls:
         self._common_of = common_of
         self._busy: dict[int, Runner] = {}  # by pid
         self._pace = Pace()
+        self.ahead = Ahead(boss, self._busy, idle, self._pace)
         self.records = Records(boss, make_stream)
-        self._off_until = 0.0
 
     # Beginning
 
@@ -68,7 +65,7 @@ class Calls:
         for batch in kinds.batches(tasks):
             first = batch[0]
             key = kinds.key_of(first)
-            able = [r for r in self._busy.values() if r.key == key and self._want(r)]
+            able = [r for r in self._busy.values() if r.key == key and self.ahead.want(r)]
             able.sort(key=lambda runner: len(runner.sent))
             share = (len(batch) + sum(len(r.sent) for r in able)) // max(1, len(able)) + 1
             if not self._pace.is_short(first):
@@ -78,36 +75,7 @@ class Calls:
                 batch = runner.send_some(common, batch, share - len(runner.sent))
             for task in batch:
                 self._boss.give_back(task)
-                self._off_until = time.monotonic() + _PENALTY
-
-    # How far ahead
-
-    def room(self) -> int:
-        """Return how many calls more may wait behind those that run."""
-        if not self._busy or time.monotonic() < self._off_until:
-            return 0
-        return sum(map(self._want, self._busy.values()))
-
-    def ahead(self) -> float:
-        """Return the seconds until the first runner is expected to be through with all it has."""
-        seconds = (
-            self._pace.expected(r.sent[0].task) * len(r.sent) for r in self._busy.values() if r.sent
-        )
-        return min(seconds, default=0.0)
-
-    def kinds(self) -> frozenset[Requirements]:
-        """Return what calls must need to wait behind those that run."""
-        return frozenset(
-            kinds.needs_of(r.sent[0].task) for r in self._busy.values() if self._want(r)
-        )
-
-    def _want(self, runner: Runner) -> int:
-        job = self._boss.jobs.get(runner.pid)
-        if runner.is_retired or job is None or job.is_ending or job.wait_status is not None:
-            return 0
-        if not self._pace.is_short(job.task):
-            return 0
-        return max(0, self._pace.most(job.task) - len(runner.sent))
+                self.ahead.punish(time.monotonic())
 
     # Hearing
 
@@ -175,7 +143,7 @@ class Calls:
             self._promote(runner)
 
     def _drop_first(self, runner: Runner, answer: Answer) -> None:
-        task = runner.sent.popleft().task
+        task = runner.last = runner.sent.popleft().task
         self.records.end(task)
         runner.answered.popleft()
         runner.stdout.end()
@@ -220,7 +188,7 @@ class Calls:
         """Take back what waits behind a call that takes long; `now` is monotonic."""
         for runner in self._waited_for():
             if self._boss.jobs[runner.pid].started + LATE <= now:
-                self._off_until = now + _PENALTY
+                self.ahead.punish(now)
                 self.single_out(runner.pid)
 
     def next_deadline(self) -> float | None:

@@ -24,9 +24,6 @@ from aque.worker.plan import Plan
 from aque.worker.renewal import Renewal
 from aque.worker.standing import RECORD_DELAY, Standing
 
-#: Seconds from one transaction to the next while short calls come in numbers, and that number.
-_GATHER, _FLOOD = 0.002, 3
-
 log = logging.getLogger("aque.worker")
 
 
@@ -263,24 +260,18 @@ class Worker(Standing):
             else:
                 self.crew.start(task)
         self.crew.calls.queue(behind)
-        self._is_flooded = len(behind) >= _FLOOD
-        self._is_pressed &= len(self.crew.jobs) < self.share.slots  # nothing is left to be claimed
+        self.lull.note_claim(len(claim.tasks), len(behind), self._has_room, self._recorded_at)
         self.broker.ring(claim.rings)
 
     def _wait(self) -> None:
-        self._nap()
+        is_full = len(self.crew.jobs) == self.share.slots
+        ahead = self.crew.calls.ahead.seconds() if is_full else None
+        lull = self.lull.begin(self._recorded_at, ahead, time.monotonic())
+        if lull:
+            time.sleep(lull)
         timeout = max(0.0, self._next_deadline() - time.monotonic())
         for key, _ in self.selector.select(timeout):
             key.data()
-
-    def _nap(self) -> None:
-        """Let news gather while short calls come in numbers, and tell them in one transaction."""
-        gather = _GATHER if self._is_pressed else 0.0
-        if self._is_flooded and len(self.crew.jobs) == self.share.slots:
-            gather = min(_GATHER, self.crew.calls.ahead() / 2)  # no runner is to be idle meanwhile
-        left = self._recorded_at + gather - time.monotonic()
-        if left > 0:
-            time.sleep(left)
 
     # What they rest on
 

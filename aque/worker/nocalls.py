@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from aque.requirements import Requirements
     from aque.task import Task
@@ -19,17 +19,11 @@ if TYPE_CHECKING:
 class NoCalls:
     """No call runs, and none waits."""
 
+    def __init__(self) -> None:
+        self.ahead = _NothingAhead()
+
     def queue(self, tasks: list[Task]) -> None:
         assert not tasks
-
-    def room(self) -> int:
-        return 0
-
-    def ahead(self) -> float:
-        return 0.0
-
-    def kinds(self) -> frozenset[Requirements]:
-        return frozenset()
 
     def next_deadline(self) -> float | None:
         return None
@@ -54,6 +48,22 @@ class NoCalls:
 
     def go_on(self, job: Job) -> None:
         """No runner waits for the room of what it has written."""
+
+
+class _NothingAhead:
+    """None can be claimed ahead of its turn."""
+
+    def room(self) -> int:
+        return 0
+
+    def kinds(self) -> frozenset[Requirements]:
+        return frozenset()
+
+    def rooms(self) -> Mapping[Requirements, int]:
+        return {}
+
+    def seconds(self) -> float:
+        return 0.0
 
 
 class NoRunners:

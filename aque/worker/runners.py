@@ -72,6 +72,8 @@ class Runner:
     answered: deque[Answer] = field(default_factory=deque)
     buffer: bytearray = field(default_factory=bytearray)
     records_buffer: bytes = b""
+    #: What it has run last.
+    last: Task | None = None
 
     def send(self, common: Mapping[str, Any], tasks: Sequence[Task]) -> None:
         """Send calls that share all but their arguments. Raises OSError when it is gone."""
@@ -214,6 +216,10 @@ class Runners:
         self._idle.append(used)
         while len(self._idle) > self._most:
             self._idle.pop(0).close()
+
+    def last_tasks(self) -> list[Task]:
+        """Return what those that are idle have run last."""
+        return [idle.last for idle in self._idle if idle.last is not None]
 
     def forget(self, pid: int) -> bool:
         """Drop a runner that has ended and whose task has too; whether this pid was one."""

@@ -18,6 +18,7 @@ from aque.worker.crew import Crew
 from aque.worker.ears import Ears
 from aque.worker.guarding import Guard
 from aque.worker.liveness import Observer
+from aque.worker.lull import Lull
 from aque.worker.membership import XARGS, Membership
 from aque.worker.renewal import Renewal
 from aque.worker.signals import Signals
@@ -94,9 +95,7 @@ class Standing:
         self._complaint, self._complain_at = "", 0.0
         self._output_since: float | None = None
         self._recorded_at = 0.0
-        self._is_flooded = False
-        #: Whether tasks come one by one faster than they are told of: then they share transactions.
-        self._is_pressed = False
+        self.lull = Lull()
         self._line = Line()
         self._mounted: frozenset[mounts.Mount] = frozenset()
         self._polled = -1  # the latest event that a poll of ours knew of
@@ -145,7 +144,7 @@ class Standing:
         if self._is_leaving:
             return False
         has_slot = len(self.crew.jobs) < self._slots(time.monotonic())
-        return has_slot or self.crew.calls.room() > 0  # a turn behind a running call
+        return has_slot or self.crew.calls.ahead.room() > 0  # a turn behind a running call
 
     @property
     def _is_leaving(self) -> bool:
@@ -179,14 +178,14 @@ class Standing:
             free = Resources(
                 free.cpus - job.task.cpus, free.memory - job.task.memory, free.slots - 1
             )
-        member, here = self.membership, self.here
+        member, here, ahead = self.membership, self.here, self.crew.calls.ahead
         whole = Resources(here.cpus, here.memory, 1)
         is_exclusive = member.kind == XARGS
         return Claimant(
             member.id, member.user, is_exclusive, free, whole,
             frozenset() if is_exclusive else host.names(), here.platform, trust.group_names(),
             Resources(self.share.cpus, self.share.memory, self.share.slots),
-            self.crew.calls.room(), self.crew.calls.kinds(), self._mounted,
+            ahead.room(), ahead.kinds(), ahead.rooms(), self._mounted,
         )  # fmt: skip
 
     def _record_at(self) -> float:
@@ -228,6 +227,7 @@ class Standing:
     def _hear_bells(self, rung: set[str]) -> None:
         if bell.READY in rung:
             self._look_at = 0.0
-            self._is_pressed = not self._is_idle()
+            is_ours = not self.crew.starter.is_foreground  # else what is new is not for us
+            self.lull.hear(is_ours and not self._is_idle(), time.monotonic())
         if bell.SIGNAL in rung:
             self._check_at = 0.0

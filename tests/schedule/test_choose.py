@@ -33,12 +33,16 @@ class Table:
         self._heads = {kind: sorted(tasks[need], key=order) for kind, need in self.kinds.items()}
         self._used = used
         self.known: Mapping[str, Limit] = {}
+        self.behind: set[int] = set()
 
     def heads(self, kind: int, count: int) -> Sequence[Candidate]:
         return [Candidate(*task) for task in self._heads[kind][:count]]
 
     def used(self) -> tuple[float, int]:
         return self._used
+
+    def leave_behind(self, id: int) -> None:
+        self.behind.add(id)
 
     def limits(self) -> Mapping[str, Limit]:
         return self.known
@@ -60,6 +64,19 @@ def claimant(
 
 def choose(offer: Table, who: Claimant) -> list[int]:
     return list(chooser(who)(offer))
+
+
+def test_others_wait_only_behind_one_that_the_claim_begins() -> None:
+    """Idle runners would take three more each, of what their last calls needed."""
+    free = Resources(2.0, 1 << 30, 4)
+    who = replace(claimant(free, free), behind_new={need(cpus=1): 3})
+    begun = Table({need(cpus=1): ids(*range(1, 20))})
+    assert choose(begun, who) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert begun.behind == {3, 4, 5, 6, 7, 8}
+    full = Table({need(cpus=1): ids(*range(1, 20))}, used=(2.0, 0))
+    assert choose(full, who) == []
+    other = Table({need(cpus=0.5): ids(*range(1, 20))})
+    assert choose(other, who) == [1, 2, 3, 4]
 
 
 def ids(*numbers: int) -> list[tuple[int, int, float]]:

@@ -1,0 +1,74 @@
+"""Own how far ahead of their turn calls may be claimed: how many, and of which kinds.
+
+They wait behind a running call of the same kind, or behind one that the same claim begins in a
+runner that is idle, where its last call was short.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+from aque.requirements import Requirements
+from aque.worker import kinds
+from aque.worker.boss import Boss
+from aque.worker.pace import Pace
+from aque.worker.runners import Runner, Runners
+
+#: Seconds without sending ahead after calls had to be taken back.
+_PENALTY = 0.1
+#: Calls that may wait behind one that is begun in an idle runner: to claim more would keep it idle.
+_NEW = 8
+
+
+class Ahead:
+    """What the runners of a worker, `busy` by their pids and `idle`, may have sent to them."""
+
+    def __init__(self, boss: Boss, busy: Mapping[int, Runner], idle: Runners, pace: Pace) -> None:
+        self._boss = boss
+        self._busy = busy
+        self._idle = idle
+        self._pace = pace
+        self._off_until = 0.0
+
+    def punish(self, now: float) -> None:
+        """Send nothing ahead for a while: it was too much; `now` is monotonic."""
+        self._off_until = now + _PENALTY
+
+    def room(self) -> int:
+        """Return how many calls more may wait behind those that run."""
+        return sum(map(self.want, self._busy.values())) if self._busy and self._is_on() else 0
+
+    def kinds(self) -> frozenset[Requirements]:
+        """Return what calls must need to wait behind those that run."""
+        return frozenset(
+            kinds.needs_of(r.sent[0].task) for r in self._busy.values() if self.want(r)
+        )
+
+    def rooms(self) -> Mapping[Requirements, int]:
+        """Return how many calls may wait behind one that an idle runner begins, by their needs."""
+        return dict(self._rooms()) if self._is_on() else {}
+
+    def seconds(self) -> float:
+        """Return the seconds until the first runner is expected to be through with all it has."""
+        seconds = (
+            self._pace.expected(r.sent[0].task) * len(r.sent) for r in self._busy.values() if r.sent
+        )
+        return min(seconds, default=0.0)
+
+    def want(self, runner: Runner) -> int:
+        """Return how many calls more a busy runner may have."""
+        job = self._boss.jobs.get(runner.pid)
+        if runner.is_retired or job is None or job.is_ending or job.wait_status is not None:
+            return 0
+        if not self._pace.is_short(job.task):
+            return 0
+        return max(0, self._pace.most(job.task) - len(runner.sent))
+
+    def _rooms(self) -> Iterator[tuple[Requirements, int]]:
+        for task in self._idle.last_tasks():
+            if self._pace.is_short(task):
+                yield kinds.needs_of(task), min(_NEW, self._pace.most(task) - 1)
+
+    def _is_on(self) -> bool:
+        return time.monotonic() >= self._off_until
