@@ -53,6 +53,11 @@ def _record(cls: Any) -> type:
 
     def __init__(self: Any, *values: Any, **given: Any) -> None:
         fields = self.__dict__
+        if not given and len(required) <= len(values) <= len(names):  # in half the time
+            if len(values) < len(names):
+                fields.update(blank)
+            fields.update(zip(names, values))
+            return
         fields.update(blank)
         if values:
             _refuse_repeated(cls, names, values, given)

@@ -72,7 +72,8 @@ def _choose(offer: Offer, claimant: Claimant, line: Line) -> list[int]:
     limits = offer.limits() if any(need.limits for need in kinds.values()) else {}
     free = _free(offer, kinds, claimant, limits)
     capacities = {name: limit.capacity for name, limit in limits.items()}
-    blocked = _Blocked(line, replace(claimant.whole, tokens=capacities), offer.now)
+    whole = replace(claimant.whole, tokens=capacities) if capacities else claimant.whole
+    blocked = _Blocked(line, whole, offer.now)
     has_mounts = any(need.mounts for need in kinds.values())
     busy = mounts.count_busy(offer.running_mounts()) if has_mounts else {}
     behind = _Behind(offer, claimant)
@@ -91,7 +92,7 @@ def _free(
     limits: Mapping[str, Limit],
 ) -> Resources:
     left = {name: limit.capacity - limit.used for name, limit in limits.items()}
-    free = replace(claimant.free, tokens=left)
+    free = replace(claimant.free, tokens=left) if left else claimant.free
     if any(need.cpus or need.memory for need in kinds.values()):
         used_cpus, used_memory = offer.used()
         free = free.capped(claimant.host.cpus - used_cpus, claimant.host.memory - used_memory)

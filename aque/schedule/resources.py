@@ -63,4 +63,4 @@ class Resources:
 
     def capped(self, cpus: float, memory: int) -> Resources:
         """Return these, but no more than `cpus` and `memory`."""
-        return replace(self, cpus=min(self.cpus, cpus), memory=min(self.memory, memory))
+        return Resources(min(self.cpus, cpus), min(self.memory, memory), self.slots, self.tokens)

@@ -30,6 +30,11 @@ class Lull:
         self._penalty = _PENALTY
         self._off_until = 0.0
 
+    @property
+    def is_due(self) -> bool:
+        """Whether tasks come faster than they are told of, as far as is known."""
+        return self._is_pressed
+
     def hear(self, is_busy: bool, now: float) -> None:
         """Hear that new work has come, while the worker was busy with other or not."""
         self._is_pressed = is_busy and now >= self._off_until

@@ -185,7 +185,7 @@ class Standing:
             member.id, member.user, is_exclusive, free, whole,
             frozenset() if is_exclusive else host.names(), here.platform, trust.group_names(),
             Resources(self.share.cpus, self.share.memory, self.share.slots),
-            ahead.room(), ahead.kinds(), ahead.rooms(), self._mounted,
+            ahead.room(), ahead.kinds(), ahead.rooms() if self.lull.is_due else {}, self._mounted,
         )  # fmt: skip
 
     def _record_at(self) -> float:
