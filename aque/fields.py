@@ -49,7 +49,7 @@ def check(submitted: Mapping[str, Any]) -> None:
         if key not in KEYS:
             raise UsageError(f"a prototype has no key {key!r}; it has {', '.join(sorted(KEYS))}")
     _check_numbers(submitted)
-    _check_arguments(submitted)
+    check_arguments(submitted)
     for key in _TEXTS:
         value = submitted.get(key)
         if isinstance(value, str):
@@ -74,7 +74,8 @@ def _check_numbers(submitted: Mapping[str, Any]) -> None:
             raise UsageError(f"{key} cannot be {value!r}")
 
 
-def _check_arguments(submitted: Mapping[str, Any]) -> None:
+def check_arguments(submitted: Mapping[str, Any]) -> None:
+    """Raise UsageError for arguments that no call can have: there is no more to check of a call."""
     args, kwargs = submitted.get("args"), submitted.get("kwargs")
     if args is not None and (isinstance(args, (str, bytes)) or not isinstance(args, Iterable)):
         raise UsageError(f"args must be a list, not {args!r}")

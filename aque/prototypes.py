@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from aque import codec, io_paths, needs, states, surroundings, trust
 from aque.errors import DependencyCycleError, UsageError
-from aque.fields import EDGES, PLAIN, check
+from aque.fields import EDGES, PLAIN, check, check_arguments
 from aque.mounts import Mount
 from aque.prototype import Earlier, Prototype, Reference, prototype
 from aque.schedule import mounts
@@ -94,10 +94,10 @@ class _Flattening:
         """Place what refers to nothing: what most are, when they come by the thousand."""
         key = id(submitted)
         if key not in self._placed:
-            check(submitted)
+            is_call = submitted.get("func") is not None and _CALL.issuperset(submitted)
+            (check_arguments if is_call else check)(submitted)
             self._kept.append(submitted)
             self._placed[key] = len(self.prototypes)
-            is_call = submitted.get("func") is not None and _CALL.issuperset(submitted)
             if is_call and self._is_formed:
                 self._append_call(submitted)
             else:

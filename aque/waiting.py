@@ -29,16 +29,15 @@ def wait_complete(
     listener = broker.listen_again(bell.DONE)
     watch = _Watch(broker, ids)
     pace = listening.Pace()
-    poll_at = 0.0
+    poll_at, seen = 0.0, -1
     while True:
         now = time.monotonic()
         if on_poll is not None and now >= poll_at:
             poll_at = now + bell.POLL
             on_poll()
-        before = watch.number
         if watch.look() and (any_one or not watch.unfinished):
             return watch.statuses
-        if watch.number != before:
+        if listener.fileno() < 0 and seen != (seen := broker.changes().number):
             listener.heard_something()
         if deadline is not None and time.monotonic() >= deadline:
             return watch.statuses
@@ -51,19 +50,20 @@ class _Watch:
 
     def __init__(self, broker: Broker, ids: Sequence[int]) -> None:
         self._broker = broker
-        self.number: int | None = None
+        self._number: int | None = None
         self.unfinished = set(ids)
         self.statuses: dict[int, str] = {}
 
     def look(self) -> bool:
         """Look again; say whether any has ended."""
-        if self.number is None or len(self.unfinished) <= _FEW:
-            self.number = self._broker.changes().number
+        is_few = len(self.unfinished) <= _FEW
+        if self._number is None or is_few:
+            self._number = None if is_few else self._broker.changes().number
             changed = self._broker.statuses(sorted(self.unfinished))
             gone = self.unfinished - changed.keys()
         else:
-            changes = self._broker.changes(self.number)
-            self.number = changes.number
+            changes = self._broker.changes(self._number)
+            self._number = changes.number
             changed = {id: changes.statuses[id] for id in self.unfinished & changes.statuses.keys()}
             gone = self.unfinished & set(changes.removed)
         for id in sorted(gone):
