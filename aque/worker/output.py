@@ -23,7 +23,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aque.errors import BrokerError
+from aque.record import record
 from aque.report import Chunk
+from aque.task import Task
 
 log = logging.getLogger("aque.worker")
 
@@ -34,34 +36,37 @@ _TAIL = 1 << 20
 Tee = Callable[[int, str, bytes], None]
 
 
-class Stream:
-    """The pipe of one stream of one attempt. `open_file` opens the file for what is too large."""
+@record(frozen=True)
+class Keeping:
+    """How all streams of a worker are kept: so many bytes in the queue, so many at all.
 
-    def __init__(
-        self,
-        name: str,
-        task: int,
-        attempt: int,
-        descriptor: int,
-        settings: Mapping[str, float],
-        open_file: Callable[[int, int, str], int],
-        tee: Tee | None = None,
-    ) -> None:
+    `open_file` opens the file for what is too large; the `tee` hears of all that is read.
+    """
+
+    inline: int
+    limit: int
+    open_file: Callable[[int, int, str], int]
+    tee: Tee | None = None
+
+
+class Stream:
+    """The pipe of one stream of one attempt."""
+
+    def __init__(self, keeping: Keeping, task: Task, name: str, descriptor: int) -> None:
         self.name = name
-        self.task = task
-        self.attempt = attempt
+        self.task = task.id
+        self.attempt = task.attempt
         self.descriptor = descriptor
         self.offset = 0
         self.is_open = True
-        self._inline = int(settings["output-inline"])
-        limit = int(settings["output-limit"])
-        self._tail_most = min(_TAIL, limit // 2)
-        self._head = max(self._inline, limit - self._tail_most)
+        self._inline = keeping.inline
+        self._tail_most = min(_TAIL, keeping.limit // 2)
+        self._head = max(self._inline, keeping.limit - self._tail_most)
         self._tail: deque[bytes] = deque()  # what came after the head, as much as is kept of it
         self._tail_size = 0
         self._has_file = False
-        self._open_file = open_file
-        self._tee = tee
+        self._open_file = keeping.open_file
+        self._tee = keeping.tee
         self._file = -1
         self._unwritten = b""
 

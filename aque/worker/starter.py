@@ -17,7 +17,7 @@ from aque.task import Task, shell_words
 from aque.worker import files, leftovers
 from aque.worker.job import Job
 from aque.worker.nocalls import NoRunners
-from aque.worker.output import Stream, Tee
+from aque.worker.output import Keeping, Stream, Tee
 from aque.worker.room import is_shortage
 from aque.worker.spawn import Spawner
 
@@ -71,7 +71,13 @@ class Starter:
             self._spawner = Spawner(foreground.ignored)
             self.runners = NoRunners()
         self._user = trust.user_name()
-        self._settings = broker.settings()
+        settings = broker.settings()
+        self._keeping = Keeping(
+            int(settings["output-inline"]),
+            int(settings["output-limit"]),
+            broker.open_output,
+            None if foreground is None else foreground.tee,
+        )
         self._environs: dict[int | None, dict[str, str]] = {}
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         is_stdin_kept = foreground is not None and foreground.stdin_kept
@@ -193,9 +199,7 @@ class Starter:
         return kinds.common_of(task, _own(slot, task.cpus, task.keep_background), stdin_value)
 
     def stream(self, task: Task, name: str, descriptor: int) -> Stream:
-        open_file = self._broker.open_output
-        tee = None if self._foreground is None else self._foreground.tee
-        return Stream(name, task.id, task.attempt, descriptor, self._settings, open_file, tee)
+        return Stream(self._keeping, task, name, descriptor)
 
     def _environ(self, task: Task) -> dict[str, str]:
         if task.environment not in self._environs:
