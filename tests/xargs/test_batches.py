@@ -102,6 +102,15 @@ def test_a_nul_is_warned_of_once_and_cuts_its_item_off():
     assert batches.warnings[0].startswith("WARNING: a NUL character occurred in the input.  ")
 
 
+def test_a_nul_in_a_quote_that_does_not_end_is_warned_of_before_what_was_read_before_it():
+    batches = make()
+    assert batches.feed(b"a '\0\n") == [[b"echo", b"a"]]
+    assert (len(batches.warnings), batches.quiet) == (1, 0)
+    complete = make("-n1")
+    assert complete.feed(b"a '\0\n") == [[b"echo", b"a"]]
+    assert (len(complete.warnings), complete.quiet) == (1, 1)
+
+
 def test_a_batch_never_passes_what_the_kernel_takes():
     batches = make("-s", "2000000", "true")
     ready = batches.feed(b"a\n" * 500_000) + batches.finish()

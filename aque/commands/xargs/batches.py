@@ -87,6 +87,7 @@ class Batches:
 
     def _pack(self, tokens: Tokens) -> list[Argv]:
         ready: list[Argv] = []
+        complete = None
         try:
             self._packer.add(tokens, ready)
             self.error = self._items.error
@@ -94,16 +95,19 @@ class Batches:
             self.error = error
         else:
             if self.error and not self._is_strict:
+                complete = len(ready)
                 self._packer.flush(ready)
         if isinstance(self._packer, Replacing):  # one command an item, which need not be in it
             return self._cut(ready, [[item] for item in tokens.items])
-        return self._cut(ready)
+        return self._cut(ready, complete=complete)
 
-    def _cut(self, ready: list[Argv], items: list[Argv] | None = None) -> list[Argv]:
+    def _cut(
+        self, ready: list[Argv], items: list[Argv] | None = None, complete: int | None = None
+    ) -> list[Argv]:
         """Cut arguments off at a NUL, as exec would, with a warning unless -d asked for them.
 
         The warning comes before the first command whose `items` have a NUL; these are its arguments
-        unless given.
+        unless given. Where it is in none, it was read before all that follows the `complete` ones.
         """
         if not self._items.has_nul:
             return ready
@@ -112,7 +116,7 @@ class Batches:
             self.warnings.append(NUL_WARNING)
             made_of = ready if items is None else items
             spoilt = (n for n, words in enumerate(made_of) if any(b"\0" in word for word in words))
-            self.quiet = next(spoilt, len(ready))
+            self.quiet = next(spoilt, len(ready) if complete is None else complete)
         return [[word.partition(b"\0")[0] for word in argv] for argv in ready]
 
 
