@@ -19,6 +19,7 @@ from aque.commands.xargs.source import Source
 from aque.errors import BrokerError, UsageError
 from aque.prototype import Prototype
 from aque.requirements import Requirements, limits_text
+from aque.worker import turns
 from aque.worker.loop import Worker
 from aque.worker.signals import Signals
 from aque.worker.starter import Foreground
@@ -56,6 +57,7 @@ def run(options: Options) -> int:
         plan = Plan(worker, source, options, backlog, audience, place.group)
         gc.freeze()
         gc.enable()
+        turns.shorten()
         try:
             worker.run(plan)
             plan.finish()
