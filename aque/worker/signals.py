@@ -23,6 +23,8 @@ NOTED = (
     signal.SIGTSTP,
 )
 
+#: GNU xargs handles these whatever it was started with.
+_ALWAYS = {signal.SIGUSR1, signal.SIGUSR2}
 _READ_SIZE = 4096
 
 
@@ -39,11 +41,12 @@ class Signals:
     def install(self, keep_ignored: bool = False) -> frozenset[int]:
         """Begin to note; only the main thread can.
 
-        With `keep_ignored` signals that whoever started us had ignored stay so, and are returned.
+        With `keep_ignored` signals that whoever started us had ignored stay so, as under GNU xargs,
+        and are returned.
         """
         signal.set_wakeup_fd(self._writable, warn_on_full_buffer=False)
         self._ignored = _ignored()
-        ignored = self._ignored if keep_ignored else frozenset()
+        ignored = self._ignored - _ALWAYS if keep_ignored else frozenset()
         for number in NOTED:
             if number not in ignored:
                 signal.signal(number, self._note)
