@@ -234,6 +234,7 @@ def test_under_nohup_a_worker_outlives_its_terminal(broker: Broker) -> None:
 
 HURRIED = """
 import os, subprocess, sys
+from glob import glob
 sys.path[:0] = [sys.argv[2]]
 from support import eventually
 from aque import brokers
@@ -252,9 +253,10 @@ futures = queue.submit_many(
 )
 hups = 0
 while hups < 300 or not all(f.done() for f in (futures[0], futures[-1])):
-    subprocess.run(["killall", "-HUP", "aque-worker"], check=True)
+    done = subprocess.run(["killall", "-HUP", "aque-worker"])
     hups += 1
     assert worker.poll() is None
+    assert done.returncode == 0, [open(name).read() for name in glob("/proc/[0-9]*/comm")]
 eventually(lambda: all(future.done() for future in futures), 30)
 subprocess.run(["killall", "aque-worker"], check=True)
 assert worker.wait(20) == 0
