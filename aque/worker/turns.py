@@ -25,14 +25,17 @@ def shorten() -> None:
 
     A child would get back its nice value if that were negative, so then nothing is asked for.
     """
-    number = _NUMBERS.get(os.uname().machine) if sys.platform == "linux" else None
+    is_wide = sys.maxsize > 1 << 32  # a program of 32 bits has other numbers on the same machine
+    number = _NUMBERS.get(os.uname().machine) if sys.platform == "linux" and is_wide else None
     if number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
         return
     nice = os.getpriority(os.PRIO_PROCESS, 0)
     if nice < 0:
         return
-    import ctypes
-
+    try:
+        import ctypes
+    except ImportError:  # Python can be built without
+        return
     values = (_ATTRIBUTES.size, os.SCHED_OTHER, _RESET_ON_FORK, nice, 0, _TURN, 0, 0)
     # Where it fails all goes on as before, only slower.
     ctypes.CDLL(None).syscall(number, 0, _ATTRIBUTES.pack(*values), 0)
