@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from dataclasses import FrozenInstanceError, asdict, fields, replace
 
 import pytest
 
 from aque.record import keys
 from aque.report import End, Start
+from aque.schedule.resources import Resources
 
 
 def test_a_record_is_a_dataclass_to_the_standard_library() -> None:
@@ -17,6 +20,12 @@ def test_a_record_is_a_dataclass_to_the_standard_library() -> None:
     assert hash(replace(start)) == hash(start)
     assert repr(start) == "Start(id=7, attempt=1, pid=100, pid_started=None, session=100)"
     assert End(7, 1, "success", ended_at=3.0).due_at is None
+
+
+def test_a_record_that_holds_a_mapping_is_one_too() -> None:
+    room = Resources(1.0, 100, 2)
+    assert asdict(room) == {"cpus": 1.0, "memory": 100, "slots": 2, "tokens": {}}
+    assert pickle.loads(pickle.dumps(room)) == deepcopy(room) == replace(room) == room
 
 
 @pytest.mark.parametrize(

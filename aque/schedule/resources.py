@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from aque.record import record, replace
 from aque.requirements import Requirements, parse_limits
 
 #: Sums of fractions of a cpu are compared with this tolerance: ten tenths are one.
 _EPSILON = 1e-9
+_NONE: Mapping[str, int] = {}
 
 
 @record(frozen=True)
@@ -23,7 +23,7 @@ class Resources:
     cpus: float
     memory: int
     slots: int
-    tokens: Mapping[str, int] = MappingProxyType({})
+    tokens: Mapping[str, int] = _NONE
 
     def fits(self, need: Requirements) -> bool:
         """Whether there is room; for what needs nothing even where more than all is held."""
