@@ -57,7 +57,6 @@ def run(options: Options) -> int:
         plan = Plan(worker, source, options, backlog, audience, place.group)
         gc.freeze()
         gc.enable()
-        turns.shorten()
         try:
             worker.run(plan)
             plan.finish()
@@ -107,6 +106,7 @@ def _show_limits(options: Options) -> None:
 
 
 def _worker(place: Place, options: Options, display: Display | None) -> Worker:
+    turns.shorten()
     signals = Signals()
     ignored = signals.install(keep_ignored=True)
     logging.getLogger("aque.worker").addHandler(_Told())
