@@ -94,7 +94,10 @@ def test_status_loads_nothing_that_is_slow() -> None:
 def test_xargs_loads_nothing_that_it_does_not_use() -> None:
     found = loaded("aque.commands.xargs", "true") - bare()
     assert "aque.brokers.sqlite.broker" in found
-    assert not found & (SLOW - {"ctypes", "logging"} | {"click"})
+    assert not found & (
+        SLOW - {"ctypes", "logging"} | {"click", "dataclasses", "inspect", "socket"}
+    )
+    assert not found & {f"aque.worker.{name}" for name in ("calls", "runners", "runner", "kinds")}
 
 
 def test_the_help_of_a_command_does_not_touch_the_queue(own_queue: str) -> None:

@@ -119,7 +119,7 @@ def parse(argv: Sequence[str], environ: Mapping[bytes, bytes]) -> Options:
     if most <= 0:
         raise UsageError("environment is too large for exec")
     options = Options(max_chars=min(limits.DEFAULT_CHARS, most), most_chars=most)
-    rows = {_option(row, rows is OURS): row for rows in (GNU, OURS) for row in rows}
+    rows = {_option(row, table is OURS): row for table in (GNU, OURS) for row in table}
     scan = getopt.scan(argv, list(rows))
     for option, value in scan.found:
         try:
