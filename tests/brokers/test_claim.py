@@ -85,6 +85,17 @@ def test_what_is_reserved_for_a_worker_says_so(broker: Broker, worker: int) -> N
     assert [kind.worker for kind in offered_kinds(broker, worker)] == [worker]
 
 
+def test_many_are_claimed_as_they_are_however_much_alike(broker: Broker, worker: int) -> None:
+    odd = [{}, {"name": "odd"}, {"cwd": "/\udcff"}, {"timeout": 1.5}, {"priority": 2, "kwargs": "{}"},
+           {"requirements": requirements(cpus=2)}, {"stdin": "/\udcff", "retry_delay": 0.1}]  # fmt: skip
+    calls = [{"args": f"[{n}]", "cwd": "/\udcff"} for n in range(5)]
+    for fields in [odd, calls, [*odd, *calls], [*calls, *odd, *odd, {"args": None}]]:
+        ids = broker.create([prototype(**each) for each in fields])
+        claimed = claim(broker, worker, len(ids))
+        assert sorted(task.id for task in claimed) == ids
+        assert claimed == broker.fetch([task.id for task in claimed])
+
+
 def test_a_group_is_never_claimed(broker: Broker, worker: int) -> None:
     (a,) = broker.create([prototype()])
     broker.create([group(after=(a,))])

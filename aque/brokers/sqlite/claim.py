@@ -23,7 +23,7 @@ from aque import bell, states, task
 from aque.brokers.claims import Candidate, Choose, Claim, Limit
 from aque.brokers.sqlite import graph, look
 from aque.brokers.sqlite.sizes import batches
-from aque.brokers.sqlite.transaction import Transaction, placeholders
+from aque.brokers.sqlite.transaction import Row, Transaction, placeholders
 from aque.requirements import REQUIREMENT_KEYS, Requirements, parse_limits
 from aque.task import Task
 
@@ -84,6 +84,15 @@ _AS_STARTED = {
 _KNOWN = {*_AS_STARTED, *REQUIREMENT_KEYS, "reserved", "started_at", "changed"}
 _OWN = [key for key in task.KEYS if key not in _KNOWN]
 _FETCH = f"SELECT requirements, {', '.join(_OWN)} FROM task WHERE id IN ({{}})"
+#: So many at least are compared with the first of them, in all but what differs among calls that
+#: are submitted by the thousand.
+_MANY = 4
+_VARYING = ["id", "args", "kwargs", "created_at"]
+_LIKE = [key for key in _OWN if key not in _VARYING]
+_FETCH_LIKE = f"""
+SELECT {", ".join(_VARYING)} FROM task WHERE id IN ({{}})
+AND (requirements, {", ".join(_LIKE)}) IS ({", ".join("?" * (len(_LIKE) + 1))})
+"""
 
 
 class _Offer:
@@ -172,10 +181,28 @@ def _fetch(
         kind: {**dict.fromkeys(task.KEYS), **need.__dict__, "reserved": need.worker, **started}
         for kind, need in kinds.items()
     }
+    found: dict[int, Task] = {}
+    if len(ids) >= _MANY:
+        (row,) = tx.rows(_FETCH.format("?"), ids[:1])
+        found = _fetch_like(tx, row, task.from_row(row[1:], _OWN, known[row[0]]), ids)
+    for batch in batches([id for id in ids if id not in found]):
+        for kind, *row in tx.rows(_FETCH.format(placeholders(batch)), batch):
+            found[row[0]] = task.from_row(row, _OWN, known[kind])
+    return found
+
+
+def _fetch_like(tx: Transaction, row: Row, first: Task, ids: Sequence[int]) -> dict[int, Task]:
+    """Return those that are like the first but for what varies, of which no more is read.
+
+    To compare a column takes a tenth of the time of reading it.
+    """
+    like = [value for key, value in zip(("requirements", *_OWN), row) if key not in _VARYING]
     return {
-        id: task.from_row((id, *row), _OWN, known[kind])
+        id: task.alike(first, id=id, args=args, kwargs=kwargs, created_at=created_at)
         for batch in batches(ids)
-        for kind, id, *row in tx.rows(_FETCH.format(placeholders(batch)), batch)
+        for id, args, kwargs, created_at in tx.rows(
+            _FETCH_LIKE.format(placeholders(batch)), (*batch, *like)
+        )
     }
 
 
