@@ -17,6 +17,8 @@ from aque.worker.runners import Runner, Runners
 
 #: Seconds without sending ahead after calls had to be taken back.
 _PENALTY = 0.1
+#: Calls that one claim brings to wait: they keep the lock from others, for 10 us each.
+_CLAIM = 256
 #: Calls that may wait behind one that is begun in an idle runner: to claim more would keep it idle.
 _NEW = 8
 
@@ -37,7 +39,9 @@ class Ahead:
 
     def room(self) -> int:
         """Return how many calls more may wait behind those that run."""
-        return sum(map(self.want, self._busy.values())) if self._busy and self._is_on() else 0
+        if not self._busy or not self._is_on():
+            return 0
+        return min(_CLAIM, sum(map(self.want, self._busy.values())))
 
     def kinds(self) -> frozenset[Requirements]:
         """Return what calls must need to wait behind those that run."""

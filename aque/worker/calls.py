@@ -187,9 +187,15 @@ class Calls:
     def take_back_late(self, now: float) -> None:
         """Take back what waits behind a call that takes long; `now` is monotonic."""
         for runner in self._waited_for():
-            if self._boss.jobs[runner.pid].started + LATE <= now:
-                self.ahead.punish(now)
-                self.single_out(runner.pid)
+            if self._is_late(runner, now):
+                self.hear(runner)  # it may be us who are late
+                if self._is_late(runner, now):
+                    self.ahead.punish(now)
+                    self.single_out(runner.pid)
+
+    def _is_late(self, runner: Runner, now: float) -> bool:
+        job = self._boss.jobs.get(runner.pid)
+        return job is not None and len(runner.sent) > 1 and job.started + LATE <= now
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which something is to be taken back."""

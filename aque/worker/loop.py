@@ -244,9 +244,9 @@ class Worker(Standing):
             self._poll_at = self._round_at = 0.0
             self.observer.beat_soon()
         elif claim is not None:
-            self._start(claim, plan)
+            self._start(claim, plan, self._recorded_at - now)
 
-    def _start(self, claim: Claim, plan: Plan) -> None:
+    def _start(self, claim: Claim, plan: Plan, took: float) -> None:
         self._seen = claim.number
         self.is_dry = not claim.tasks and claim.next_due_at is None and self._line.is_empty
         self._next_due_at = float("inf") if claim.next_due_at is None else claim.next_due_at
@@ -260,7 +260,8 @@ class Worker(Standing):
             else:
                 self.crew.start(task)
         self.crew.calls.queue(behind)
-        self.lull.note_claim(len(claim.tasks), len(behind), self._has_room, self._recorded_at)
+        count = len(claim.tasks)
+        self.lull.note_claim(count, len(behind), self._has_room, took, self._recorded_at)
         self.broker.ring(claim.rings)
 
     def _wait(self) -> None:

@@ -24,6 +24,7 @@ class Lull:
     def __init__(self) -> None:
         self._is_pressed = False
         self._is_flooded = False
+        self._took = 0.0
         self._has_slept = False
         self._gather = _GATHER
         self._claimed_at = 0.0
@@ -39,8 +40,10 @@ class Lull:
         """Hear that new work has come, while the worker was busy with other or not."""
         self._is_pressed = is_busy and now >= self._off_until
 
-    def note_claim(self, count: int, behind: int, has_room: bool, now: float) -> None:
+    def note_claim(self, count: int, behind: int, has_room: bool, took: float, now: float) -> None:
         """Note how many tasks a claim has brought, and how many of them wait behind others.
+
+        `took` is how many seconds its transaction did.
 
         Where there is still room nothing is left to be claimed, and to wait costs nobody a turn.
         The faster tasks come, the shorter is the lull in which enough of them do.
@@ -55,16 +58,18 @@ class Lull:
         self._gather = min(_GATHER, (now - self._claimed_at) * _ENOUGH / max(1, count))
         self._claimed_at = now
         self._is_flooded = behind >= _FLOOD
+        self._took = took
         self._has_slept = False
 
     def begin(self, since: float, ahead: float | None, now: float) -> float:
         """Return the seconds to sleep now, if any; `since` is the end of the last transaction.
 
-        With all slots taken, runners have so many seconds of work `ahead`: none is to be idle.
+        With all slots taken, runners have so many seconds of work `ahead`, and none is to be idle
+        before the next transaction is through.
         """
         gather = self._gather if self._is_pressed else 0.0
         if self._is_flooded and ahead is not None:
-            gather = min(_FLOOD_GATHER, ahead / 2)
+            gather = min(_FLOOD_GATHER, (ahead - self._took) / 2)
         left = max(0.0, since + gather - now)
         self._has_slept |= self._is_pressed and left > 0.0
         return left

@@ -6,7 +6,7 @@ from aque.task import Task
 
 #: Seconds of work that may wait behind a call, and how many calls.
 HORIZON = 0.01
-MOST = 128
+MOST = 512
 #: Seconds that a call may take until those behind it are taken back.
 LATE = 0.02
 #: Seconds that a call may take, as is expected, to be sent ahead.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from support import (
@@ -86,9 +87,12 @@ def test_what_is_reserved_for_a_worker_says_so(broker: Broker, worker: int) -> N
 
 
 def test_many_are_claimed_as_they_are_however_much_alike(broker: Broker, worker: int) -> None:
-    odd = [{}, {"name": "odd"}, {"cwd": "/\udcff"}, {"timeout": 1.5}, {"priority": 2, "kwargs": "{}"},
-           {"requirements": requirements(cpus=2)}, {"stdin": "/\udcff", "retry_delay": 0.1}]  # fmt: skip
-    calls = [{"args": f"[{n}]", "cwd": "/\udcff"} for n in range(5)]
+    needs = requirements(cpus=2)
+    odd: list[dict[str, Any]] = [
+        {}, {"name": "odd"}, {"cwd": "/\udcff"}, {"timeout": 1.5}, {"priority": 2, "kwargs": "{}"},
+        {"requirements": needs}, {"stdin": "/\udcff", "retry_delay": 0.1},
+    ]  # fmt: skip
+    calls: list[dict[str, Any]] = [{"args": f"[{n}]", "cwd": "/\udcff"} for n in range(5)]
     for fields in [odd, calls, [*odd, *calls], [*calls, *odd, *odd, {"args": None}]]:
         ids = broker.create([prototype(**each) for each in fields])
         claimed = claim(broker, worker, len(ids))

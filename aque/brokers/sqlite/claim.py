@@ -185,9 +185,8 @@ def _fetch(
     if len(ids) >= _MANY:
         (row,) = tx.rows(_FETCH.format("?"), ids[:1])
         found = _fetch_like(tx, row, task.from_row(row[1:], _OWN, known[row[0]]), ids)
-    for batch in batches([id for id in ids if id not in found]):
-        for kind, *row in tx.rows(_FETCH.format(placeholders(batch)), batch):
-            found[row[0]] = task.from_row(row, _OWN, known[kind])
+    for kind, *values in tx.rows_in(_FETCH, [id for id in ids if id not in found]):
+        found[values[0]] = task.from_row(values, _OWN, known[kind])
     return found
 
 
