@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from aque.requirements import Requirements
 from aque.worker import kinds
 from aque.worker.boss import Boss
-from aque.worker.pace import Pace
-from aque.worker.runners import Runner, Runners
+from aque.worker.pace import LATE, Pace
+from aque.worker.pool import Runners
+from aque.worker.runners import Runner
 
 #: Seconds without sending ahead after calls had to be taken back.
 _PENALTY = 0.1
@@ -65,9 +66,14 @@ class Ahead:
         job = self._boss.jobs.get(runner.pid)
         if runner.is_retired or job is None or job.is_ending or job.wait_status is not None:
             return 0
-        if not self._pace.is_short(job.task):
+        if not self._pace.is_short(job.task) or self.is_late(runner, time.monotonic()):
             return 0
-        return max(0, self._pace.most(job.task) - len(runner.sent))
+        return max(0, min(self._pace.most(job.task) - len(runner.sent), runner.room_for))
+
+    def is_late(self, runner: Runner, now: float) -> bool:
+        """Whether what a runner is at takes long, as far as was heard; `now` is monotonic."""
+        job = self._boss.jobs.get(runner.pid)
+        return job is not None and job.started + LATE <= now
 
     def _rooms(self) -> Iterator[tuple[Requirements, int]]:
         for task in self._idle.last_tasks():

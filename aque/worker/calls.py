@@ -26,8 +26,9 @@ from aque.worker.boss import Boss
 from aque.worker.job import Job
 from aque.worker.output import Stream
 from aque.worker.pace import LATE, Pace
+from aque.worker.pool import Runners
 from aque.worker.records import MakeStream, Records
-from aque.worker.runners import Runner, Runners
+from aque.worker.runners import Runner
 from aque.worker.usage import Usage
 from aque.worker.wires import Wires
 
@@ -143,7 +144,7 @@ class Calls:
             self._promote(runner)
 
     def _drop_first(self, runner: Runner, answer: Answer) -> None:
-        task = runner.last = runner.sent.popleft().task
+        task = runner.drop_first()
         self.records.end(task)
         runner.answered.popleft()
         runner.stdout.end()
@@ -187,15 +188,11 @@ class Calls:
     def take_back_late(self, now: float) -> None:
         """Take back what waits behind a call that takes long; `now` is monotonic."""
         for runner in self._waited_for():
-            if self._is_late(runner, now):
+            if self.ahead.is_late(runner, now):
                 self.hear(runner)  # it may be us who are late
-                if self._is_late(runner, now):
+                if len(runner.sent) > 1 and self.ahead.is_late(runner, now):
                     self.ahead.punish(now)
                     self.single_out(runner.pid)
-
-    def _is_late(self, runner: Runner, now: float) -> bool:
-        job = self._boss.jobs.get(runner.pid)
-        return job is not None and len(runner.sent) > 1 and job.started + LATE <= now
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which something is to be taken back."""

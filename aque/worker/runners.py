@@ -1,4 +1,4 @@
-"""Own the aque-runner processes of a worker: warm, one call at a time each.
+"""Own an aque-runner process as its worker has it: warm, one call at a time.
 
 A Python call in a process of its own would pay 20 ms and more for the interpreter and its imports,
 so runners stay. Calls of one runner share its modules, hence one per (interpreter, user,
@@ -19,31 +19,28 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aque import trust
 from aque.task import Task
-from aque.worker import answers, files, kinds, runner
+from aque.worker import answers, runner
 from aque.worker.answers import Answer
 from aque.worker.kinds import Key
 from aque.worker.outlet import Outlet
-from aque.worker.spawn import Spawner
-
-#: A runner's own descriptors are put below; its pipes are made above, in nobody's way.
-_ABOVE = 10
 
 #: Bytes of requests that surely fit into the pipe of a runner that does not read yet.
 ROOM = 48_000
+#: Bytes that a call may take beside its arguments, and of the room what calls have in common.
+_BESIDE, _COMMON = 100, 8000
 
 
 class Sent(NamedTuple):
-    """A call that a runner has, or may take; `size` bytes were sent with it."""
+    """A call that a runner has, or may take; `until` counts the bytes sent to the end of it."""
 
     number: int
     task: Task
-    size: int
+    until: int
 
 
 @dataclass(slots=True)
@@ -65,6 +62,10 @@ class Runner:
     stdout: Outlet
     stderr: Outlet
     number: int = 0
+    #: Bytes of requests that were sent, those of them that it has surely read, and of a call.
+    written: int = 0
+    read: int = 0
+    each: int = 0
     is_retired: bool = False
     is_garbled: bool = False
     is_at_end: bool = False
@@ -82,17 +83,18 @@ class Runner:
         data = json.dumps(batch).encode() + b"\n"
         fits = len(data) < self.room
         numbers = range(self.number, self.number + len(tasks))
-        size = len(data) // len(tasks)
-        self.sent.extend(Sent(number, task, size) for number, task in zip(numbers, tasks))
+        self.written += len(data)
+        self.each = len(data) // len(tasks)
+        self.sent.extend(Sent(number, task, self.written) for number, task in zip(numbers, tasks))
         self.number += len(tasks)
         tokens = b"".join(n.to_bytes(runner.TOKEN_SIZE, "little") for n in numbers)
         if not fits:  # it reads requests only when it has a token, and these fill the pipe
-            _write(self.tokens, tokens)
+            write(self.tokens, tokens)
         try:
-            _write(self.requests, data)
+            write(self.requests, data)
         finally:
             if fits:  # the tokens last: it wakes once, and finds all
-                _write(self.tokens, tokens)
+                write(self.tokens, tokens)
 
     def send_some(self, common: Mapping[str, Any], batch: list[Task], most: int) -> list[Task]:
         """Send of a batch what there is room for, and so many at most; return the rest."""
@@ -100,7 +102,7 @@ class Runner:
         count = 0
         while count < min(most, len(batch)) and room > 0:
             task = batch[count]
-            room -= 100 + 2 * len(task.args or "") + 2 * len(task.kwargs or "")
+            room -= _BESIDE + 2 * len(task.args or "") + 2 * len(task.kwargs or "")
             count += room > 0
         if count:
             try:
@@ -108,6 +110,12 @@ class Runner:
             except BrokenPipeError:  # it has ended; when that is noted they are taken back
                 pass
         return batch[count:]
+
+    def drop_first(self) -> Task:
+        """Forget the first call, which it has answered: so it has read what was sent with that."""
+        _, task, self.read = self.sent.popleft()
+        self.last = task
+        return task
 
     def take_back(self, is_dead: bool = False) -> list[Task]:
         """Take back the calls that it has not begun; it never will.
@@ -169,8 +177,17 @@ class Runner:
 
     @property
     def room(self) -> int:
-        """How many bytes can be sent without waiting for it to read."""
-        return ROOM - sum(each.size for each in self.sent)
+        """How many bytes can be sent without waiting for it to read.
+
+        It has yet to read what was taken back too: who counts only what it has to run fills the
+        pipe in the end, and then waits for a runner that waits for a token.
+        """
+        return ROOM - (self.written - self.read)
+
+    @property
+    def room_for(self) -> int:
+        """How many calls like its last can be sent without waiting for it to read."""
+        return max(0, self.room - _COMMON) // (_BESIDE + 2 * self.each)
 
     def descriptors(self) -> list[int]:
         return [self.requests, self.tokens, self.returned, self.answers, self.records,
@@ -185,104 +202,6 @@ class Runner:
         self.stdout.descriptor = self.stderr.descriptor = -1
 
 
-class Runners:
-    """The idle runners, the most recently used last, and the pids of all that live.
-
-    As many stay as cpus, or as were ever busy at once: tasks that take less than a cpu each would
-    otherwise have a new runner each.
-    """
-
-    def __init__(self, spawner: Spawner, most: int) -> None:
-        self._spawner = spawner
-        self._user = trust.user_name()
-        self._most = most
-        self._idle: list[Runner] = []
-        self._pids: set[int] = set()
-
-    def take(self, task: Task, environ: Mapping[str, str]) -> Runner:
-        """Return a runner for this task, a new one where none is idle. Raises OSError."""
-        key = kinds.key_of(task)
-        for idle in reversed(self._idle):
-            if idle.key == key:
-                self._idle.remove(idle)
-                return idle
-        self._most = max(self._most, len(self._pids) - len(self._idle) + 1)
-        return self._start(key, environ)
-
-    def give_back(self, used: Runner) -> None:
-        if used.is_retired:
-            used.close()
-            return
-        self._idle.append(used)
-        while len(self._idle) > self._most:
-            self._idle.pop(0).close()
-
-    def last_tasks(self) -> list[Task]:
-        """Return what those that are idle have run last."""
-        return [idle.last for idle in self._idle if idle.last is not None]
-
-    def forget(self, pid: int) -> bool:
-        """Drop a runner that has ended and whose task has too; whether this pid was one."""
-        for idle in self._idle:
-            if idle.pid == pid:
-                self._idle.remove(idle)
-                idle.close()
-                break
-        was_runner = pid in self._pids
-        self._pids.discard(pid)
-        return was_runner
-
-    def remember(self, pids: Iterable[int]) -> None:
-        """Know again the runners of the program before a reload."""
-        self._pids.update(pids)
-
-    @property
-    def pids(self) -> frozenset[int]:
-        """Return those of all that live, busy ones and such that are about to exit too."""
-        return frozenset(self._pids)
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
-
-    def _start(self, key: Key, environ: Mapping[str, str]) -> Runner:
-        package = os.path.dirname(os.path.dirname(os.path.abspath(runner.__file__)))
-        command = [key[0], "-c", runner.BOOT, package]
-        with files.Descriptors() as opened:
-            pipes = [opened.pipe(lowest=_ABOVE) for _ in range(6)]
-            (requests, to_runner), (tokens, to_tokens), *incoming = pipes
-            (answers, from_runner), (records, from_records), (out, stdout), (err, stderr) = incoming
-            returned = opened.again(tokens, _ABOVE)
-            theirs = {
-                0: opened.open(os.devnull, os.O_RDONLY), 1: stdout, 2: stderr,
-                runner.REQUESTS: requests, runner.TOKENS: tokens,
-                runner.ANSWERS: from_runner, runner.RECORDS: from_records,
-            }  # fmt: skip
-            for descriptor in (tokens, answers, records, out, err):
-                os.set_blocking(descriptor, False)
-            ours = (to_runner, to_tokens, returned, answers, records, out, err)
-            pid = self._spawn(key[1], command, environ, theirs)
-            opened.keep(ours)
-        self._pids.add(pid)
-        mark = f"\0aque:{os.urandom(8).hex()}\0"
-        outlets = (Outlet(out, mark.encode()), Outlet(err, mark.encode()))
-        started = Runner(key, pid, mark, *ours[:5], *outlets)
-        try:
-            _write(to_runner, json.dumps({"mark": mark}).encode() + b"\n")
-        except BrokenPipeError:
-            pass  # no Python, it seems; its end will say more
-        return started
-
-    def _spawn(
-        self, user: str, command: Sequence[str], environ: Mapping[str, str], theirs: dict[int, int]
-    ) -> int:
-        if user == self._user:
-            return self._spawner.spawn(command, environ, theirs, own_session=True)
-        nothing = dict.fromkeys(("cwd", "umask", "stdin", "stdout", "stderr"))
-        request = {"user": user, "command": command, "environ": dict(environ), **nothing}
-        return self._spawner.spawn_as(request, theirs)
-
-
 def _read(descriptor: int, size: int) -> bytes | None:
     """Read what is there; None where nothing is, b"" at the end."""
     try:
@@ -291,6 +210,7 @@ def _read(descriptor: int, size: int) -> bytes | None:
         return None
 
 
-def _write(descriptor: int, data: bytes) -> None:
+def write(descriptor: int, data: bytes) -> None:
+    """Write all of it."""
     while data:
         data = data[os.write(descriptor, data) :]

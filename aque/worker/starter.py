@@ -22,7 +22,8 @@ from aque.worker.room import is_shortage
 from aque.worker.spawn import Spawner
 
 if TYPE_CHECKING:
-    from aque.worker.runners import Runner, Runners
+    from aque.worker.pool import Runners
+    from aque.worker.runners import Runner
 
 #: Environments remembered at a time.
 _ENVIRONS = 100
@@ -63,7 +64,7 @@ class Starter:
         self.runners: Runners | NoRunners
         if foreground is None:
             from aque.worker.namesake import SpawningThread
-            from aque.worker.runners import Runners
+            from aque.worker.pool import Runners
 
             self._spawner = Spawner(posix_spawn=SpawningThread())
             self.runners = Runners(self._spawner, cpus)

@@ -16,6 +16,7 @@ import pytest
 from jobs import attempts, ended, fetch, is_alive, output, running, work
 from support import eventually, started_worker
 
+import aque
 from aque import errors, states
 from aque.brokers.base import Broker
 from aque.queue import Queue
@@ -178,6 +179,22 @@ def test_what_waits_behind_a_call_that_takes_long_goes_to_another_worker(
     assert sorted(map(int, log.read_text().split())) == list(range(600))
     assert {t.attempt for t in broker.search() if t.status == states.SUCCESS} == {1}
     assert not any(attempts(broker, t.id) for t in broker.search())
+
+
+def test_a_call_that_takes_long_is_not_sent_more_than_its_pipe_holds(
+    queue: Queue, broker: Broker, tmp_path: Path
+) -> None:
+    """What was sent to wait behind it, and is taken back, stays in the pipe until it ends."""
+    gate, long = tmp_path / "gate", f"/dev/{'/' * 2000}null"
+    quick = {"func": called.note, "cpus": 0}
+    with started_worker(broker, "--slots", "2"):
+        aque.wait(queue.submit_many({**quick, "args": [long, n, ""]} for n in range(300)))
+        slow = queue.submit_ex(**quick, args=[long, 300, str(gate)], priority=2000)
+        rest = queue.submit_many({**quick, "args": [long, n, ""]} for n in range(2500))
+        assert not aque.wait(rest, 30).not_done
+        assert slow.running()
+        gate.touch()
+        slow.result(20)
 
 
 def test_a_short_call_that_ends_its_process_takes_no_other_along(
