@@ -45,7 +45,8 @@ class Lull:
 
         `took` is how many seconds its transaction did.
 
-        Where there is still room nothing is left to be claimed, and to wait costs nobody a turn.
+        Where there is still room nothing is left to be claimed, and to wait costs nobody a turn;
+        but where a claim has brought nothing, only ends are to be told, for which somebody waits.
         The faster tasks come, the shorter is the lull in which enough of them do.
         """
         if self._has_slept and count < _LEAST:
@@ -54,7 +55,7 @@ class Lull:
             self._penalty = min(2 * self._penalty, _PENALTY_MOST)
         elif self._has_slept:
             self._penalty = _PENALTY
-        self._is_pressed &= has_room
+        self._is_pressed &= has_room and count > 0
         self._gather = min(_GATHER, (now - self._claimed_at) * _ENOUGH / max(1, count))
         self._claimed_at = now
         self._is_flooded = behind >= _FLOOD

@@ -47,7 +47,23 @@ def test_a_late_end_of_an_earlier_attempt_changes_nothing(broker: Broker, worker
     assert broker.finish([end(first, states.ERROR)]) == [False]
     assert broker.requeue([(id, first.attempt)], "late") == [False]
     assert status(broker, id) == states.RUNNING
-    assert broker.finish([end(second)]) == [True]
+    returned = [end(each, exit_status=None) for each in (first, first, first, second)]
+    assert broker.finish(returned) == [False, False, False, True]
+    assert status(broker, id) == states.SUCCESS
+
+
+def test_each_of_many_ends_is_of_its_own_task(broker: Broker, worker: int) -> None:
+    broker.create([prototype() for _ in range(40)])
+    claimed = claim(broker, worker, 40)
+    told = [
+        {"result": f'"{n}"', "user_time": n / 8, "system_time": n / 4, "max_rss": n or None}
+        for n in range(40)
+    ]
+    ends = [end(task, exit_status=None, **each) for task, each in zip(claimed, told)]
+    assert broker.finish([*ends[::2], *ends[1::2]]) == [True] * 40
+    for task, each in zip(broker.fetch([task.id for task in claimed]), told):
+        assert each.items() <= task.__dict__.items()
+        assert task.started_at == claimed[0].started_at
 
 
 def test_ends_of_what_never_ran_or_is_gone_change_nothing(broker: Broker, worker: int) -> None:

@@ -67,3 +67,10 @@ def test_a_lull_in_a_flood_leaves_no_runner_idle() -> None:
     assert lull.begin(0.0, 0.002, 0.0) == pytest.approx(0.0005)
     lull.note_claim(100, 98, True, 0.003, 0.0)
     assert lull.begin(0.0, 0.002, 0.0) == 0.0
+
+
+def test_there_is_no_lull_where_nothing_is_left_to_be_claimed() -> None:
+    """A worker that leaves others something hears its own bell; the last ends are not to wait."""
+    lull = pressed()
+    lull.note_claim(0, 0, True, 0.0, 0.0)
+    assert lull.begin(0.0, None, 0.0) == 0.0

@@ -106,7 +106,7 @@ class _Offer:
         self.kinds: Mapping[int, Requirements] = _kinds(tx.rows, known)
 
     def heads(self, kind: int, count: int) -> Sequence[Candidate]:
-        return [Candidate(*row) for row in self._tx.rows(_HEADS, (kind, count))]
+        return list(map(Candidate._make, self._tx.rows(_HEADS, (kind, count))))
 
     def used(self) -> tuple[float, int]:
         ((cpus, memory),) = self._tx.rows(_USED, (self._worker,))

@@ -6,10 +6,12 @@ An end is fenced by (id, attempt): what comes late, from a worker thought dead, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from aque import bell, states
 from aque.brokers.sqlite import begin, graph
+from aque.brokers.sqlite.sizes import pieces
 from aque.brokers.sqlite.transaction import Transaction, storable
 from aque.report import Chunk, End, Progress, Report, Start
 
@@ -19,11 +21,14 @@ exception = ?, error = ?, user_time = ?, system_time = ?, max_rss = ?,
 started_at = coalesce(?, started_at), changed = ?
 WHERE id = ? AND attempt = ? AND status = 'running'
 """
+#: Set from what is told of each, whose id comes first, then the attempt, then these.
 _SUCCEED = """
-UPDATE task SET status = 'success', ended_at = ?, result = ?, user_time = ?, system_time = ?,
-max_rss = ?, started_at = coalesce(?, started_at), changed = ?
-WHERE id = ? AND attempt = ? AND status = 'running'
+UPDATE task SET status = 'success', ended_at = {2}, result = {3}, user_time = {4},
+system_time = {5}, max_rss = {6}, started_at = coalesce({7}, started_at), changed = ?1
+WHERE id IN ({0}) AND attempt = {1} AND status = 'running'
 """
+#: Successes that are one statement: each checks the transition, and can be undone, by itself.
+_TOGETHER = 16
 _HAS_SUCCEEDED = "SELECT 1 FROM task WHERE id = ? AND attempt = ? AND changed = ?"
 _GIVE_BACK = """
 UPDATE task SET status = 'pending', attempt = attempt - 1, worker = NULL, stopped_at = NULL,
@@ -171,15 +176,31 @@ def _succeed(tx: Transaction, ends: Sequence[End]) -> dict[tuple[int, int], bool
     if not ends:
         return {}
     changed = tx.next_changed()
-    rows = [
-        (end.ended_at, end.result, end.user_time, end.system_time, end.max_rss, end.started_at,
-         changed, end.id, end.attempt)
+    told = [
+        (end.id, end.attempt, end.ended_at, end.result, end.user_time, end.system_time, end.max_rss,
+         end.started_at)
         for end in ends
     ]  # fmt: skip
-    if tx.executemany(_SUCCEED, rows).rowcount == len(ends):
+    count = 0
+    most = _TOGETHER if len({end.id for end in ends}) == len(ends) else 1
+    for some in pieces(told, most):
+        values = [value for each in some for value in each]
+        count += tx.execute(_success(len(some)), [changed, *values]).rowcount
+    if count == len(ends):
         return dict.fromkeys(((end.id, end.attempt) for end in ends), True)
     attempts = [(end.id, end.attempt) for end in ends]
     return {one: bool(tx.rows(_HAS_SUCCEEDED, (*one, changed))) for one in attempts}
+
+
+@lru_cache(maxsize=_TOGETHER)
+def _success(count: int) -> str:
+    """Return the statement for so many: two thirds of the time of one for each."""
+    firsts = [2 + 8 * n for n in range(count)]
+    told = [
+        f"CASE id {' '.join(f'WHEN ?{first} THEN ?{first + n}' for first in firsts)} END"
+        for n in range(1, 8)
+    ]
+    return _SUCCEED.format(", ".join(f"?{first}" for first in firsts), *told)
 
 
 def _finish(tx: Transaction, end: End) -> bool:
