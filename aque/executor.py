@@ -27,6 +27,7 @@ from aque import brokers, prototypes, scripts, surroundings
 from aque.attendant import Attendant
 from aque.brokers.base import Broker
 from aque.errors import UsageError
+from aque.garbage import Uncollected
 from aque.pending import Pending, Waiting
 from aque.prototype import Prototype
 from aque.queue import Queue
@@ -93,15 +94,19 @@ class Executor(futures.Executor):
         if chunksize < 1:
             raise ValueError("chunksize must be 1 or more")
         deadline = None if timeout is None else time.monotonic() + timeout
-        made = [self._form.chunk(fn, chunk) for chunk in _chunks(zip(*iterables), chunksize)]
-        found = [future for each in made for future in each.futures]
-        pending = self._core.submit_many([each.prototype for each in made], found)
+        calls = list(_chunks(zip(*iterables), chunksize))
+        with Uncollected():
+            made = [self._form.chunk(fn, chunk) for chunk in calls]
+            found = [future for each in made for future in each.futures]
+            pending = self._core.submit_many([each.prototype for each in made], found)
         return _results(pending, deadline)
 
     def submit_many(self, submitted: Iterable[Mapping[str, Any]]) -> list[Pending[Any]]:
         """Submit all prototypes or none, in one transaction, as `Queue.submit_many` does."""
-        flat = prototypes.flatten(list(submitted), self._defaults)
-        made = self._core.submit_many(flat.prototypes, flat.futures)
+        prepared = list(submitted)
+        with Uncollected():
+            flat = prototypes.flatten(prepared, self._defaults)
+            made = self._core.submit_many(flat.prototypes, flat.futures)
         return [made[index] for index in flat.indices]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -11,6 +11,7 @@ from aque import brokers, prototypes, scripts, states, surroundings, trust
 from aque.brokers.base import Broker
 from aque.errors import UsageError
 from aque.futures import Future
+from aque.garbage import Uncollected
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -71,10 +72,11 @@ class Queue:
                 'put what it does under if __name__ == "__main__":'
             )
         taken = self._surroundings.take()
-        flat = prototypes.flatten(list(submitted), taken, self._form(taken))
-        self.refuse_others(flat.futures)
-        ids = self.broker.create(flat.prototypes)
-        return [Future(self, ids[index]) for index in flat.indices]
+        with Uncollected():
+            flat = prototypes.flatten(list(submitted), taken, self._form(taken))
+            self.refuse_others(flat.futures)
+            ids = self.broker.create(flat.prototypes)
+            return [Future(self, ids[index]) for index in flat.indices]
 
     def _form(self, taken: Mapping[str, Any]) -> prototypes.Form:
         """Return the form of calls, made anew where this process is not what it was."""

@@ -24,7 +24,7 @@ _CONTRACT = (
 )
 #: Low to high, as in docs/architecture.md. A module may import lower ones and its own package.
 LAYERS = (
-    ("errors", "states", "record"),
+    ("errors", "states", "record", "garbage"),
     ("mounts", "machine"),
     (
         "requirements",
