@@ -42,12 +42,14 @@ class Ahead:
         """Return how many calls more may wait behind those that run."""
         if not self._busy or not self._is_on():
             return 0
-        return min(_CLAIM, sum(map(self.want, self._busy.values())))
+        now = time.monotonic()
+        return min(_CLAIM, sum(self.want(runner, now) for runner in self._busy.values()))
 
     def kinds(self) -> frozenset[Requirements]:
         """Return what calls must need to wait behind those that run."""
+        now = time.monotonic()
         return frozenset(
-            kinds.needs_of(r.sent[0].task) for r in self._busy.values() if self.want(r)
+            kinds.needs_of(r.sent[0].task) for r in self._busy.values() if self.want(r, now)
         )
 
     def rooms(self) -> Mapping[Requirements, int]:
@@ -61,12 +63,12 @@ class Ahead:
         )
         return min(seconds, default=0.0)
 
-    def want(self, runner: Runner) -> int:
-        """Return how many calls more a busy runner may have."""
+    def want(self, runner: Runner, now: float) -> int:
+        """Return how many calls more a busy runner may have, one that was not late `now`."""
         job = self._boss.jobs.get(runner.pid)
         if runner.is_retired or job is None or job.is_ending or job.wait_status is not None:
             return 0
-        if not self._pace.is_short(job.task) or self.is_late(runner, time.monotonic()):
+        if not self._pace.is_short(job.task) or self.is_late(runner, now):
             return 0
         return max(0, min(self._pace.most(job.task) - len(runner.sent), runner.room_for))
 

@@ -61,12 +61,16 @@ class Calls:
         self._busy[runner.pid] = runner
         self._wires.watch(runner, partial(self.hear, runner))
 
-    def queue(self, tasks: list[Task]) -> None:
-        """Send tasks that were claimed to wait behind running ones; give back what cannot."""
+    def queue(self, tasks: list[Task], asked_at: float) -> None:
+        """Send tasks that were claimed to wait behind running ones; give back what cannot.
+
+        `asked_at` is when there was room for them, monotonic; what has been answered since, in a
+        transaction that took long, is not heard of yet.
+        """
         for batch in kinds.batches(tasks):
             first = batch[0]
             key = kinds.key_of(first)
-            able = [r for r in self._busy.values() if r.key == key and self.ahead.want(r)]
+            able = [r for r in self._busy.values() if r.key == key and self.ahead.want(r, asked_at)]
             able.sort(key=lambda runner: len(runner.sent))
             share = (len(batch) + sum(len(r.sent) for r in able)) // max(1, len(able)) + 1
             if not self._pace.is_short(first):

@@ -259,7 +259,7 @@ class Worker(Standing):
                 behind.append(task)
             else:
                 self.crew.start(task)
-        self.crew.calls.queue(behind)
+        self.crew.calls.queue(behind, self._recorded_at - took)
         count = len(claim.tasks)
         self.lull.note_claim(count, len(behind), self._has_room, took, self._recorded_at)
         self.broker.ring(claim.rings)

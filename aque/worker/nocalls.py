@@ -22,7 +22,7 @@ class NoCalls:
     def __init__(self) -> None:
         self.ahead = _NothingAhead()
 
-    def queue(self, tasks: list[Task]) -> None:
+    def queue(self, tasks: list[Task], asked_at: float) -> None:
         assert not tasks
 
     def next_deadline(self) -> float | None:
