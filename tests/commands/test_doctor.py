@@ -156,6 +156,15 @@ def test_damage_is_found_and_the_way_out_named(broker: Broker, own_queue: str) -
     assert "--backup" in said.get("integrity", "") or "malformed" in said.get("queue", "")
 
 
+def test_a_schema_that_is_damaged_into_no_text_is_told(broker: Broker, own_queue: str) -> None:
+    broker.close()
+    with open(own_queue, "r+b") as file:
+        content = file.read()
+        file.seek(content.index(b"CREATE INDEX"))
+        file.write(b"CR\xe9ATE")
+    assert r"CR\xe9ATE" in wrong()["queue"]
+
+
 @pytest.mark.parametrize("what", ["directory", "fifo", "text", "empty"])
 def test_what_is_no_queue_is_said_to_be_none(tmp_path: Path, what: str) -> None:
     path = tmp_path / "queue.db"

@@ -24,6 +24,9 @@ def translated(path: str) -> Iterator[None]:
         raise  # an invariant of the schema: a defect of aque, not of the queue's place
     except sqlite3.DatabaseError as error:
         raise _translate(error, path) from error
+    except UnicodeDecodeError as error:  # what SQLite says quotes a damaged file
+        said = sqlite3.DatabaseError(error.object.decode(errors="backslashreplace"))
+        raise _translate(said, path) from error
     except UnicodeEncodeError as error:
         raise UsageError(f"{error.object!r} is not text that a queue can hold") from error
     except OverflowError as error:
