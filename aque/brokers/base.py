@@ -165,6 +165,10 @@ class Broker(Hearing):
         """Ask the workers of these tasks to signal them; return the ids of those that run."""
 
     @abstractmethod
+    def writes_elsewhere(self) -> int:
+        """Return a number that changes when anybody but this thread has written to the queue."""
+
+    @abstractmethod
     def requests(self, worker: int) -> list[Request]:
         """Take what is wanted of this worker's running tasks; a cancel comes again each time."""
 

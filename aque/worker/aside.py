@@ -6,7 +6,6 @@ a command has just thrown it out: the same work takes twice as long there as it 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ class Aside:
     """Commands that have ended, the first first. `tell` hears the end of each."""
 
     def __init__(self, usage: ChildUsage, tell: Callable[[Task, End], object]) -> None:
+        #: Whether a plan is to hear of one of them at once.
         self.has_failed = False
         self._usage = usage
         self._tell = tell
@@ -28,11 +28,10 @@ class Aside:
     def __bool__(self) -> bool:
         return bool(self._ended)
 
-    def put(self, job: Job, wait_status: int, rusage: Any) -> None:
-        """Take a command that has ended; that a plan may have to hear of at once `has_failed`."""
+    def put(self, job: Job, wait_status: int, rusage: Any, now: float) -> None:
+        """Take a command that has ended by `now`, Unix seconds."""
         job.wait_status = wait_status
-        self._ended.append((job, rusage, time.time()))
-        self.has_failed = self.has_failed or wait_status != 0 or job.is_ending
+        self._ended.append((job, rusage, now))
 
     def settle(self) -> None:
         """Tell how they ended."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from aque.report import Chunk, End, Progress
 from aque.task import Task
 from aque.worker.job import Job
+from aque.worker.slots import Slots
 
 
 class Boss(Protocol):
@@ -15,8 +16,7 @@ class Boss(Protocol):
     jobs: dict[int, Job]
     output: list[Chunk]
     progress: list[Progress]
-
-    def take_slot(self) -> int: ...
+    slots: Slots
 
     def take_in(self, job: Job) -> None: ...
 

@@ -157,7 +157,7 @@ class Calls:
 
     def _promote(self, runner: Runner) -> Job:
         """Make a job of the call whose turn it is."""
-        slot = self._boss.take_slot()
+        slot = self._boss.slots.take()
         job = Job(runner.sent[0].task, runner.pid, slot, own_session=True, is_python=True)
         self._boss.take_in(job)
         return job

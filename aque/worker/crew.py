@@ -11,7 +11,7 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aque import states
 from aque.errors import AqueError, BrokerError
@@ -54,13 +54,13 @@ class Crew:
         self.starter = starter
         self.guard = guard
         self.jobs: dict[int, Job] = {}  # by pid
-        self._timed: dict[int, Job] = {}  # by pid: those to be looked at each turn
-        self._slots = Slots()
+        self.timed: dict[int, Job] = {}  # by pid: those to be looked at each turn
+        self.slots = Slots()
         self._usage = ChildUsage()
         self.news = News()
         self.output, self.progress = self.news.output, self.news.progress
         self.calls = _calls(self, starter, selector)
-        self.steering = Steering(self.jobs, self._timed, self.calls, self.news)
+        self.steering = Steering(self.jobs, self.timed, self.calls, self.news)
         self.room = Room()
         self.intake = Intake(self.output, selector, self.look_after)
         self.reaper = Reaper(starter, self.jobs, self.intake.read)
@@ -79,15 +79,22 @@ class Crew:
         if len(self.jobs) >= self.room.most(time.monotonic()):
             self._put_back(task, "no room for another process")
             return
-        slot = self._slots.take()
+        if self.start_in(task, self.slots.take()):
+            self.room.note_started(len(self.jobs))
+
+    def start_in(self, task: Task, slot: int) -> bool:
+        """Start a task in a slot that is taken for it; if it cannot be, give that back."""
         try:
             job, runner = self.starter.start(task, slot)
         except (OSError, AqueError, ValueError) as error:
-            self._slots.give(slot)
+            self.slots.give(slot)
             self._note_failure(task, error)
+            return False
+        if runner is None and not job.streams:
+            self.take_in(job)
         else:
             self.adopt(job, runner)
-            self.room.note_started(len(self.jobs))
+        return True
 
     def _note_failure(self, task: Task, error: OSError | AqueError | ValueError) -> None:
         """Say how a task ends that could not be started."""
@@ -107,30 +114,24 @@ class Crew:
     def adopt(self, job: Job, runner: Runner | None) -> None:
         """Take in a job that has been started, now or by the program before a reload."""
         self.take_in(job)
-        if runner is None:
-            self.intake.watch(job)
-        else:
+        if runner is not None:
             self._calls.adopt(runner)
+        elif job.streams:
+            self.intake.watch(job)
 
     def take_in(self, job: Job) -> None:
         """Count a job among ours."""
         self.jobs[job.pid] = job
         job.token = self.guard.token
         if not job.is_start_recorded:
-            self.news.start(job)
-        if job.has_limits or job.kill_at is not None:
-            self._timed[job.pid] = job
-
-    def hold_slot(self, slot: int) -> None:
-        """Say that a slot is taken by a job that was started before a reload."""
-        self._slots.hold(slot)
-
-    def take_slot(self) -> int:
-        return self._slots.take()
+            self.news.started[job.pid] = job
+        task = job.task
+        if task.timeout is not None or task.memory or job.kill_at is not None:
+            self.timed[job.pid] = job
 
     def look_after(self, job: Job) -> None:
         """Look at a job each turn: it has ended, or its output waits for room."""
-        self._timed[job.pid] = job
+        self.timed[job.pid] = job
 
     def _fail(self, task: Task, status: int, reason: str) -> None:
         self.end(task, failed_start(task, status, reason, time.time()))
@@ -158,13 +159,8 @@ class Crew:
     @property
     def is_draining(self) -> bool:
         """Whether a job has ended whose output may not all be there, or output waits for room."""
-        timed = self._timed.values()
+        timed = self.timed.values()
         return any(job.wait_status is not None or job.is_stalled for job in timed)
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing but ends is to be heard of its jobs, and none has to be looked at."""
-        return not self._timed and not self._hearers
 
     def hear_ends(self, hear: Callable[[int, int], object]) -> None:
         """Have `hear` told the pid and the wait status of each child that ends."""
@@ -172,30 +168,35 @@ class Crew:
 
     def note_ended(self) -> None:
         """Note which processes have ended since the last look."""
-        for pid, wait_status, rusage in self.reaper.reap():
-            self.guard.drop(pid)
-            for hear in self._hearers:
-                hear(pid, wait_status)
-            job = self.jobs.get(pid)
-            if job is None:
-                self.guard.note_ended(pid)
-            elif job.is_python:
-                self._calls.end(pid, wait_status, self._usage.of(rusage))
-            elif job.is_bare:
-                self.aside.put(job, wait_status, rusage)
-                self.news.ended_at = time.monotonic()
-                self.release(job)
-            else:
-                job.wait_status = wait_status
-                job.usage = self._usage.of(rusage)
-                job.drain_until = time.monotonic() + DRAIN
-                self._timed[pid] = job
-                self.intake.read(job)
-        if self._timed:
-            self.intake.retry(self._timed.values(), self.calls.go_on)
-            for job in list(self._timed.values()):
+        for ended in self.reaper.reap():
+            self.note_end(*ended)
+        if self.timed:
+            self.intake.retry(self.timed.values(), self.calls.go_on)
+            for job in list(self.timed.values()):
                 if job.wait_status is not None:
                     self._finish_if_drained(job)
+
+    def note_end(self, pid: int, wait_status: int, rusage: Any) -> None:
+        """Note that a process has ended."""
+        self.guard.drop(pid)
+        for hear in self._hearers:
+            hear(pid, wait_status)
+        job = self.jobs.get(pid)
+        if job is None:
+            self.guard.note_ended(pid)
+        elif job.is_python:
+            self._calls.end(pid, wait_status, self._usage.of(rusage))
+        elif job.is_bare:
+            self.aside.put(job, wait_status, rusage, time.time())
+            self.aside.has_failed = self.aside.has_failed or wait_status != 0 or job.is_ending
+            self.news.ended_at = time.monotonic()
+            self.release(job)
+        else:
+            job.wait_status = wait_status
+            job.usage = self._usage.of(rusage)
+            job.drain_until = time.monotonic() + DRAIN
+            self.timed[pid] = job
+            self.intake.read(job)
 
     def _finish_if_drained(self, job: Job) -> None:
         assert job.drain_until is not None
@@ -228,16 +229,16 @@ class Crew:
 
     def release(self, job: Job) -> None:
         del self.jobs[job.pid]
-        self._timed.pop(job.pid, None)
+        self.timed.pop(job.pid, None)
         self.news.drop(job)
-        self._slots.give(job.slot)
+        self.slots.give(job.slot)
         self.intake.leave(job)
 
     # Steering
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which something is to be done for a job."""
-        times = [t for job in self._timed.values() for t in self._deadlines(job)]
+        times = [t for job in self.timed.values() for t in self._deadlines(job)]
         late = self.calls.next_deadline()
         return min(times if late is None else [*times, late], default=None)
 

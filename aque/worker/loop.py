@@ -18,7 +18,7 @@ from aque.brokers.claims import Claim
 from aque.errors import BrokerError
 from aque.report import Report
 from aque.schedule.choose import chooser
-from aque.worker import processes, recovery, talk, terminal
+from aque.worker import processes, recovery, relay, talk, terminal
 from aque.worker.membership import Share
 from aque.worker.plan import Plan
 from aque.worker.renewal import Renewal
@@ -64,22 +64,25 @@ class Worker(Standing):
         crew = self.crew
         if not crew.starter.is_foreground or self._is_leaving or self.is_troubled:
             return
-        while self._may_begin_unasked() and self.signals.take_ends():
-            crew.note_ended()
-            if crew.aside.has_failed or plan.hears_each:
+        slots = self._slots(time.monotonic())
+        while self._has_heard_all() and self.signals.take_ends():
+            if relay.pass_on(crew, plan.take, self.membership.id, slots):
+                self.signals.hear_end()
+            if plan.hears_each or crew.aside.has_failed or crew.news.unheard:
                 self._note_ends(plan)
-            self._begin_own(plan)
             plan.advance()
-            self._begin_own(plan)
+            if len(crew.jobs) < slots:
+                self._begin_own(plan)
+            now = time.monotonic()
             due = self._quiet_until()
-            if due <= time.monotonic():
+            if due <= now:
                 self._note_ends(plan)
                 self._record_and_claim(plan)
+                now = time.monotonic()
                 due = self._quiet_until()
-            left = due - time.monotonic()
-            if left <= 0.0 or not crew.jobs or not crew.is_quiet or self.is_troubled:
+            if due <= now or not crew.jobs or crew.timed or self._retry_at > now:
                 return
-            for key, _ in self.selector.select(left):
+            for key, _ in self.selector.select(due - now):
                 key.data()
 
     def renew_by(self, renewal: Renewal) -> None:
@@ -127,14 +130,13 @@ class Worker(Standing):
             return
         now = time.monotonic()
         while len(self.crew.jobs) < self._slots(now) and (task := plan.take()) is not None:
-            plan.note_start(task)
             self.crew.begin(task, self.membership.id)
             if self.crew.news.unheard:  # it could not be started
                 self._note_ends(plan)
 
     def _heed_signals(self, plan: Plan) -> None:
         for number in self.signals.take():
-            if number != signal.SIGCHLD and not plan.heed(number):
+            if not plan.heed(number):
                 self._heed(number)
         if self.drain_until is not None and time.monotonic() >= self.drain_until:
             self.drain_until = None
@@ -176,10 +178,11 @@ class Worker(Standing):
         self.crew.steering.enforce_limits(self.settings["grace"])
         self.crew.steering.kill_overdue()
         is_poll = now >= self._poll_at
-        if not is_poll and now < self._check_at and self.ears.are_open:
-            return
-        self._check_at = float("inf")
         try:
+            if not is_poll and self._has_heard_all():
+                return
+            self._check_at = float("inf")
+            self._seen_elsewhere = self.broker.writes_elsewhere()
             if is_poll:
                 self._poll_at = now + self.ears.open(self.broker)
                 if now >= self._round_at:

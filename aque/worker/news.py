@@ -24,23 +24,23 @@ class News:
         self.progress: list[Progress] = []
         self.ended_at = 0.0  # monotonic: the last end
         #: Processes that the queue does not know, by pid, the first started first.
-        self._started: dict[int, Job] = {}
+        self.started: dict[int, Job] = {}
         #: By the task's id: its attempt, the worker, and when it began in Unix seconds.
-        self._begun: dict[int, tuple[int, int, float]] = {}
+        self.begun: dict[int, tuple[int, int, float]] = {}
         #: Ends that the plan has not heard of.
         self.unheard: deque[tuple[Task, End]] = deque()
 
     def __bool__(self) -> bool:
-        return bool(self._begun or self.ends or self.output or self.progress)
+        return bool(self.begun or self.ends or self.output or self.progress)
 
     @property
     def has_begins(self) -> bool:
         """Whether something runs of which the queue has not heard."""
-        return bool(self._begun)
+        return bool(self.begun)
 
     def begin(self, task: Task, worker: int) -> None:
         """Note that a task was begun of which the queue has not heard."""
-        self._begun[task.id] = task.attempt, worker, time.time()
+        self.begun[task.id] = task.attempt, worker, time.time()
 
     def end(self, task: Task, end: End) -> None:
         self.ends.append(end)
@@ -49,28 +49,28 @@ class News:
 
     def start(self, job: Job) -> None:
         """Note a process that the queue does not know."""
-        self._started[job.pid] = job
+        self.started[job.pid] = job
 
     def drop(self, job: Job) -> None:
         """Hear that a process has ended, so that the queue need not know it."""
-        self._started.pop(job.pid, None)
+        self.started.pop(job.pid, None)
 
     def first_start(self) -> float | None:
         """Return when the first process was started that the queue does not know; monotonic."""
-        first = next(iter(self._started.values()), None)
+        first = next(iter(self.started.values()), None)
         return None if first is None else first.started
 
     def attempts(self) -> set[tuple[int, int]]:
         """Return the (id, attempt) of what was begun and not told."""
-        return {(id, attempt) for id, (attempt, _, _) in self._begun.items()}
+        return {(id, attempt) for id, (attempt, _, _) in self.begun.items()}
 
     def report(self, age: float) -> Report:
         """Return what is to be told: of what runs, the processes older than so many seconds."""
         before = time.monotonic() - age
-        old = takewhile(lambda job: job.started <= before, self._started.values())
+        old = takewhile(lambda job: job.started <= before, self.started.values())
         starts = tuple(job.start_record() for job in old)
         told = {*(start.id for start in starts), *(end.id for end in self.ends)}
-        begun = tuple(Begin(id, *one) for id, one in self._begun.items() if id in told)
+        begun = tuple(Begin(id, *one) for id, one in self.begun.items() if id in told)
         return Report(tuple(self.ends), starts, tuple(self.output), tuple(self.progress), begun)
 
     def forget(self, report: Report) -> None:
@@ -79,8 +79,8 @@ class News:
         del self.output[: len(report.output)]
         del self.progress[: len(report.progress)]
         for one in report.begun:
-            del self._begun[one.id]
+            del self.begun[one.id]
         for start in report.starts:
-            job = self._started.pop(start.pid, None)
+            job = self.started.pop(start.pid, None)
             if job is not None:
                 job.is_start_recorded = True

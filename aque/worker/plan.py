@@ -21,7 +21,10 @@ class Plan(Protocol):
         """Look whether somebody wants something; called when a bell says so and at each poll."""
 
     def take(self) -> Task | None:
-        """Return a task that is reserved for this worker, to start before the queue hears of it."""
+        """Return a task that is reserved for this worker, to start before the queue hears of it.
+
+        It is started then, without another word to the plan.
+        """
 
     def may_claim(self) -> bool:
         """Whether there is a use for one more task that is to be claimed."""
@@ -34,7 +37,7 @@ class Plan(Protocol):
         """Hear of an end, before anything else is claimed; it is yet to be recorded."""
 
     def note_start(self, task: Task) -> None:
-        """Hear of a task that is about to be started."""
+        """Hear of a task that was claimed and is about to be started."""
 
     def is_over(self) -> bool:
         """Whether the worker is to end once it is idle."""

@@ -94,7 +94,7 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
             stream = worker.crew.starter.stream(job.task, name, descriptor)
             stream.resume(stream_state)
             job.streams.append(stream)
-        worker.crew.hold_slot(job.slot)
+        worker.crew.slots.hold(job.slot)
         worker.crew.adopt(job, None if runner is None else _runner(runner, job.task))
     # The lock above all: a job that inherited it would keep a dead worker alive.
     _set_inheritable(_inherited(worker), False)

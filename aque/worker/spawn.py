@@ -12,6 +12,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from aque.worker import files, shim
@@ -30,9 +31,9 @@ class Spawner:
         ignored: frozenset[int] = frozenset(),
         posix_spawn: Callable[..., int] = os.posix_spawn,
     ) -> None:
-        self._posix_spawn = posix_spawn
         # Those that are ignored stay so in a child; what is handled here is reset by its exec.
-        self._defaults = [number for number in _ignored() if number not in ignored]
+        defaults = [number for number in _ignored() if number not in ignored]
+        self._start = partial(posix_spawn, setsigmask=(), setsigdef=defaults)
         self._umask: int | None = None
         self._found: dict[tuple[str, str], str] = {}
 
@@ -60,22 +61,25 @@ class Spawner:
         """
         if path is None:
             path = str(environ.get("PATH", os.defpath))  # type: ignore[call-overload]
-        actions = [(os.POSIX_SPAWN_DUP2, ours, its) for its, ours in descriptors.items()]
+        how = {
+            "file_actions": [(os.POSIX_SPAWN_DUP2, ours, its) for its, ours in descriptors.items()],
+            "setsid": own_session,
+        }
         known = (path, command[0])
         program = self._found.get(known)
         try:
             if program is not None:
                 try:
-                    return self._start(program, command, environ, actions, own_session)
+                    return self._start(program, command, environ, **how)
                 except (FileNotFoundError, PermissionError):
                     del self._found[known]  # it has gone: another may have its name
             program = self._find(*known)
-            return self._start(program, command, environ, actions, own_session)
+            return self._start(program, command, environ, **how)
         except OSError as error:
             if error.errno != errno.ENOEXEC or program is None:
                 raise OSError(error.errno, error.strerror, command[0]) from None
         script = ["sh", program, *command[1:]]  # no #!: as execvp does
-        return self._start("/bin/sh", script, environ, actions, own_session)
+        return self._start("/bin/sh", script, environ, **how)
 
     def spawn_as(self, request: Mapping[str, Any], descriptors: Mapping[int, int]) -> int:
         """Start what a request to the shim says, as its user, in a session of its own."""
@@ -84,19 +88,6 @@ class Spawner:
             theirs = {**descriptors, number: opened.holding(json.dumps(request).encode())}
             marks = shim.marks(request["environ"])
             return self.spawn(shim.command(number), marks, theirs, own_session=True)
-
-    def _start(
-        self,
-        program: str,
-        arguments: Sequence[str],
-        environ: Environ,
-        actions: list[tuple[int, int, int]],
-        own_session: bool,
-    ) -> int:
-        return self._posix_spawn(
-            program, arguments, environ, file_actions=actions,
-            setsid=own_session, setsigmask=(), setsigdef=self._defaults,
-        )  # fmt: skip
 
     def _find(self, path: str, name: str) -> str:
         """Find a program; remember where, unless that means another one in another directory."""

@@ -98,6 +98,7 @@ class Standing:
         self.lull = Lull()
         self._line = Line()
         self._mounted: frozenset[mounts.Mount] = frozenset()
+        self._seen_elsewhere = -1  # what `writes_elsewhere` was when we looked
         self._polled = -1  # the latest event that a poll of ours knew of
         self._seen = -1  # the latest event that a claim of ours knew of
         self._next_due_at = float("inf")  # Unix seconds
@@ -111,9 +112,14 @@ class Standing:
         """Look for work in this turn: the plan has made some."""
         self._look_at = 0.0
 
-    def _may_begin_unasked(self) -> bool:
-        """Whether nobody can have cancelled what waits: it would have been heard."""
-        return self.ears.are_open and self._check_at > time.monotonic()
+    def _has_heard_all(self) -> bool:
+        """Whether nobody can have asked for anything since we looked: it would have been heard.
+
+        Who has no ears yet looks whether somebody else has written at all.
+        """
+        if self._check_at <= time.monotonic():
+            return False
+        return self.ears.are_open or self.broker.writes_elsewhere() == self._seen_elsewhere
 
     @property
     def is_renewing(self) -> bool:
@@ -191,9 +197,9 @@ class Standing:
     def _record_at(self) -> float:
         """Return when there is something to be recorded, if nothing else comes before."""
         news = self.crew.news
+        if news.ends or self.crew.aside:  # all else is told with them
+            return min(self._recorded_at + _PACE, news.ended_at + _QUIET)
         at = float("inf")
-        if news.ends or self.crew.aside:
-            at = min(self._recorded_at + _PACE, news.ended_at + _QUIET)
         if news.output or news.progress:
             self._output_since = self._output_since or time.monotonic()
             at = min(at, self._output_since + RECORD_DELAY)

@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from support import aque, eventually, started
-from xargs import pair
+from xargs import pair, runs
 
 from aque import states
 from aque.brokers.base import Broker
@@ -187,6 +188,24 @@ def test_aque_kill_of_a_command_that_waits_leaves_it_out(broker):
         open(os.path.join(os.path.dirname(broker.directory), "go"), "w").close()
         assert line(process) == "c"
         assert (process.wait(10), told(process)) == (123, "")
+
+
+@pytest.mark.parametrize("earlier", [0.0, 0.4])  # before bells are heard, and after
+def test_what_a_command_kills_before_it_ends_does_not_begin(broker, earlier):
+    kill = f"sleep {earlier}; $1 -m aque.commands.kill $((AQUE_TID + 1)) >&2"
+    command = f"[ $0 != a ] || {{ {kill}; }}; echo $0"
+    argv = ("-I{}", "sh", "-c", command, "{}", sys.executable)
+    done = runs.run(*argv, data=b"a\nb\nc\n")
+    assert (done.stdout, done.status) == (b"a\nc\n", 123)
+    assert runs.statuses(broker) == [states.SUCCESS, states.CANCELLED, states.SUCCESS]
+
+
+def test_a_signal_in_a_flood_of_short_commands_is_heeded(broker):
+    with running("-n1", "-P8", "true") as process:
+        feed(process, b"x " * 50_000)
+        eventually(lambda: len(tasks(broker)[1]) > 100)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == -signal.SIGTERM
 
 
 def test_aque_kill_of_the_group_ends_the_run(broker):

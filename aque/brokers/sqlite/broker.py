@@ -182,6 +182,9 @@ class SQLiteBroker(SQLiteLooker):
         with self._write() as tx:
             return sqlite.steer.signal(tx, ids, signal)
 
+    def writes_elsewhere(self) -> int:
+        return self._database.writes_elsewhere()
+
     def requests(self, worker: int) -> list[Request]:
         wanted = [Request(*row) for row in self._database.read(sqlite.steer.CANCELLING, (worker,))]
         if self._database.read(sqlite.steer.SIGNALS, (worker,)):

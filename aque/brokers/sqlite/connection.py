@@ -159,6 +159,12 @@ class Database:
             for name in sorted(transaction.rings, key=_URGENCY.index):
                 bell.ring(self.location.directory, name)
 
+    def writes_elsewhere(self) -> int:
+        """Return a number that changes when another connection has written."""
+        with translated(self.location.path):
+            ((number,),) = self._writer(self._thread()).execute("PRAGMA data_version").fetchall()
+        return int(number)
+
     def shrink(self, pages: int) -> bool:
         """Give up to so many free pages back to the file system; whether there are more."""
         thread = self._thread()

@@ -8,7 +8,7 @@ for endless input. Nothing is run that is not in the queue.
 from __future__ import annotations
 
 import logging
-import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -29,6 +29,8 @@ from aque.task import Task
 #: few that the commands that run do not end meanwhile.
 _STEP = 32
 _RETRY_DELAY = 1.0
+#: As os.fsdecode, which has to look what it was given.
+_CODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 @record(frozen=True)
@@ -171,7 +173,7 @@ class Backlog:
             argvs.append(entry)
         if not argvs:
             return
-        texts = [codec.encode([os.fsdecode(word) for word in argv], "args") for argv in argvs]
+        texts = [codec.encode([w.decode(_CODING, _ERRORS) for w in a], "args") for a in argvs]
         try:
             ids = self._broker.create_like(self._model, texts)
             self.waiting.update(zip(ids, self._tasks(ids, texts)))

@@ -64,6 +64,9 @@ class Plan:
         self._ended_by: int | None = None
         self._procs = options.max_procs
         self._has_begun = False
+        self._notes_starts = True
+        #: Whether commands wait for cpus, memory or a limit, and are started by what a claim says.
+        self._claims = options.needs_room
         self._interrupted = 0
         #: Whether somebody looks: then each end is told at once.
         self.hears_each = not audience.is_silent or self._halt is not None
@@ -96,7 +99,7 @@ class Plan:
             self._backlog.drop()
             self._leave_if_unheard()
             return
-        if self._backlog.is_stocked and not (self._must_note_total or self._audience.is_gone):
+        if self._backlog.is_stocked and not (self.hears_each and self._audience.is_gone):
             return
         if self._backlog.advance():
             self._worker.look_again()
@@ -128,19 +131,23 @@ class Plan:
         self._audience.look()
 
     def take(self) -> Task | None:
-        if self._is_stopped or self._options.needs_room or not self._audience.has_room:
+        if self._is_stopped or self._claims or (self.hears_each and not self._audience.has_room):
             return None
-        return self._backlog.take() if self._asker is None else self._take_wanted(self._asker)
+        task = self._backlog.take() if self._asker is None else self._take_wanted(self._asker)
+        if task is not None and self._notes_starts:
+            self.note_start(task)
+        return task
 
     def may_claim(self) -> bool:
         if self._is_stopped or not self._audience.has_room:
             return False
-        return self._has_retried or (self._options.needs_room and bool(self._backlog.waiting))
+        return self._has_retried or (self._claims and bool(self._backlog.waiting))
 
     def note_start(self, task: Task) -> None:
         self._backlog.waiting.pop(task.id, None)
         if not self._has_begun:
             self._has_begun = True
+            self._notes_starts = self._options.verbose or not self._audience.is_silent
             self._worker.change_slots(self._procs or UNLIMITED)
         if self._options.verbose and self._asker is None:
             words = tasks.shell_words(task) or []
@@ -151,6 +158,9 @@ class Plan:
         if end.status == states.PENDING:  # it is to be tried again, or there was no room for it
             self._has_retried = True
             self._audience.again(task)
+            return
+        if end.status == states.SUCCESS and self._halt is None:
+            self._audience.ended(task, end, False)
             return
         is_noted = self._worker.signals.is_noted
         is_interrupted = end.status == states.ERROR and any(map(is_noted, _FROM_KEYBOARD))
