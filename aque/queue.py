@@ -72,8 +72,9 @@ class Queue:
                 'put what it does under if __name__ == "__main__":'
             )
         taken = self._surroundings.take()
+        wanted = list(submitted)  # what makes them may take its time, and memory
         with Uncollected():
-            flat = prototypes.flatten(list(submitted), taken, self._form(taken))
+            flat = prototypes.flatten(wanted, taken, self._form(taken))
             self.refuse_others(flat.futures)
             ids = self.broker.create(flat.prototypes)
             return [Future(self, ids[index]) for index in flat.indices]

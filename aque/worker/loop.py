@@ -71,7 +71,7 @@ class Worker(Standing):
             if plan.hears_each or crew.aside.has_failed or crew.news.unheard:
                 self._note_ends(plan)
             plan.advance()
-            if len(crew.jobs) < slots:
+            if len(crew.jobs) < self.share.slots:
                 self._begin_own(plan)
             now = time.monotonic()
             due = self._quiet_until()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from aque import bell, mounts, trust
 from aque.brokers.base import Broker
-from aque.errors import ReplacedError
+from aque.errors import BrokerError, ReplacedError
 from aque.schedule.choose import Line
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
@@ -119,7 +119,12 @@ class Standing:
         """
         if self._check_at <= time.monotonic():
             return False
-        return self.ears.are_open or self.broker.writes_elsewhere() == self._seen_elsewhere
+        if self.ears.are_open:
+            return True
+        try:
+            return self.broker.writes_elsewhere() == self._seen_elsewhere
+        except (BrokerError, OSError):  # a whole turn asks again, and deals with it
+            return False
 
     @property
     def is_renewing(self) -> bool:

@@ -141,6 +141,19 @@ def test_a_disk_that_is_full_costs_a_warning(tmp_path):
         subprocess.run(["umount", str(place)], check=True)
 
 
+def test_a_queue_that_goes_away_at_once_leaves_no_command_alone(own_queue, tmp_path):
+    script = 'case $0 in a) mv "$1" "$1.gone";; b) sleep 1; : > done;; esac'
+    argv = (*pair.OURS, "-P2", "-I{}", "sh", "-c", script, "{}", own_queue)
+    with open(tmp_path / "said", "wb") as said:  # no pipe, for which b would be waited anyway
+        done = subprocess.run(
+            argv, input=b"a\nb\nc\nd\n", cwd=tmp_path, env=pair.environ(), check=False,
+            stdout=subprocess.DEVNULL, stderr=said,
+        )  # fmt: skip
+    assert (tmp_path / "done").exists()
+    assert done.returncode == 1  # c has not run
+    assert "the next worker closes task" in (tmp_path / "said").read_text()
+
+
 def test_while_the_queue_is_locked_the_run_waits(broker: Broker, own_queue):
     """The lock is held from the first command to the last but one, and nothing is lost."""
     broker.settings()

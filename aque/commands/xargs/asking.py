@@ -10,7 +10,9 @@ import selectors
 from collections.abc import Sequence
 
 from aque import task as tasks
+from aque.brokers.base import Broker
 from aque.commands.xargs import quoting, write
+from aque.commands.xargs.backlog import Backlog
 from aque.errors import AqueError
 from aque.task import Task
 
@@ -26,11 +28,23 @@ class Asker:
         self._asked: int | None = None
         self._answer: bytes | None = None
 
-    def ask(self, task: Task) -> bool | None:
-        """Say whether it is to run; None until there is an answer: then ask again.
+    def take(self, backlog: Backlog, broker: Broker) -> Task | None:
+        """Take the next task that is wanted, once the answer has come, and cancel those before.
 
         Raises AqueError where there is no terminal.
         """
+        while (task := backlog.first()) is not None:
+            answer = self._ask(task)
+            if answer is None:
+                return None
+            backlog.take()
+            if answer:
+                return task
+            broker.cancel_waiting([task.id])
+        return None
+
+    def _ask(self, task: Task) -> bool | None:
+        """Say whether it is to run; None until there is an answer: then ask again."""
         if self._asked != task.id:
             words: Sequence[str] = tasks.shell_words(task) or []
             write(2, quoting.quote(words, quoting.is_ascii_only()))

@@ -103,7 +103,7 @@ class Plan:
             return
         if self._backlog.advance():
             self._worker.look_again()
-        if self._must_note_total:
+        if not self._has_noted_total and self._backlog.is_all_recorded:
             self._has_noted_total = True
             with suppress(BrokerError, TaskNotFoundError):  # else it is not known to have been all
                 note_total(self._broker, self._group, self._backlog.last_number)
@@ -111,10 +111,6 @@ class Plan:
         if self._audience.is_gone:
             self._tally.stop(SIGNALLED, is_last=True)
             self._end_now(signal.SIGPIPE)
-
-    @property
-    def _must_note_total(self) -> bool:
-        return not self._has_noted_total and self._backlog.is_all_recorded
 
     def check(self) -> None:
         """Look what others did: killed the group, or a task that waits, or retried one."""
@@ -196,36 +192,35 @@ class Plan:
             self._broker.cancel(left, signal.SIGTERM, 0)
         self._broker.commit([self._group])
 
-    def tell(self) -> int:
-        """Say what is left to say; return the exit status, or minus the signal that ended us."""
+    def tell(self, is_broken_off: bool = False) -> int:
+        """Say what is left to say; return the exit status, or minus the signal that ended us.
+
+        A run `is_broken_off` where the queue failed it; then some may not have begun.
+        """
         if self._ended_by is not None:
-            self._say_what_is_left()
+            with suppress(BrokerError):
+                counts = self._broker.count_children([self._group]).get(self._group, {})
+                words = (self._group, counts, self._interrupted, self._is_all_recorded)
+                say(parting.word(*words))
             return -self._ended_by
         failure = self._source.failure
         status = self._tally.status(is_input_broken=failure is not None)
         if status == 1 and failure is not None:
             say(failure)
-        return status or int(self._backlog.is_cut_off)
+        is_cut_off = self._backlog.is_cut_off or (is_broken_off and not self._backlog.is_empty)
+        return status or int(is_cut_off)
 
     # What that rests on
 
     def _take_wanted(self, asker: Asker) -> Task | None:
         """Take the next task that a person wants, once the answer has come."""
-        while (task := self._backlog.first()) is not None:
-            try:
-                answer = asker.ask(task)
-            except AqueError as error:
-                say(str(error))
-                self._tally.stop(error.exit_status, is_last=True)
-                self._stop()
-                return None
-            if answer is None:
-                return None
-            self._backlog.take()
-            if answer:
-                return task
-            self._broker.cancel_waiting([task.id])
-        return None
+        try:
+            return asker.take(self._backlog, self._broker)
+        except AqueError as error:
+            say(str(error))
+            self._tally.stop(error.exit_status, is_last=True)
+            self._stop()
+            return None
 
     def _count_failed(self, end: End) -> None:
         """Count what was killed or timed out, which ends no run; what never ran does, at once."""
@@ -299,11 +294,6 @@ class Plan:
         crew = self._worker.crew
         if self._ended_by and crew.news.ends and not crew.jobs and self._worker.is_troubled:
             raise BrokerError("the queue cannot be told how the last commands ended")
-
-    def _say_what_is_left(self) -> None:
-        with suppress(BrokerError):
-            counts = self._broker.count_children([self._group]).get(self._group, {})
-            say(parting.word(self._group, counts, self._interrupted, self._is_all_recorded))
 
 
 def _name(task: Task) -> str:

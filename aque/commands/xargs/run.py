@@ -63,6 +63,7 @@ def run(options: Options) -> int:
             worker.close()
         except BrokerError as error:  # we have not left, so who finds us dead does the rest
             say(f"{error}; the next worker closes task {place.group}")
+            return plan.tell(is_broken_off=True)
         finally:
             audience.close()
         return plan.tell()
