@@ -43,15 +43,14 @@ def run(options: Options) -> int:
         from aque.commands.xargs import detaching
 
         return detaching.detach(options, source)
-    beyond = resuming.compare(options, source) if options.resume is not None else []
-    log = JobLog(options.joblog, options.resume is not None) if options.joblog else None
+    is_resumed = options.resume is not None
+    beyond = resuming.compare(options, source) if is_resumed else []
+    log = JobLog(options.joblog, is_resumed) if options.joblog else None
     display = Display(options) if options.keeps_output else None
     with open_place(options) as place:
         source.leave_stdin()
         worker = _worker(place, options, display)
-        earlier = (
-            None if options.resume is None else resuming.earlier(place.broker, place.group, beyond)
-        )
+        earlier = resuming.earlier(place.broker, place.group, beyond) if is_resumed else None
         backlog = Backlog(place.broker, source, _model(options, place), earlier)
         audience = Audience(options, display, log)
         plan = Plan(worker, source, options, backlog, audience, place.group)
