@@ -90,10 +90,7 @@ class Crew:
             self.slots.give(slot)
             self._note_failure(task, error)
             return False
-        if runner is None and not job.streams:
-            self.take_in(job)
-        else:
-            self.adopt(job, runner)
+        self.adopt(job, runner)
         return True
 
     def _note_failure(self, task: Task, error: OSError | AqueError | ValueError) -> None:
@@ -124,9 +121,8 @@ class Crew:
         self.jobs[job.pid] = job
         job.token = self.guard.token
         if not job.is_start_recorded:
-            self.news.started[job.pid] = job
-        task = job.task
-        if task.timeout is not None or task.memory or job.kill_at is not None:
+            self.news.start(job)
+        if job.has_limits or job.kill_at is not None:
             self.timed[job.pid] = job
 
     def look_after(self, job: Job) -> None:

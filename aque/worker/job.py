@@ -187,12 +187,6 @@ class Job:
 
     def end(self, now: float) -> End:
         """Say how the attempt ended, from the status that wait4 gave. `now` is Unix seconds."""
-        usage = self.usage or Usage()
-        if self.wait_status == 0 and not self.is_ending and not self.is_python:
-            return End(
-                self.task.id, self.task.attempt, states.SUCCESS, now, None, 0, None, "0", None,
-                None, *usage,
-            )  # fmt: skip
         assert self.wait_status is not None
         code, number = _split(self.wait_status)
         error = _describe(code, number)
@@ -206,6 +200,7 @@ class Job:
             if self.verdict[1] is not None:
                 code, number = self.verdict[1], None
         result = "0" if status == states.SUCCESS and not self.is_python else None
+        usage = self.usage or Usage()
         return End(
             self.task.id, self.task.attempt, status, now, None, code, number, result, None, error,
             *usage,
