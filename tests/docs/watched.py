@@ -64,7 +64,7 @@ def draw(directory: Path) -> str:
     with started(["aque-worker", "--name", "desk"], env=environ), _watching(environ) as terminal:
         text = terminal.shows(
             "40 children: 30 success, 8 pending, 2 running", "caches  frames", "exit 3", "empty in",
-            r"^ 2 running +\S+ +40% +\S+ +\d+ +\S+M ", r"^3\d running +\S+ +\d+ +\S+M ",
+            r"^ 2 running +\S+ +40% +\S+ +\d+ +\S+M ", r"(^3\d running +\S+ +\d+ +\S+M .*\n){2}",
         )  # fmt: skip
     return re.sub(r"\n\n+", "\n\n", text.rstrip()) + "\n"
 
