@@ -204,6 +204,7 @@ BORDERS = (
     "brokers.events",
     "commands.entry",
     "worker.runner",
+    "worker.supervisor",
     "worker.loop",
     "worker.crew",
     "codec",
@@ -214,7 +215,7 @@ BORDERS = (
 
 
 def test_only_borders_catch_everything() -> None:
-    """The command entry, the task runner, one task's edge in the worker's loop, and values."""
+    """The edges of commands, runners, supervisors and one task in a worker, and values."""
     broad = {
         name
         for name, path in MODULES.items()

@@ -9,6 +9,7 @@ import selectors
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from aque import brokers, proctitle, states
@@ -58,6 +59,7 @@ class Plan:
     """
 
     hears_each = True
+    may_take_ahead = False
 
     def __init__(self, mode: str) -> None:
         self._mode = mode
@@ -87,6 +89,9 @@ class Plan:
 
     def take(self) -> Task | None:
         return None
+
+    def put_back(self, tasks: Sequence[Task]) -> None:
+        pass
 
     def may_claim(self) -> bool:
         assert self._worker is not None

@@ -28,6 +28,9 @@ class Aside:
     def __bool__(self) -> bool:
         return bool(self._ended)
 
+    def __len__(self) -> int:
+        return len(self._ended)
+
     def put(self, job: Job, wait_status: int, rusage: Any, now: float) -> None:
         """Take a command that has ended by `now`, Unix seconds."""
         job.wait_status = wait_status

@@ -14,21 +14,28 @@ Young jobs are not told: a message for each would cost a fast worker more than i
 carry its mark. Told are those that have lived as long as it takes to be recorded, since by then
 they may have cleared their environment, and Python runners, whose tasks may overwrite it.
 
-One line each: the token; `+ PID STARTED LEADS_SESSION`; `- PID`; `bye`. Over a reload the guard of
-the old code stays, so these lines must keep their meaning.
+Beside `aque-xargs`, whose commands share its terminal, it does one thing more. Ctrl-Z may stop a
+command before its exec, and until that the one who started it sleeps in the kernel (vfork(2)), and
+cannot stop itself as it should. So the guard lets such a command go on.
+
+One line each: the token; `shared`; `+ PID STARTED LEADS_SESSION`; `- PID`; `bye`. Over a reload the
+guard of the old code stays, so these lines must keep their meaning.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 
 from aque import proctitle
-from aque.worker import leftovers
+from aque.worker import leftovers, processes
 from aque.worker.leftovers import Leader
 
 BYE = "bye"
+#: Says that the worker's commands share its terminal.
+SHARED = "shared"
 #: Loads this from the aque package's own directory: neither site nor aque/__init__ is imported.
 BOOT = (
     "import sys; aque = sys.modules['aque'] = type(sys)('aque'); aque.__path__ = sys.argv[1:];"
@@ -37,6 +44,8 @@ BOOT = (
 #: Blocked from birth (by whoever spawns us), as there is no moment in which they may end us.
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 _READ_SIZE = 65536
+#: Seconds between two looks for a command that was stopped too soon.
+_LOOK = 0.25
 #: Seconds in which what was killed should have gone; then it is looked for and killed again, after
 #: a pause that doubles, up to the last.
 _PATIENCE, _PATIENCE_MOST = 1.0, 60.0
@@ -49,8 +58,11 @@ def main() -> None:
     os.chdir("/")
     _close_inherited()
     watch = _Watch()
+    worker = os.getppid()
     while data := os.read(0, _READ_SIZE):
         watch.hear(data)
+        while watch.is_shared and not select.select([0], [], [], _LOOK)[0]:
+            processes.continue_unborn(worker)
     if not watch.is_over:
         _end(watch)
 
@@ -69,6 +81,7 @@ class _Watch:
     def __init__(self) -> None:
         self.token = ""
         self.is_over = True
+        self.is_shared = False
         self.leaders: dict[int, Leader] = {}
         self._rest = ""
 
@@ -84,6 +97,8 @@ class _Watch:
             self.leaders[pid] = Leader(pid, started, bool(leads_session))
         elif words[0] == "-":
             self.leaders.pop(int(words[1]), None)
+        elif words[0] == SHARED:
+            self.is_shared = True
         else:
             self.is_over = words[0] == BYE
             self.token = words[0]

@@ -27,13 +27,17 @@ log = logging.getLogger("aque.worker")
 
 
 class Guard:
-    """The guard of the worker of that token, from monotonic `start_at` on."""
+    """The guard of the worker of that token, from monotonic `start_at` on.
 
-    def __init__(self, token: str, start_at: float = 0.0) -> None:
+    With `is_shared` the worker's commands share its terminal.
+    """
+
+    def __init__(self, token: str, start_at: float = 0.0, is_shared: bool = False) -> None:
         self.pid: int | None = None
         self.pipe = -1
         self.token = token
         self._start_at = start_at
+        self._is_shared = is_shared
         self._interval = _INTERVAL
         self._told: dict[int, tuple[int, bool]] = {}  # by pid: when it started, leads a session
         self._unsent = b""
@@ -103,7 +107,8 @@ class Guard:
             log.info("cannot start the guard: %s; trying again", error.strerror)
             return
         os.set_blocking(self.pipe, False)
-        lines = [self.token, *map(self._line, self._told)]
+        shared = [guard.SHARED] if self._is_shared else []
+        lines = [self.token, *shared, *map(self._line, self._told)]
         self._unsent = "".join(f"{line}\n" for line in lines).encode()
         self._send()  # before there is a guard: it knows all at its first look
         try:

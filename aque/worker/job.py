@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Iterable, Sequence
@@ -179,6 +180,15 @@ class Job:
         )
         session = leader if self.own_session else None
         return processes.family(leader, session, {mark.encode() for mark in marks})
+
+    def find_orphan(self, patience: float) -> int | None:
+        """Find its own process, which is a child of ours by now, if need be for so many seconds."""
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            for process in self._family(None):
+                if process.parent == os.getpid():
+                    return process.pid
+        return None
 
     def start_record(self) -> Start:
         started = processes.start_time(self.pid)

@@ -1,9 +1,7 @@
 """Own the worker: one thread, one loop, one blocking call.
 
 Each turn notes what ended, passes on signals, records and claims in one transaction, starts what it
-claimed, and waits: for an end, output, a signal, a bell, or the next deadline. What it has to tell
-the queue is kept until a transaction took it, so a full disk or a lock held for long delays a
-worker and loses nothing.
+claimed, and waits: for an end, output, a signal, a bell, or the next deadline.
 """
 
 from __future__ import annotations
@@ -14,20 +12,17 @@ import signal
 import time
 
 from aque import mounts
-from aque.brokers.claims import Claim
 from aque.errors import BrokerError
-from aque.report import Report
-from aque.schedule.choose import chooser
 from aque.worker import processes, recovery, relay, talk, terminal
+from aque.worker.exchange import Exchange
 from aque.worker.membership import Share
 from aque.worker.plan import Plan
 from aque.worker.renewal import Renewal
-from aque.worker.standing import RECORD_DELAY, Standing
 
 log = logging.getLogger("aque.worker")
 
 
-class Worker(Standing):
+class Worker(Exchange):
     """Runs tasks of one queue, as its plan says, until that is over or a signal ends it.
 
     `grace` is how many seconds a first TERM lets running tasks go on; None is as long as they need.
@@ -66,6 +61,9 @@ class Worker(Standing):
             return
         slots = self._slots(time.monotonic())
         while self._has_heard_all() and self.signals.take_ends():
+            if self.gauge.is_flood(slots) and plan.may_take_ahead and not plan.may_claim():
+                self._run_flood(plan, slots)
+                return
             if relay.pass_on(crew, plan.take, self.membership.id, slots):
                 self.signals.hear_end()
             if plan.hears_each or crew.aside.has_failed or crew.news.unheard:
@@ -76,6 +74,7 @@ class Worker(Standing):
             now = time.monotonic()
             due = self._quiet_until()
             if due <= now:
+                self.gauge.note(len(crew.aside), now)
                 self._note_ends(plan)
                 self._record_and_claim(plan)
                 now = time.monotonic()
@@ -84,6 +83,36 @@ class Worker(Standing):
                 return
             for key, _ in self.selector.select(due - now):
                 key.data()
+
+    def _run_flood(self, plan: Plan, slots: int) -> None:
+        """Have supervisors start one's own tasks, as long as it is a flood and nothing else."""
+        crew, lasted = self.crew, 0.0
+        try:
+            from aque.worker.flood import Flood  # a short run has none
+
+            self.flood = flood = Flood(crew, self.membership.id, slots)
+            while self._has_heard_all() and self.signals.take_ends(are_due=False):
+                if not flood.note_ended() or crew.timed or crew.aside.has_failed:
+                    return
+                plan.advance()
+                if not plan.may_take_ahead or not flood.pass_on(plan.take):
+                    return
+                if self._record_at() <= time.monotonic():
+                    self._note_ends(plan)
+                    self._record_and_claim(plan)
+                if self.is_troubled or self._quiet_until() <= time.monotonic():
+                    return
+                for key, _ in self.selector.select(flood.pause):
+                    key.data()
+        except OSError as error:  # of the system: a flood needs more of it than its commands
+            log.info("no supervisors: %s", error.strerror)
+        finally:
+            if self.flood is not None:
+                lasted = self.flood.lasted
+                plan.put_back(self.flood.end())
+                self.signals.hear(self.flood.heard)
+                self.flood = None
+            self.gauge.note_flood(lasted)
 
     def renew_by(self, renewal: Renewal) -> None:
         """Take over new code, by returning from `run`, as this says."""
@@ -113,26 +142,6 @@ class Worker(Standing):
         self.upkeep.do_last()
 
     # Its sentences
-
-    def _note_ends(self, plan: Plan) -> None:
-        self.crew.aside.settle()
-        unheard = self.crew.news.unheard
-        while unheard:
-            self._look_at = 0.0
-            plan.note_end(*unheard.popleft())
-
-    def _begin_own(self, plan: Plan) -> None:
-        """Start what nobody else may take, before the transaction that records it.
-
-        While the queue cannot be told, nothing more is begun.
-        """
-        if len(self.crew.jobs) >= self.share.slots or self.is_draining or self.is_troubled:
-            return
-        now = time.monotonic()
-        while len(self.crew.jobs) < self._slots(now) and (task := plan.take()) is not None:
-            self.crew.begin(task, self.membership.id)
-            if self.crew.news.unheard:  # it could not be started
-                self._note_ends(plan)
 
     def _heed_signals(self, plan: Plan) -> None:
         for number in self.signals.take():
@@ -220,53 +229,6 @@ class Worker(Standing):
         if number != self._seen or time.time() >= self._next_due_at:
             self._look_at = 0.0
 
-    def _record_and_claim(self, plan: Plan) -> None:
-        now, crew = time.monotonic(), self.crew
-        wants_work = self._wants_work(now)
-        if wants_work and not plan.may_claim():
-            wants_work = False
-            self._look_at = float("inf")  # until the plan says so, or something has ended
-        if now < self._retry_at or not (wants_work or self._record_at() <= now):
-            return
-        # What waits in the queue may be running already, of what has begun: first that is told.
-        must_tell = wants_work and crew.news.has_begins
-        report = crew.news.report(0.0 if must_tell else RECORD_DELAY)
-        claim = None
-        try:
-            if wants_work and not must_tell and not self._is_overtaken():
-                choose = chooser(self._claimant(), self._line)
-                claim = self.broker.claim(self.membership.id, choose, report)
-            else:
-                crew.steering.end_lost(report.begun, self.broker.record(report))
-        except BrokerError as error:
-            self._postpone(error)
-            return
-        self._recorded_at = time.monotonic()
-        self._note_recorded(report, plan)
-        if claim is not None and claim.is_dismissed:
-            self._poll_at = self._round_at = 0.0
-            self.observer.beat_soon()
-        elif claim is not None:
-            self._start(claim, plan, self._recorded_at - now)
-
-    def _start(self, claim: Claim, plan: Plan, took: float) -> None:
-        self._seen = claim.number
-        self.is_dry = not claim.tasks and claim.next_due_at is None and self._line.is_empty
-        self._next_due_at = float("inf") if claim.next_due_at is None else claim.next_due_at
-        self._look_at = time.monotonic() + max(0.0, self._next_due_at - time.time())
-        behind = []
-        for task in claim.tasks:
-            log.info("task %d starts", task.id)
-            plan.note_start(task)
-            if task.started_at is None:
-                behind.append(task)
-            else:
-                self.crew.start(task)
-        self.crew.calls.queue(behind, self._recorded_at - took)
-        count = len(claim.tasks)
-        self.lull.note_claim(count, len(behind), self._has_room, took, self._recorded_at)
-        self.broker.ring(claim.rings)
-
     def _wait(self) -> None:
         is_full = len(self.crew.jobs) == self.share.slots
         ahead = self.crew.calls.ahead.seconds() if is_full else None
@@ -278,14 +240,6 @@ class Worker(Standing):
             key.data()
 
     # What they rest on
-
-    def _note_recorded(self, report: Report, plan: Plan) -> None:
-        self.crew.news.forget(report)
-        self._output_since = None
-        for start in report.starts:
-            self.guard.add(start)
-        for end in report.ends if log.isEnabledFor(logging.INFO) else ():
-            log.info("task %d: %s%s", end.id, end.status, f" ({end.error})" if end.error else "")
 
     def _is_over(self, plan: Plan) -> bool:
         return self._is_idle() and (self.is_draining or plan.is_over())

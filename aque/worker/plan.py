@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from aque.report import End
@@ -25,6 +26,13 @@ class Plan(Protocol):
 
         It is started then, without another word to the plan.
         """
+
+    @property
+    def may_take_ahead(self) -> bool:
+        """Whether tasks may be taken some time before they start, since nobody looks at that."""
+
+    def put_back(self, tasks: Sequence[Task]) -> None:
+        """Give back, in their order, tasks that were taken and not started."""
 
     def may_claim(self) -> bool:
         """Whether there is a use for one more task that is to be claimed."""

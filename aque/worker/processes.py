@@ -9,9 +9,11 @@ The guard is small and starts fast because this imports little: no dataclasses, 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
@@ -149,6 +151,40 @@ def adopt_orphans() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def hear_of_parents_end(number: int) -> None:
+    """Have this process get a signal when the one that forked it ends (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def continue_unborn(parent: int) -> bool:
+    """Let a child go on that was stopped before its exec, on which its parent waits (Linux).
+
+    It still is the copy of its parent, so it is known by that command line. Returns whether there
+    was one.
+    """
+    waiting = find(parent)
+    if sys.platform != "linux" or waiting is None or waiting.state != "D":
+        return False
+    try:
+        with open(f"/proc/{parent}/task/{parent}/children", "rb") as file:
+            children = [find(int(pid)) for pid in file.read().split()]
+        stopped = [child.pid for child in children if child is not None and child.state == "T"]
+        unborn = [pid for pid in stopped if _command_line(pid) == _command_line(parent)]
+        for pid in unborn:
+            os.kill(pid, signal.SIGCONT)
+    except OSError:  # it has ended
+        return False
+    return bool(unborn)
+
+
+def _command_line(pid: int) -> bytes:
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read()
 
 
 def may_signal(process: Process) -> bool:

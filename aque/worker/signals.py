@@ -11,6 +11,7 @@ import fcntl
 import operator
 import os
 import signal
+from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 
@@ -88,16 +89,23 @@ class Signals:
         del self._noted[: len(noted)]
         return noted
 
-    def is_noted(self, number: int) -> bool:
-        """Whether this one has come, and was not taken yet."""
-        return number in self._noted
+    def hear(self, numbers: Iterable[int]) -> None:
+        """Have it be as if these had come to us, but for those that have."""
+        self._noted += set(numbers).difference(self._noted)
 
-    def take_ends(self) -> bool:
-        """Whether ends of children are all that has come, and forget these."""
+    def has_come(self, *numbers: int) -> bool:
+        """Whether one of these has come, and was not taken yet."""
+        return any(number in self._noted for number in numbers)
+
+    def take_ends(self, are_due: bool = True) -> bool:
+        """Whether ends of children are all that has come, and forget these.
+
+        Where they `are_due`, it is not if none has come.
+        """
         try:
             heard = os.read(self._readable, _READ_SIZE)
         except BlockingIOError:
-            return False
+            return not are_due and not self._noted
         return not heard.strip(_END) and not self._noted
 
     def hear_end(self) -> None:

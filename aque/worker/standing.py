@@ -6,6 +6,7 @@ import logging
 import selectors
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from aque import bell, mounts, trust
 from aque.brokers.base import Broker
@@ -16,6 +17,7 @@ from aque.schedule.resources import Resources
 from aque.worker import host, leftovers
 from aque.worker.crew import Crew
 from aque.worker.ears import Ears
+from aque.worker.gauge import Gauge
 from aque.worker.guarding import Guard
 from aque.worker.liveness import Observer
 from aque.worker.lull import Lull
@@ -24,6 +26,9 @@ from aque.worker.renewal import Renewal
 from aque.worker.signals import Signals
 from aque.worker.starter import Foreground, Starter
 from aque.worker.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from aque.worker.flood import Flood
 
 #: Seconds until output and the start of a process are recorded when nothing else is.
 RECORD_DELAY = 0.1
@@ -65,8 +70,11 @@ class Standing:
         starter = Starter(broker, marks, int(self.share.cpus) or 1, foreground)
         # A short run of aque-xargs would pay more for these than for its commands.
         later = 0.0 if foreground is None else time.monotonic() + _SHORT
-        self.guard = Guard(membership.token, later)
+        self.guard = Guard(membership.token, later, foreground is not None)
         self.crew = Crew(starter, self.selector, self.guard)
+        self.gauge = Gauge()
+        #: While there is one. Then what a plan has given may not have begun.
+        self.flood: Flood | None = None
         self.upkeep = Upkeep(broker)
         self.ears = Ears(self.selector, self._hear_bells)
         self.observer = Observer(broker, self.here, membership.id)
@@ -137,7 +145,7 @@ class Standing:
         return self._retry_at > 0.0 and time.monotonic() < self._retry_at
 
     def _postpone(self, error: Exception) -> None:
-        if isinstance(error, ReplacedError) and not self.crew.jobs:
+        if isinstance(error, ReplacedError) and not (self.crew.jobs or self.flood):
             raise error  # nobody would ever submit to the file that we have open
         now = time.monotonic()
         if now >= self._complain_at or str(error) != self._complaint:

@@ -93,6 +93,22 @@ class Starter:
     def is_foreground(self) -> bool:
         return self._foreground is not None
 
+    @property
+    def descriptors(self) -> set[int]:
+        """What of our own is needed to start commands."""
+        return {self._null}
+
+    def kind_of(self, task: Task) -> tuple[Any, ...] | None:
+        """Return in what commands differ, beside their arguments, that need only to be started.
+
+        None is for one that needs more: a file, a limit, or to ask the queue.
+        """
+        if not self._is_plain or task.pattern != "shell" or task.environment not in self._encoded:
+            return None
+        if task.stdin is not None or task.timeout is not None or task.memory:
+            return None
+        return task.environment, task.cpus, task.keep_background, task.kwargs
+
     def start(self, task: Task, slot: int) -> tuple[Job, Runner | None]:
         """Start a task's process, or have a runner begin it.
 

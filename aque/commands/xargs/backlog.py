@@ -20,7 +20,7 @@ from aque.brokers.base import Broker
 from aque.commands.xargs.batches import Argv
 from aque.commands.xargs.items import InputError
 from aque.commands.xargs.source import Entry, Source
-from aque.errors import BrokerError
+from aque.errors import BrokerError, StateError, TaskNotFoundError
 from aque.prototype import Prototype
 from aque.record import record
 from aque.task import Task
@@ -66,6 +66,8 @@ class Backlog:
         self._task: Task | None = None  # what is alike in all of them
         self.last_number = 0
         self.is_cut_off = False
+        #: Whether the group takes no more: somebody has just killed or removed it.
+        self.is_refused = False
         self._earlier: Iterator[tuple[int, Task]] | None = None
         self._entries: deque[Entry] = deque()
         if earlier is not None:
@@ -127,6 +129,10 @@ class Backlog:
             return self.waiting.pop(id)
         return None
 
+    def put_back(self, tasks: Sequence[Task]) -> None:
+        """Have tasks wait before all others."""
+        self.waiting = {**{task.id: task for task in tasks}, **self.waiting}
+
     def take_notice(self) -> str | InputError | None:
         """Take what comes next if that is no command, and all before it has begun."""
         if self._entries and not self.waiting and not isinstance(self._entries[0], list):
@@ -179,6 +185,9 @@ class Backlog:
             self.waiting.update(zip(ids, self._tasks(ids, texts)))
             self.numbers.update(zip(ids, count(self.last_number + 1)))
             self.last_number += len(ids)
+        except (StateError, TaskNotFoundError):
+            self.is_refused = True
+            return
         except BrokerError as error:
             logging.getLogger("aque.worker").error("%s; trying again", error)
             self._retry_at = time.monotonic() + _RETRY_DELAY

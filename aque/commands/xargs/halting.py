@@ -10,20 +10,24 @@ _LEAST = 3
 
 
 class Halting:
-    """Counts ends. `failed` is how many of them were failures."""
+    """Counts ends; as text it is the word by which it ends the run."""
 
     def __init__(self, halt: Halt) -> None:
         self.now = halt.now
-        self.failed = 0
         self._halt = halt
         self._ended = 0
+        self._failed = 0
+
+    def __str__(self) -> str:
+        failed = "1 command" if self._failed == 1 else f"{self._failed} commands"
+        return f"{failed} failed; {'ending what runs' if self.now else 'nothing more is begun'}"
 
     def is_due(self, status: str) -> bool:
         """Count an end; whether the run is to end by it."""
         self._ended += 1
-        self.failed += status != states.SUCCESS
+        self._failed += status != states.SUCCESS
         if status == states.SUCCESS:
             return False
         if self._halt.count:
-            return self.failed >= self._halt.count
-        return self.failed >= _LEAST and 100 * self.failed >= self._halt.percent * self._ended
+            return self._failed >= self._halt.count
+        return self._failed >= _LEAST and 100 * self._failed >= self._halt.percent * self._ended

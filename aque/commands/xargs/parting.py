@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import suppress
 
 from aque import states
+from aque.brokers.base import Broker
+from aque.commands.xargs import say
+from aque.errors import BrokerError
 
 
-def word(group: int, counts: Mapping[str, int], interrupted: int, is_all_recorded: bool) -> str:
-    """Say it, of a group with children of these statuses.
+def tell(broker: Broker, group: int, interrupted: int, is_all_recorded: bool) -> None:
+    """Say it, if the queue can be asked.
 
     Of those that failed so many were `interrupted`: the terminal told them before we could.
     """
+    with suppress(BrokerError):
+        say(_word(broker, group, interrupted, is_all_recorded))
+
+
+def _word(broker: Broker, group: int, interrupted: int, is_all_recorded: bool) -> str:
+    counts = broker.count_children([group]).get(group, {})
     succeeded, failed = counts.get(states.SUCCESS, 0), counts.get(states.ERROR, 0) - interrupted
     cancelled = counts.get(states.CANCELLED, 0) + interrupted
     parts = [f"{succeeded} commands succeeded", f"{cancelled} were cancelled"]

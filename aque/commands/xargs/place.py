@@ -16,7 +16,7 @@ from aque import brokers, codec, states, surroundings, trust
 from aque.brokers.base import Broker
 from aque.commands.xargs import quoting, say
 from aque.commands.xargs.settings import Options
-from aque.errors import AqueError, BrokerError, StateError, UsageError
+from aque.errors import AqueError, BrokerError, StateError, TaskNotFoundError, UsageError
 from aque.prototype import Prototype
 from aque.record import record
 from aque.report import Progress
@@ -169,3 +169,11 @@ def _settle_privately(options: Options, stack: ExitStack) -> Place:
     except OSError as error:
         raise BrokerError(f"no room for a private queue: {error.strerror}; set TMPDIR") from None
     return _settle(f"{stack.enter_context(made)}/queue.db", options, is_private=True)
+
+
+def is_killed(broker: Broker, group: int) -> bool:
+    """Whether somebody has killed a group, or removed it."""
+    try:
+        return broker.fetch([group])[0].cancel_at is not None
+    except TaskNotFoundError:
+        return True

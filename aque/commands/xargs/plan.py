@@ -7,6 +7,7 @@ full disk, a lock held for long) the run waits, says so once, and goes on.
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 
 from aque import states
@@ -17,7 +18,7 @@ from aque.commands.xargs.audience import Audience
 from aque.commands.xargs.backlog import Backlog
 from aque.commands.xargs.halting import Halting
 from aque.commands.xargs.items import InputError
-from aque.commands.xargs.place import UNLIMITED, note_total
+from aque.commands.xargs.place import UNLIMITED, is_killed, note_total
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
 from aque.commands.xargs.tally import ABORTED, NOT_EXECUTABLE, SIGNALLED, Tally
@@ -70,6 +71,7 @@ class Plan:
         self._interrupted = 0
         #: Whether somebody looks: then each end is told at once.
         self.hears_each = not audience.is_silent or self._halt is not None
+        self.may_take_ahead = False  # before the first has begun
         self._ascii_only = options.verbose and quoting.is_ascii_only()
         source.attach(worker.selector)
         audience.attach(backlog)
@@ -103,6 +105,8 @@ class Plan:
             return
         if self._backlog.advance():
             self._worker.look_again()
+        if self._backlog.is_refused:
+            self.check()
         if not self._has_noted_total and self._backlog.is_all_recorded:
             self._has_noted_total = True
             with suppress(BrokerError, TaskNotFoundError):  # else it is not known to have been all
@@ -116,7 +120,7 @@ class Plan:
         """Look what others did: killed the group, or a task that waits, or retried one."""
         if self._is_stopped:
             return
-        if self._is_killed():
+        if self._backlog.is_refused or is_killed(self._broker, self._group):
             say(f"killed (task {self._group})")
             self._tally.stop(SIGNALLED, is_last=True)
             self._stop()
@@ -134,6 +138,9 @@ class Plan:
             self.note_start(task)
         return task
 
+    def put_back(self, tasks: Sequence[Task]) -> None:
+        self._backlog.put_back(tasks)
+
     def may_claim(self) -> bool:
         if self._is_stopped or not self._audience.has_room:
             return False
@@ -144,6 +151,7 @@ class Plan:
         if not self._has_begun:
             self._has_begun = True
             self._notes_starts = self._options.verbose or not self._audience.is_silent
+            self.may_take_ahead = not (self._notes_starts or self.hears_each or self._claims)
             self._worker.change_slots(self._procs or UNLIMITED)
         if self._options.verbose and self._asker is None:
             words = tasks.shell_words(task) or []
@@ -158,8 +166,9 @@ class Plan:
         if end.status == states.SUCCESS and self._halt is None:
             self._audience.ended(task, end, False)
             return
-        is_noted = self._worker.signals.is_noted
-        is_interrupted = end.status == states.ERROR and any(map(is_noted, _FROM_KEYBOARD))
+        is_interrupted = end.status == states.ERROR and self._worker.signals.has_come(
+            *_FROM_KEYBOARD
+        )
         is_cut_off = is_interrupted or self._ended_by is not None
         self._audience.ended(task, end, end.status != states.SUCCESS and not is_cut_off)
         if is_interrupted:  # the terminal told it and us, and we are yet to heed that
@@ -198,10 +207,7 @@ class Plan:
         A run `is_broken_off` where the queue failed it; then some may not have begun.
         """
         if self._ended_by is not None:
-            with suppress(BrokerError):
-                counts = self._broker.count_children([self._group]).get(self._group, {})
-                words = (self._group, counts, self._interrupted, self._is_all_recorded)
-                say(parting.word(*words))
+            parting.tell(self._broker, self._group, self._interrupted, self._is_all_recorded)
             return -self._ended_by
         failure = self._source.failure
         status = self._tally.status(is_input_broken=failure is not None)
@@ -230,23 +236,16 @@ class Plan:
             self._tally.fail()
 
     def _stop_by(self, halt: Halting) -> None:
-        failed = "1 command" if halt.failed == 1 else f"{halt.failed} commands"
-        say(f"{failed} failed; {'ending what runs' if halt.now else 'nothing more is begun'}")
+        say(str(halt))
         self._stop()
         if halt.now:
             self._end_now(signal.SIGTERM)
 
     def _tell_notices(self) -> None:
-        while (notice := self._backlog.take_notice()) is not None:
+        while not self._worker.flood and (notice := self._backlog.take_notice()) is not None:
             say(str(notice))
             if isinstance(notice, InputError):
                 self._tally.stop(notice.exit_status, is_last=False)
-
-    def _is_killed(self) -> bool:
-        try:
-            return self._broker.fetch([self._group])[0].cancel_at is not None
-        except TaskNotFoundError:  # somebody removed it
-            return True
 
     def _look_for_retried(self) -> None:
         """Look whether one that had ended waits again, reserved for us."""
@@ -272,6 +271,7 @@ class Plan:
         if not self._is_stopped:
             self._is_all_recorded = self._backlog.is_all_recorded
         self._is_stopped = True
+        self.may_take_ahead = False
         self._backlog.drop()
 
     def _end_now(self, number: int) -> None:
