@@ -23,8 +23,16 @@ def set_comm(name: str) -> None:
 
 def set_title(name: str) -> None:
     """Name this process and its title exactly `name`."""
+    import threading  # neither is for what lives shortly
+
     from setproctitle import setproctitle
 
-    setproctitle(name)
-    if sys.platform == "linux":
-        set_comm(name)
+    if sys.platform != "linux":
+        setproctitle(name)
+        return
+    # It first gives the thread that calls it the name of the command line, for some microseconds in
+    # which a killall would miss us. What tools see is the name of the main thread.
+    thread = threading.Thread(target=setproctitle, args=(name,))
+    thread.start()
+    thread.join()
+    set_comm(name)

@@ -70,6 +70,7 @@ HOMES = {
     "asyncio": (),
     "multiprocessing": (),
     "threading": (
+        "proctitle",
         "brokers.sqlite.",
         "brokers.events",
         "brokers.hearing",
