@@ -14,7 +14,7 @@ from aque.errors import BrokerError, ReplacedError
 from aque.schedule.choose import Line
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
-from aque.worker import host, leftovers
+from aque.worker import host, leftovers, terminal
 from aque.worker.crew import Crew
 from aque.worker.ears import Ears
 from aque.worker.gauge import Gauge
@@ -70,7 +70,9 @@ class Standing:
         starter = Starter(broker, marks, int(self.share.cpus) or 1, foreground)
         # A short run of aque-xargs would pay more for these than for its commands.
         later = 0.0 if foreground is None else time.monotonic() + _SHORT
-        self.guard = Guard(membership.token, later, foreground is not None)
+        # Where Ctrl-Z may stop a command too soon, it must be there before that.
+        guard_at = 0.0 if terminal.is_there() else later
+        self.guard = Guard(membership.token, guard_at, foreground is not None)
         self.crew = Crew(starter, self.selector, self.guard)
         self.gauge = Gauge()
         #: While there is one. Then what a plan has given may not have begun.

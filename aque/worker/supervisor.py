@@ -188,6 +188,7 @@ class Supervisor:
             return b""
         if not command:  # who forked us wants no more of us, or has ended
             raise _Leave
+        self._leave_if_asked()  # it stands in no place yet, so it has not begun
         return command
 
     def _start(self, command: bytes, place: memoryview) -> None:
