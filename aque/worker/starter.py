@@ -101,11 +101,14 @@ class Starter:
     def kind_of(self, task: Task) -> tuple[Any, ...] | None:
         """Return in what commands differ, beside their arguments, that need only to be started.
 
-        None is for one that needs more: a file, a limit, or to ask the queue.
+        None is for one that needs more: a file, a limit, to ask the queue, or that its parent is
+        the same as that of all others, which who speaks of PPID may rely on.
         """
         if not self._is_plain or task.pattern != "shell" or task.environment not in self._encoded:
             return None
         if task.stdin is not None or task.timeout is not None or task.memory:
+            return None
+        if task.args is None or "PPID" in task.args:
             return None
         return task.environment, task.cpus, task.keep_background, task.kwargs
 

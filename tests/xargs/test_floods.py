@@ -31,10 +31,12 @@ EAGER = (
     "import sys; from aque.commands import xargs; from aque.worker import gauge;"
     " gauge._ENDS, gauge._SECONDS, gauge._TIMES_MOST = 1, 60.0, 1; sys.exit(xargs.main())",
 )
+#: Finds out the parent of a shell, without its $PPID: by that a command says that it needs it.
+PARENT = "read _ _ _ parent _ < /proc/$$/stat"
 #: Notes each item, and whose child it is; a slot that is taken twice at a time is noted too.
 NOTE = (
-    "mkdir slot$AQUE_SLOT || echo $0 >> twice; echo $0 >> begun; echo $PPID >> parents;"
-    " {}; rmdir slot$AQUE_SLOT"
+    "mkdir slot$AQUE_SLOT || echo $0 >> twice; echo $0 >> begun; {parent}; echo $parent >> parents;"
+    " {script}; rmdir slot$AQUE_SLOT"
 )
 
 
@@ -54,7 +56,7 @@ def running(
 
 
 def note(script: str = ":") -> list[str]:
-    return ["sh", "-c", NOTE.format(script)]
+    return ["sh", "-c", NOTE.format(parent=PARENT, script=script)]
 
 
 def noted(place: Path, name: str) -> Counter[str]:
@@ -133,7 +135,7 @@ def test_commands_that_fail_are_counted_and_the_rest_runs(tmp_path: Path, broker
 
 
 def test_one_at_a_time_stays_in_order_and_nothing_begins_after_255(tmp_path: Path, broker: Broker):
-    script = "echo $PPID >> parents; echo $0 >> begun; [ $0 != 200 ] || exit 255"
+    script = PARENT + "; echo $parent >> parents; echo $0 >> begun; [ $0 != 200 ] || exit 255"
     with running(tmp_path, "sh", "-c", script) as process:
         assert process.wait(60) == 124
     assert (tmp_path / "begun").read_text().split() == [str(n) for n in range(1, 201)]
@@ -171,7 +173,10 @@ def test_what_is_too_long_to_be_handed_over_is_started_all_the_same(tmp_path: Pa
 
 
 def test_long_commands_among_short_ones_are_shown_and_can_be_killed(tmp_path: Path, broker: Broker):
-    script = "echo $PPID >> parents; echo $0 >> begun; case $0 in 100|101) exec sleep 60;; esac"
+    script = (
+        PARENT
+        + "; echo $parent >> parents; echo $0 >> begun; case $0 in 100|101) exec sleep 60;; esac"
+    )
     with running(tmp_path, "-P4", "sh", "-c", script) as process:
         eventually(lambda: begun(tmp_path, 101))
         task = eventually(lambda: of_item(broker, 100))
@@ -219,10 +224,18 @@ def test_a_signal_ends_it_wherever_it_comes(tmp_path: Path, broker: Broker, numb
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_can_end_the_run_by_its_parent(tmp_path: Path, broker: Broker, number: int):
-    script = f"echo $0 >> begun; [ $0 != 200 ] || {{ kill -{number:d} $PPID; exec sleep 60; }}"
+    script = f"[ $0 != 200 ] || {{ {PARENT}; kill -{number:d} $parent; exec sleep 60; }}"
     with running(tmp_path, "-P2", "sh", "-c", script) as process:
         assert process.wait(60) == -number
         assert told(process).startswith("aque-xargs: interrupted; ")
+
+
+def test_who_speaks_of_its_parent_has_always_the_same(tmp_path: Path, broker: Broker):
+    """So that it can end the run by it, however long it takes."""
+    script = "echo $PPID >> parents; [ $0 != 200 ] || { sleep 0.2; kill $PPID; exec sleep 60; }"
+    with running(tmp_path, "-P2", "sh", "-c", script) as process:
+        assert process.wait(60) == -signal.SIGTERM
+        assert set(noted(tmp_path, "parents")) == {str(process.pid)}
 
 
 @pytest.mark.parametrize("whom", ["group", "supervisors"])
