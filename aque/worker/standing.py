@@ -70,9 +70,7 @@ class Standing:
         starter = Starter(broker, marks, int(self.share.cpus) or 1, foreground)
         # A short run of aque-xargs would pay more for these than for its commands.
         later = 0.0 if foreground is None else time.monotonic() + _SHORT
-        # Where Ctrl-Z may stop a command too soon, it must be there before that.
-        guard_at = 0.0 if terminal.is_there() else later
-        self.guard = Guard(membership.token, guard_at, foreground is not None)
+        self.guard = _guard(membership.token, foreground, later)
         self.crew = Crew(starter, self.selector, self.guard)
         self.gauge = Gauge()
         #: While there is one. Then what a plan has given may not have begun.
@@ -252,3 +250,8 @@ class Standing:
             self.lull.hear(is_ours and not self._is_idle(), time.monotonic())
         if bell.SIGNAL in rung:
             self._check_at = 0.0
+
+
+def _guard(token: str, foreground: Foreground | None, later: float) -> Guard:
+    """Return a guard. Where Ctrl-Z may stop a command too soon, it is there before that."""
+    return Guard(token, 0.0 if terminal.is_there() else later, foreground is not None)
