@@ -161,7 +161,8 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {LEAVE, *heeded})
 
     def _note(self, number: int, frame: object) -> None:
-        self._heard = self._heard or number
+        if self._heard in (0, LEAVE):  # which any other outdoes: it is to be passed on
+            self._heard = number
         if self._is_waiting:  # and has no command in hand
             raise _Leave
 
