@@ -98,9 +98,14 @@ class Listener:
         return self.drain() if poller.poll(seconds * 1000) else set()
 
     def __del__(self) -> None:
-        self.close()
+        self._close()
 
     def close(self) -> None:
+        for watch in self._watches:  # one that is still there can keep us in `close` for 20 ms
+            _inotify_rm_watch(self._descriptor, watch)
+        self._close()
+
+    def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = -1
@@ -153,6 +158,10 @@ def _inotify_init() -> int:
 def _inotify_add_watch(descriptor: int, path: str) -> int:
     watch: int = _libc().inotify_add_watch(descriptor, os.fsencode(path), _MASK)
     return watch
+
+
+def _inotify_rm_watch(descriptor: int, watch: int) -> None:
+    _libc().inotify_rm_watch(descriptor, watch)
 
 
 def _libc() -> Any:

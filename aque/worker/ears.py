@@ -1,7 +1,9 @@
 """Own how a worker hears the bells: of new work, and of signals for what it runs.
 
-A run of aque-xargs that is over in a moment needs no ears, and to have them costs 20 ms (inotify is
-reached through ctypes, and slow to close): they are opened at the first poll, which is later there.
+A run of aque-xargs that is over in a moment needs no ears, nor does one whose commands follow each
+other fast and which is alone in its queue: it looks whether somebody else has written, and that is
+cheap. To have them costs 10 to 30 ms (inotify is reached through ctypes, and slow to close), so
+they are opened at the first poll, which is put off there.
 """
 
 from __future__ import annotations

@@ -90,6 +90,8 @@ class Exchange(Standing):
         self.broker.ring(claim.rings)
 
     def _note_recorded(self, report: Report, plan: Plan) -> None:
+        if not self.ears.are_open:
+            self._stay_deaf()
         self.crew.news.forget(report)
         self._output_since = None
         for start in report.starts:

@@ -86,12 +86,13 @@ class Worker(Exchange):
 
     def _run_flood(self, plan: Plan, slots: int) -> None:
         """Have supervisors start one's own tasks, as long as it is a flood and nothing else."""
-        crew, lasted = self.crew, 0.0
+        crew, lasted, is_over = self.crew, 0.0, True
         try:
             from aque.worker.flood import Flood  # a short run has none
 
             self.flood = flood = Flood(crew, self.membership.id, slots)
             while self._has_heard_all() and self.signals.take_ends(are_due=False):
+                self.guard.attend()
                 if not flood.note_ended() or crew.timed or crew.aside.has_failed:
                     return
                 plan.advance()
@@ -100,10 +101,13 @@ class Worker(Exchange):
                 if self._record_at() <= time.monotonic():
                     self._note_ends(plan)
                     self._record_and_claim(plan)
-                if self.is_troubled or self._quiet_until() <= time.monotonic():
+                if self.is_troubled:
                     return
+                if self._quiet_until() <= time.monotonic():
+                    break
                 for key, _ in self.selector.select(flood.pause):
                     key.data()
+            is_over = False  # there is something else to be done in between
         except OSError as error:  # of the system: a flood needs more of it than its commands
             log.info("no supervisors: %s", error.strerror)
         finally:
@@ -112,7 +116,8 @@ class Worker(Exchange):
                 plan.put_back(self.flood.end())
                 self.signals.hear(self.flood.heard)
                 self.flood = None
-            self.gauge.note_flood(lasted)
+            if is_over:
+                self.gauge.note_flood(lasted)
 
     def renew_by(self, renewal: Renewal) -> None:
         """Take over new code, by returning from `run`, as this says."""
@@ -192,9 +197,10 @@ class Worker(Exchange):
                 return
             self._check_at = float("inf")
             self._seen_elsewhere = self.broker.writes_elsewhere()
-            if is_poll:
+            is_first = not self.ears.are_open
+            if is_poll or (is_first and now >= self._deaf_until):
                 self._poll_at = now + self.ears.open(self.broker)
-                if now >= self._round_at:
+                if is_first or now >= self._round_at:
                     self._make_round(now)
                 self._poll()
             if self.crew.jobs:

@@ -94,11 +94,11 @@ class Standing:
         """Have all be due at once, but for what a short run can do without until `later`."""
         self._look_at = 0.0
         self._check_at = 0.0
-        self._poll_at = later
-        self._round_at = later
+        self._deaf_until = self._poll_at = later
         self._round_interval = self.settings["poll"]
         if self.broker.is_shared:
             self._round_interval = min(self._round_interval, self.settings["heartbeat"])
+        self._round_at = time.monotonic() + self._round_interval  # and with the first poll
         self._retry_at = 0.0
         self._complaint, self._complain_at = "", 0.0
         self._output_since: float | None = None
@@ -133,6 +133,10 @@ class Standing:
             return self.broker.writes_elsewhere() == self._seen_elsewhere
         except (BrokerError, OSError):  # a whole turn asks again, and deals with it
             return False
+
+    def _stay_deaf(self) -> None:
+        """Need no ears yet, as commands that follow each other fast leave no time to wait."""
+        self._poll_at = min(self._recorded_at + _SHORT, self._round_at)
 
     @property
     def is_renewing(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from jobs import is_listening
 from support import aque, eventually, started
 from xargs import pair, runs
 
@@ -192,6 +193,22 @@ def test_long_commands_among_short_ones_are_shown_and_can_be_killed(tmp_path: Pa
         eventually(lambda: begun(tmp_path, so_far + 50))
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == -signal.SIGTERM
+
+
+def test_who_comes_to_use_its_queue_is_heard(tmp_path: Path, broker: Broker):
+    """Alone it listens to nobody while short commands follow each other."""
+    with running(tmp_path, "-P2", "true") as process:
+        in_flood(process)
+        group = runs.group(broker)
+
+        def is_heard() -> bool:
+            aque("submit", "true")
+            return is_listening(process.pid)
+
+        eventually(is_heard)
+        in_flood(process)  # and it goes on
+        aque("kill", str(group.id))
+        assert process.wait(20) == 125
 
 
 def test_what_waits_and_is_killed_does_not_begin(tmp_path: Path, broker: Broker):
