@@ -162,6 +162,9 @@ class Crew:
         """Have `hear` told the pid and the wait status of each child that ends."""
         self._hearers.append(hear)
 
+    def hear_no_more(self, hear: Callable[[int, int], object]) -> None:
+        self._hearers.remove(hear)
+
     def note_ended(self) -> None:
         """Note which processes have ended since the last look."""
         for ended in self.reaper.reap():
@@ -175,7 +178,7 @@ class Crew:
     def note_end(self, pid: int, wait_status: int, rusage: Any) -> None:
         """Note that a process has ended."""
         self.guard.drop(pid)
-        for hear in self._hearers:
+        for hear in self._hearers[:]:
             hear(pid, wait_status)
         job = self.jobs.get(pid)
         if job is None:

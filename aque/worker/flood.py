@@ -3,7 +3,7 @@
 While one lasts two supervisors start its commands and await them, and we keep them in commands and
 tell the queue what has ended. It lasts as long as all is alike: commands that need nothing but
 to be started, that are short and succeed, and of which more wait than may run. At anything else
-the supervisors leave, what they have running becomes ours, and all goes on as it does elsewhere.
+the supervisors retire, and all goes on as it does elsewhere, with what they still run as well.
 
 One process alone could not keep two cores busy: it sleeps until a command that it started has got
 as far as its exec, and works for a tenth of what a command takes.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import selectors
 import signal
 import socket
 import time
@@ -20,31 +21,30 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from aque import states
-from aque.report import End
 from aque.task import Task
 from aque.worker import processes
 from aque.worker.crew import Crew
 from aque.worker.job import Job
+from aque.worker.retired import Retired
+from aque.worker.signals import Signals
 from aque.worker.supervisor import (
     BEGUN,
-    ENDED_SIZE,
-    HEARD,
     LEAVE,
+    PARENT,
     PID,
     SIZE_MOST,
     SLOT,
     TASK,
-    Ended,
     Places,
     Supervisor,
+    received,
 )
 
 #: At a time, where so many may run.
 _SUPERVISORS = 2
 #: Commands handed over beside those that run: more than can begin until the next look.
 _AHEAD = 32
-#: Seconds between two looks whether a supervisor has left: the first, and what that grows to.
+#: Seconds between two looks whether a supervisor has retired: the first, and what that grows to.
 _PAUSE, _PAUSE_MOST = 0.0003, 0.005
 #: Seconds to look for a command whose supervisor was killed before it knew its pid.
 _PATIENCE = 0.1
@@ -61,8 +61,17 @@ class Flood:
     #: Seconds between two looks at what supervisors have told.
     pause = 0.004
 
-    def __init__(self, crew: Crew, worker: int, slots: int) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        signals: Signals,
+        selector: selectors.BaseSelector,
+        worker: int,
+        slots: int,
+    ) -> None:
         self._crew = crew
+        self._signals = signals
+        self._selector = selector
         self._worker = worker
         self._slots = slots
         self._kind: tuple[Any, ...] | None = None
@@ -74,8 +83,6 @@ class Flood:
         rows = zip(*self._shared.by_supervisor)  # the first place of each, then the second
         self._places = [place for row in rows for place in row][:slots]
         self._pids: list[int] = []
-        #: Signals that commands have sent to a supervisor, as to their parent.
-        self.heard: set[int] = set()
         self._work, self._told = _pair(), _pair()
         self._began = self._heard_at = time.monotonic()
 
@@ -117,23 +124,21 @@ class Flood:
         return len(self._given) > self._slots
 
     def end(self) -> list[Task]:
-        """Have the supervisors leave, and take over what runs; return what has not begun."""
+        """Have the supervisors retire, and take over what runs; return what has not begun."""
         self._shared.close()
         with suppress(OSError):  # there are none, or no more
             self._work[0].shutdown(socket.SHUT_RDWR)
         for pid in self._pids:
             os.kill(pid, LEAVE)
-        for pid in self._pids:
-            status = os.waitstatus_to_exitcode(_await(pid))
-            if status > HEARD:
-                self.heard.add(status - HEARD)
+        left = {pid for number, pid in enumerate(self._pids) if self._stays(number)}
         self._hear()
+        retired = Retired(self._crew, self._signals, self._selector, self._told[0], left)
         for place in sorted(self._places, key=lambda place: place[BEGUN]):
             if place[TASK] in self._given:
-                self._take_over(self._given.pop(place[TASK]), place)
+                self._take_over(self._given.pop(place[TASK]), place, retired)
             elif place[SLOT]:
                 self._crew.slots.give(place[SLOT])
-        for one in (*self._work, *self._told):
+        for one in (*self._work, self._told[1]):
             one.close()
         return list(self._given.values())
 
@@ -161,9 +166,9 @@ class Flood:
     def _begin(self, model: Task) -> None:
         """Fork supervisors for commands like `model`. Raises OSError."""
         (ours, its), (hearing, telling) = self._work, self._told
-        for places in self._shared.by_supervisor:
-            one = Supervisor(self._crew.starter, model, self._shared, its, telling)
-            self._pids.append(one.fork(places, (ours, hearing)))
+        for number in range(len(self._shared.by_supervisor)):
+            one = Supervisor(number, self._crew.starter, model, self._shared, its, telling)
+            self._pids.append(one.fork((ours, hearing)))
         its.close()
         telling.close()
 
@@ -175,24 +180,20 @@ class Flood:
 
     def _hear(self) -> None:
         crew = self._crew
-        while data := self._receive():
-            ended = Ended.unpack(data)
+        for ended in received(self._told[0]):
+            if not ended.id:
+                self._signals.pass_on(ended.wait_status, ended.ended)
+                continue
             task = self._given.pop(ended.id)
             crew.news.begun[task.id] = task.attempt, self._worker, ended.begun
             crew.news.ended_at = self._heard_at = time.monotonic()
             crew.aside.put(Job(task, 0, 0, False), ended.wait_status, ended, ended.ended)
 
-    def _receive(self) -> bytes:
-        try:
-            return self._told[0].recv(ENDED_SIZE)
-        except BlockingIOError:
-            return b""
-
     def _has_long(self) -> bool:
         before = time.time_ns() - int(_SHORT * 1e9)
         return any(place[TASK] and place[BEGUN] < before for place in self._places)
 
-    def _take_over(self, task: Task, place: memoryview) -> None:
+    def _take_over(self, task: Task, place: memoryview, retired: Retired) -> None:
         """Take over a command that runs, or has ended and was not told."""
         crew, begun = self._crew, place[BEGUN] / 1e9
         crew.news.begun[task.id] = task.attempt, self._worker, begun
@@ -201,35 +202,26 @@ class Flood:
         job.token = crew.guard.token
         if not job.pid:  # its supervisor was killed while it started it
             job.pid = job.find_orphan(_PATIENCE) or 0
-        if _is_child(job.pid):
-            crew.take_in(job)
-            return
-        crew.slots.give(place[SLOT])
-        reason, now = "the process that awaited it was killed", time.time()
-        used = 0.0  # something, as it did run
-        end = End(
-            task.id, task.attempt, states.ERROR, now, error=reason, user_time=used, system_time=used
-        )
-        crew.end(task, end)
+        crew.take_in(job)
+        retired.take(job, place[PARENT])
 
+    def _stays(self, number: int) -> bool:
+        """Wait until a supervisor has retired; whether it is there still, since commands run.
 
-def _await(pid: int) -> int:
-    """Wait until a supervisor has left; return its wait status.
-
-    It may miss the signal that it gets just before it begins to wait. It may have been stopped; or
-    be kept from leaving by a command that was stopped before its exec, as by Ctrl-Z.
-    """
-    pause = _PAUSE
-    while True:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            return status
-        time.sleep(pause)
-        if pause == _PAUSE_MOST:
-            os.kill(pid, LEAVE)
-            os.kill(pid, signal.SIGCONT)
-            processes.continue_unborn(pid)
-        pause = min(2 * pause, _PAUSE_MOST)
+        It may miss the signal that it gets just before it begins to wait. It may have been stopped;
+        or be kept by a command that was stopped before its exec, as by Ctrl-Z.
+        """
+        pid, pause = self._pids[number], _PAUSE
+        while not os.waitpid(pid, os.WNOHANG)[0]:
+            if self._shared.retired[number] and self._shared.are_taken(number):
+                return True
+            time.sleep(pause)
+            if pause == _PAUSE_MOST:
+                os.kill(pid, LEAVE)
+                os.kill(pid, signal.SIGCONT)
+                processes.continue_unborn(pid)
+            pause = min(2 * pause, _PAUSE_MOST)
+        return False
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:
@@ -237,12 +229,3 @@ def _pair() -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     return ours, theirs
-
-
-def _is_child(pid: int) -> bool:
-    """Whether this is a child of ours, be it that it has ended."""
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except OSError:  # also where it never had a pid
-        return False
-    return True

@@ -90,7 +90,8 @@ class Worker(Exchange):
         try:
             from aque.worker.flood import Flood  # a short run has none
 
-            self.flood = flood = Flood(crew, self.membership.id, slots)
+            worker, selector = self.membership.id, self.selector
+            self.flood = flood = Flood(crew, self.signals, selector, worker, slots)
             while self._has_heard_all() and self.signals.take_ends(are_due=False):
                 self.guard.attend()
                 if not flood.note_ended() or crew.timed or crew.aside.has_failed:
@@ -114,7 +115,6 @@ class Worker(Exchange):
             if self.flood is not None:
                 lasted = self.flood.lasted
                 plan.put_back(self.flood.end())
-                self.signals.hear(self.flood.heard)
                 self.flood = None
             if is_over:
                 self.gauge.note_flood(lasted)

@@ -11,7 +11,7 @@ import fcntl
 import operator
 import os
 import signal
-from collections.abc import Iterable
+import time
 from contextlib import suppress
 from types import FrameType
 
@@ -29,6 +29,8 @@ NOTED = (
 #: GNU xargs handles these whatever it was started with.
 _ALWAYS = {signal.SIGUSR1, signal.SIGUSR2}
 _READ_SIZE = 4096
+#: Seconds within which a signal that came to us and to a process of ours was one, sent to both.
+_SAME = 0.2
 #: What the pipe gets when a child has ended, which is all that need be known of it.
 _END = bytes([signal.SIGCHLD])
 #: Its handler has nothing to do, and this one in C does that at a tenth of the cost.
@@ -40,6 +42,9 @@ class Signals:
 
     def __init__(self) -> None:
         self._noted: list[int] = []
+        #: By number: when one came to us last, and when to a process of ours; monotonic, seconds.
+        self._came_at: dict[int, float] = {}
+        self._passed_on_at: dict[int, float] = {}
         self._ignored: frozenset[int] = frozenset()
         self._readable, self._writable = map(_above_standard, os.pipe())
         for descriptor in (self._readable, self._writable):
@@ -89,9 +94,15 @@ class Signals:
         del self._noted[: len(noted)]
         return noted
 
-    def hear(self, numbers: Iterable[int]) -> None:
-        """Have it be as if these had come to us, but for those that have."""
-        self._noted += set(numbers).difference(self._noted)
+    def pass_on(self, number: int, came_at: float) -> None:
+        """Have it be as if one had come to us that came to a process of ours, if it did not.
+
+        `came_at` is monotonic. Several such at once count as one, as they do for the system.
+        """
+        last = max(self._came_at.get(number, 0.0), self._passed_on_at.get(number, 0.0))
+        if came_at > last + _SAME and number not in self._noted:
+            self._passed_on_at[number] = came_at
+            self._noted.append(number)
 
     def has_come(self, *numbers: int) -> bool:
         """Whether one of these has come, and was not taken yet."""
@@ -118,7 +129,10 @@ class Signals:
         signal.pthread_sigmask(signal.SIG_BLOCK, NOTED)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._noted.append(number)
+        now = time.monotonic()
+        self._came_at[number] = now
+        if now > self._passed_on_at.get(number, 0.0) + _SAME:
+            self._noted.append(number)
 
 
 def _above_standard(descriptor: int) -> int:

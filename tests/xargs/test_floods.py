@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from jobs import is_listening
+from jobs import is_listening, read_pid
 from support import aque, eventually, started
 from xargs import pair, runs
 
@@ -82,7 +82,7 @@ def supervisors(process: subprocess.Popen[bytes]) -> list[int]:
 
 def in_flood(process: subprocess.Popen[bytes]) -> list[int]:
     """Wait until it is in one; return its supervisors."""
-    return eventually(lambda: two if len(two := supervisors(process)) == 2 else None)
+    return eventually(lambda: two if len(two := supervisors(process)) >= 2 else None)
 
 
 def told(process: subprocess.Popen[bytes]) -> str:
@@ -183,7 +183,8 @@ def test_long_commands_among_short_ones_are_shown_and_can_be_killed(tmp_path: Pa
         task = eventually(lambda: of_item(broker, 100))
         eventually(lambda: broker.fetch([task.id])[0].pid)
         # The short ones go on, and a flood of them has the slots that are left.
-        eventually(lambda: noted(tmp_path, "parents")[str(in_flood(process)[0])])
+        earlier = {str(process.pid), *noted(tmp_path, "parents")}
+        eventually(lambda: set(noted(tmp_path, "parents")) - earlier)
         (task,) = broker.fetch([task.id])
         assert task.status == states.RUNNING
         aque("kill", str(task.id))
@@ -233,7 +234,7 @@ def test_a_signal_ends_it_wherever_it_comes(tmp_path: Path, broker: Broker, numb
         process.send_signal(number)
         assert process.wait(20) == -number
         assert told(process).startswith("aque-xargs: interrupted; ")
-    assert not any(map(psutil.pid_exists, children))
+    eventually(lambda: not any(map(psutil.pid_exists, children)))
     done = Counter(task.status for task in broker.children(runs.group(broker).id, 100_000))
     assert done[states.RUNNING] == 0
     assert noted(tmp_path, "begun").total() - 2 <= done[states.SUCCESS]
@@ -245,6 +246,58 @@ def test_a_command_can_end_the_run_by_its_parent(tmp_path: Path, broker: Broker,
     with running(tmp_path, "-P2", "sh", "-c", script) as process:
         assert process.wait(60) == -number
         assert told(process).startswith("aque-xargs: interrupted; ")
+
+
+def test_a_command_keeps_its_parent_for_as_long_as_it_runs(tmp_path: Path, broker: Broker):
+    """It can signal it, as a script whose arguments do not tell that it has a use for it."""
+    script = tmp_path / "script"
+    script.write_text(
+        "echo $PPID >> parents; [ $1 = 200 ] || exit 0; echo $PPID > parent; echo $$ > pid;"
+        " while [ ! -e go ]; do sleep 0.01; done; kill -USR1 $PPID; kill $PPID; exec sleep 0.3\n"
+    )
+    with running(tmp_path, "-P2", "sh", "script") as process:
+        pid = read_pid(tmp_path / "pid")
+        parent = int((tmp_path / "parent").read_text())
+        before = noted(tmp_path, "parents").total()
+        eventually(lambda: noted(tmp_path, "parents").total() > before + 100)
+        assert psutil.Process(pid).ppid() == parent
+        (tmp_path / "go").touch()
+        assert process.wait(20) == -signal.SIGTERM
+        assert told(process).startswith("aque-xargs: interrupted; ")
+    eventually(lambda: not psutil.pid_exists(parent))
+
+
+def test_who_asks_to_be_killed_with_its_parent_is_not(tmp_path: Path, broker: Broker):
+    """As bwrap --die-with-parent does: it is as safe as under xargs."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import ctypes, os, sys, time\n"
+        "ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"  # PR_SET_PDEATHSIG
+        "while not os.path.exists('go'): time.sleep(0.01)\n"
+    )
+    command = f"echo $0 >> begun; case $0 in 100|101) exec {sys.executable} {script};; esac"
+    with running(tmp_path, "-P4", "sh", "-c", command) as process:
+        eventually(lambda: begun(tmp_path, 300))
+        (tmp_path / "go").touch()
+        eventually(lambda: (task := of_item(broker, 101)) and task.status == states.SUCCESS)
+        eventually(lambda: of_item(broker, 100).status == states.SUCCESS)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == -signal.SIGTERM
+    tasks = broker.children(runs.group(broker).id, 101)
+    assert [task.status for task in tasks[99:]] == [states.SUCCESS] * 2
+
+
+def test_killed_with_what_it_started_it_leaves_nothing(tmp_path: Path, broker: Broker):
+    """A supervisor that is killed when it has retired: what it ran is awaited all the same."""
+    script = PARENT + "; echo $0 >> begun; [ $0 != 100 ] || { echo $parent > parent; sleep 0.5; }"
+    with running(tmp_path, "-P2", "sh", "-c", script, count=600) as process:
+        parent = read_pid(tmp_path / "parent")
+        if parent != process.pid:
+            os.kill(parent, signal.SIGKILL)
+        assert (process.wait(60), told(process)) == (0, "")
+    tasks = broker.children(runs.group(broker).id, 600)
+    assert [task.status for task in tasks] == [states.SUCCESS] * 600
+    assert noted(tmp_path, "begun") == {str(n): 1 for n in range(1, 601)}
 
 
 def test_who_speaks_of_its_parent_has_always_the_same(tmp_path: Path, broker: Broker):
@@ -264,20 +317,23 @@ def test_a_signal_to_several_of_it_counts_once(tmp_path: Path, broker: Broker, w
             in_flood(process)
             os.killpg(process.pid, signal.SIGTERM)
         else:
-            eventually(lambda: signalled(in_flood(process)))
+            for pid in eventually(lambda: of_held(process)):
+                with suppress(ProcessLookupError):  # that had retired before
+                    os.kill(pid, signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)
         assert process.wait(20) == -signal.SIGTERM
     tasks = broker.children(runs.group(broker).id, 10**6)
     assert {task.exit_signal for task in tasks} <= {None, signal.SIGTERM}
 
 
-def signalled(pids: list[int]) -> bool:
-    """Tell them to end; whether all were there."""
-    try:
-        for pid in pids:
-            os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return False
-    return True
+def of_held(process: subprocess.Popen[bytes]) -> list[int]:
+    """Stop it, so that none is told to retire; return its supervisors, if it has both."""
+    process.send_signal(signal.SIGSTOP)
+    both = supervisors(process)
+    if len(both) < 2:
+        process.send_signal(signal.SIGCONT)
+        return []
+    return both
 
 
 def test_usr1_and_usr2_change_how_many_run(tmp_path: Path, broker: Broker):
@@ -329,7 +385,7 @@ def test_stopped_it_begins_nothing_and_then_goes_on(tmp_path: Path, broker: Brok
         in_flood(process)
         process.send_signal(signal.SIGTSTP)
         eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
-        assert not supervisors(process)
+        eventually(lambda: not supervisors(process))
         eventually(lambda: not [words for words in family(process).values() if words[0] == "sh"])
         so_far = noted(tmp_path, "begun").total()
         process.send_signal(signal.SIGCONT)

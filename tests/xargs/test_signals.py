@@ -145,7 +145,8 @@ def test_ctrl_z_stops_the_run_and_it_can_be_continued(tmp_path):
             os.write(master, b"\x1a")
             (ours,) = _children(process.pid)
             eventually(lambda: _state(ours) == "T")
-            assert b"\x1b[10;1H\x1b[K\x1b[r" in os.read(master, 4096)  # the shell has all rows
+            # The shell has all rows.
+            eventually(lambda: b"\x1b[10;1H\x1b[K\x1b[r" in os.read(master, 4096))
             os.killpg(os.getpgid(ours), signal.SIGCONT)
             os.write(master, b"typed\n")
             assert line(process) == "typed"
