@@ -181,11 +181,12 @@ class Broker(Hearing):
         """
 
     @abstractmethod
-    def reopen(self, group: int, worker: int) -> None:
-        """Put a group together again: it is creating, and `worker` its owner.
+    def reopen(self, group: int, model: Prototype) -> None:
+        """Put a group together again: it is creating, and its owner the worker of `model`.
 
-        Its children that did not succeed are pending, and reserved for `worker`. Raises StateError
-        where it is no group, is being put together, or has children that run.
+        Its children that did not succeed are pending, and have the requirements, the timeout and
+        the retries of `model`. Raises StateError where it is no group, is being put together, or
+        has children that run.
         """
 
     @abstractmethod

@@ -23,6 +23,7 @@ from aque import states
 from aque.brokers.base import Broker
 from aque.brokers.claims import Limit
 from aque.errors import StateError, TaskNotFoundError
+from aque.prototype import Prototype
 from aque.report import Begin, Report
 from aque.task import Task
 
@@ -35,6 +36,11 @@ def reserved(broker: Broker, worker: int, count: int) -> tuple[int, list[Task]]:
         child(parent, requirements=need), [f'["true","{n}"]' for n in range(count)]
     )
     return parent, broker.fetch(ids)
+
+
+def like(worker: int) -> Prototype:
+    """Return what children of a group that is put together again are like."""
+    return prototype(requirements=requirements(cpus=2.0, worker=worker), timeout=7.0, retries=3)
 
 
 def begin(task: Task, worker: int) -> Begin:
@@ -102,7 +108,7 @@ def test_a_reopened_group_runs_what_did_not_succeed(broker: Broker) -> None:
     broker.cancel([parent], 15, 0.0)
     broker.commit([parent])
     assert [status(broker, id) for id in (parent, follower)] == [states.CANCELLED, states.ERROR]
-    broker.reopen(parent, later)
+    broker.reopen(parent, like(later))
     (found,) = broker.fetch([parent])
     assert (found.status, found.owner, found.waiting) == (states.CREATING, later, 3)
     assert status(broker, follower) == states.PENDING
@@ -120,15 +126,15 @@ def test_a_group_at_work_is_not_reopened(broker: Broker) -> None:
     worker = enlist(broker)
     parent, tasks = reserved(broker, worker, 2)
     with pytest.raises(StateError, match="still at work"):
-        broker.reopen(parent, worker)
+        broker.reopen(parent, like(worker))
     broker.commit([parent])
     claim(broker, worker)
     with pytest.raises(StateError, match="still at work"):
-        broker.reopen(parent, worker)
+        broker.reopen(parent, like(worker))
     with pytest.raises(StateError, match="no run"):
-        broker.reopen(tasks[0].id, worker)
+        broker.reopen(tasks[0].id, like(worker))
     with pytest.raises(TaskNotFoundError):
-        broker.reopen(99, worker)
+        broker.reopen(99, like(worker))
 
 
 def test_a_limit_of_a_tasks_own_goes_with_it(broker: Broker) -> None:

@@ -106,9 +106,74 @@ def test_what_was_cut_off_with_input_to_come_is_not_taken_for_done(broker: Broke
         )
         assert (done.status, done.stderr.decode()) == (1, told)
         assert runs.statuses(broker) == [states.SUCCESS]
+        assert runs.group(broker).status == states.ERROR
+    aque("retry", str(id))
+    aque("wait", str(id), status=1)
+    cut_off = f"its input was not read to its end; give it again to aque-xargs --resume {id}"
+    assert runs.group(broker).error == cut_off
     done = runs.run("--resume", "last", data=b"1 2", cwd=tmp_path)
     assert (done.status, done.stderr) == (0, b"")
+    assert runs.group(broker).status == states.SUCCESS
     assert runs.run("--resume", "last") == pair.Outcome(b"", b"", 0)
+
+
+def test_what_was_read_to_its_end_is_done_once_all_was_retried(broker: Broker, tmp_path: Path):
+    assert runs.run("-n1", "test", "-e", data=b"a b", cwd=tmp_path).status == 123
+    (tmp_path / "a").touch()
+    (tmp_path / "b").touch()
+    aque("retry", "-r", str(runs.group(broker).id))
+    aque("worker", "--to-end")
+    assert runs.group(broker).status == states.SUCCESS
+
+
+def test_a_dry_run_shows_what_would_run_and_runs_nothing(broker: Broker, tmp_path: Path):
+    assert runs.run("-n1", "sh", "-c", "exit $0", data=b"0 1 2", cwd=tmp_path).status == 123
+    first = b"sh -c 'exit $0' 1\nsh -c 'exit $0' 2\n"
+    more = first + b"sh -c 'exit $0' 3\n"
+    for options in ("--resume", "last", "--dry-run"), ("--dry-run", "--resume=last"):
+        assert runs.run(*options).stdout == first
+        assert runs.run(*options, data=b"0 1 2 3").stdout == more
+        assert runs.run(*options, data=b"0 1 5").status == 1
+    assert [task.attempt for task in runs.children(broker)] == [1, 1, 1]
+
+
+def test_what_runs_again_has_the_limits_given_now(broker: Broker):
+    argv = ["-P2", "-n1", "--timeout", "0.05", "sh", "-c", "sleep 0.2; exit $(($AQUE_ATTEMPT < 3))"]
+    assert runs.run(*argv, data=b"a b").status == 123
+    given = ["--timeout", "60", "--retries", "1", "--memory", "99M", "--cpus", "0.5"]
+    assert runs.run("--resume", "last", *given).status == 0
+    for task in runs.children(broker):
+        assert (task.attempt, task.timeout, task.retries) == (3, 60.0, 1)
+        assert (task.memory, task.cpus) == (99 << 20, 0.5)
+
+
+def test_it_goes_on_in_the_directory_of_the_run(broker: Broker, tmp_path: Path):
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "script").write_text("test -e $1.ok && echo $PWD > $1")
+    assert runs.run("-n1", "sh", "script", data=b"a b", cwd=place).status == 123
+    (place / "a.ok").touch()
+    (place / "b.ok").touch()
+    (tmp_path / "items").write_text("a b c.ok")
+    assert runs.run("--resume", "last", "-a", "items", cwd=tmp_path).status == 123
+    assert [(place / name).read_text() for name in "ab"] == [f"{place}\n"] * 2
+    place.rename(tmp_path / "elsewhere")
+    gone = f"xargs: the run was in {place}: No such file or directory\n"
+    assert runs.run("--resume", "last").stderr.decode() == gone
+
+
+def test_what_is_the_runs_own_is_not_changed(broker: Broker):
+    assert runs.run("--name", "own", "false", data=b"a").status == 123
+    id = runs.group(broker).id
+    for given, told in [
+        (["echo"], f"task {id} ran false; leave the command out"),
+        (["--name", "other"], f"task {id} has its name; leave --name out"),
+        (["--priority", "7"], f"leave --priority out; aque-priority changes that of task {id}"),
+        (["--detach"], "--resume needs the commands here; leave it or --detach out"),
+    ]:
+        done = runs.run("--resume", "last", *given)
+        assert (done.status, done.stderr.decode()) == (1, f"xargs: {told}\n")
+    assert runs.run("--resume", "last", "--name", "own", "false").status == 123
 
 
 def test_last_is_the_last_run_whatever_was_submitted_since(broker: Broker):

@@ -197,10 +197,10 @@ class SQLiteBroker(SQLiteLooker):
             _refuse_missing(tx, ids)
             sqlite.steer.retry(tx, ids)
 
-    def reopen(self, group: int, worker: int) -> None:
+    def reopen(self, group: int, model: Prototype) -> None:
         with self._write() as tx:
             _refuse_missing(tx, [group])
-            sqlite.reopen.reopen(tx, group, worker)
+            sqlite.reopen.reopen(tx, group, model)
 
     def remove(self, ids: Sequence[int]) -> None:
         with self._write() as tx:

@@ -8,7 +8,8 @@ A failed dependency or child marks what waits for it with its first `cause`. A m
 task ends as soon as no child of it is left unfinished, since no parent ends before its children;
 children are asked for by the index on (parent, status), never by walking the edges, so a group of
 100,000 stays cheap at each of its children's ends. A task in `creating` ends only when it has been
-committed: more children may come.
+committed: more children may come. The group of a run of aque-xargs whose input was not read to its
+end is no success, whatever its children are.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ _COUNT_DOWN = """
 UPDATE task SET waiting = waiting - ?, cause = coalesce(cause, ?) WHERE id = ?
 """
 _STATES = """
-SELECT id, status, waiting, cause, cancel_at, pattern, due_at FROM task
+SELECT id, status, waiting, cause, cancel_at, pattern, due_at,
+CASE WHEN pattern IS NULL AND progress_total IS NULL THEN extra END FROM task
 WHERE id IN ({}) AND status IN ('pending', 'paused')
 """
 _UNFINISHED_CHILD = """
@@ -120,7 +122,7 @@ def end_settled(tx: Transaction, ids: Sequence[int], cancel_at: float | None = N
 
 def _end_of(tx: Transaction, row: Row, killed_at: float | None) -> tuple[str, str | None] | None:
     """Return how a task that waits can but end, and by what error; None where it goes on."""
-    id, status, waiting, cause, cancel_at, pattern, due_at = row
+    id, status, waiting, cause, cancel_at, pattern, due_at, run = row
     is_killed = not cancel_at is killed_at is None
     if is_killed or cause is not None:
         if waiting and tx.rows(_UNFINISHED_CHILD, (id,)):
@@ -131,9 +133,19 @@ def _end_of(tx: Transaction, row: Row, killed_at: float | None) -> tuple[str, st
     if waiting or status != states.PENDING:
         return None
     if pattern is None and due_at is None:
-        return states.SUCCESS, None
+        return (states.SUCCESS, None) if run is None else _end_of_run(id, run)
     tx.rings.add(bell.READY)
     return None
+
+
+def _end_of_run(id: int, extra: str) -> tuple[str, str | None]:
+    """Return how a group ends that has all its children: of a run its input may have had more."""
+    from aque import runs
+
+    if runs.told(extra) is None:
+        return states.SUCCESS, None
+    remedy = f"give it again to aque-xargs --resume {id}"
+    return states.ERROR, f"its input was not read to its end; {remedy}"
 
 
 def reopened(tx: Transaction, ids: Iterable[int]) -> None:

@@ -50,7 +50,8 @@ result = NULL, exit_status = NULL, exit_signal = NULL, started_at = NULL, ended_
 cancel_at = NULL, cancel_signal = NULL, cancel_grace = NULL, user_time = NULL, system_time = NULL,
 max_rss = NULL, retried = 0, crashes = 0, due_at = NULL, stopped_at = NULL, worker = NULL,
 pid = NULL, pid_started = NULL, session = NULL, owner = NULL, progress_done = NULL,
-progress_total = NULL, progress_message = NULL, changed = ?
+progress_total = CASE WHEN pattern IS NULL THEN progress_total END, progress_message = NULL,
+changed = ?
 WHERE status IN ('success', 'error', 'cancelled') AND id IN ({})
 """
 _RESERVED = """

@@ -12,11 +12,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import count, islice
 
 from aque import codec, states
 from aque import task as tasks
 from aque.brokers.base import Broker
+from aque.commands.xargs import place
 from aque.commands.xargs.batches import Argv
 from aque.commands.xargs.items import InputError
 from aque.commands.xargs.source import Entry, Source
@@ -68,6 +70,7 @@ class Backlog:
         self.is_cut_off = False
         #: Whether the group takes no more: somebody has just killed or removed it.
         self.is_refused = False
+        self._has_tried_total = self._is_total_noted = False
         self._earlier: Iterator[tuple[int, Task]] | None = None
         self._entries: deque[Entry] = deque()
         if earlier is not None:
@@ -103,7 +106,18 @@ class Backlog:
         before = len(self.waiting)
         if not self.is_stocked:
             self._fill()
+            if self.is_all_recorded and not self._has_tried_total:
+                self._has_tried_total = True
+                with suppress(BrokerError):  # it is tried again when all has ended
+                    self.note_total()
         return len(self.waiting) > before
+
+    def note_total(self) -> None:
+        """Have the queue know that the input has ended, if it has: with how many commands."""
+        if self.is_all_recorded and not self._is_total_noted:
+            assert isinstance(self._model.parent, int)
+            place.note_total(self._broker, self._model.parent, self.last_number)
+            self._is_total_noted = True
 
     def _fill(self) -> None:
         if self._earlier is not None:

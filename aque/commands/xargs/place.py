@@ -12,7 +12,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
-from aque import brokers, codec, states, surroundings, trust
+from aque import brokers, runs, states, surroundings, trust
 from aque.brokers.base import Broker
 from aque.commands.xargs import quoting, say
 from aque.commands.xargs.settings import Options
@@ -20,7 +20,7 @@ from aque.errors import AqueError, BrokerError, StateError, TaskNotFoundError, U
 from aque.prototype import Prototype
 from aque.record import record
 from aque.report import Progress
-from aque.requirements import Requirements, missing_limit
+from aque.requirements import Requirements, limits_text, missing_limit
 from aque.schedule import hosts
 from aque.task import Task
 from aque.worker import host, membership
@@ -84,7 +84,7 @@ def _settle(url: str | None, options: Options, is_private: bool) -> Place:
     try:
         _refuse_what_cannot_be(options, broker, is_private)
         member = membership.join(broker, here, membership.XARGS, None, share)
-        group = None if options.resume is None else _reopen(broker, options.resume, member)
+        group = None if options.resume is None else _reopen(broker, options, member)
         if group is None:
             (id,) = broker.create([make_group(options, member)])
             (group,) = broker.fetch([id])
@@ -113,13 +113,41 @@ def refuse_missing_limits(options: Options, broker: Broker) -> None:
             raise StateError(missing_limit(name))
 
 
-def _reopen(broker: Broker, id: int, member: Membership) -> Task:
+def _reopen(broker: Broker, options: Options, member: Membership) -> Task:
+    """Take up a run again, in its directory."""
+    assert options.resume is not None
     try:
-        broker.reopen(id, member.id)
+        (group,) = broker.fetch([options.resume])
+        if group.cwd is not None:
+            _enter(group.cwd)
+        broker.reopen(group.id, model(options, group.id, member, is_private=False))
     except AqueError:
         member.leave(broker)
         raise
-    return broker.fetch([id])[0]
+    return broker.fetch([group.id])[0]
+
+
+def _enter(directory: str) -> None:
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise StateError(f"the run was in {directory}: {error.strerror}") from None
+
+
+def model(options: Options, group: int, member: Membership, is_private: bool) -> Prototype:
+    """Return what the task of each command is like, but for its arguments."""
+    need = Requirements(
+        user=trust.user_name(),
+        cpus=options.cpus or 0.0,
+        memory=options.memory or 0,
+        limits=None if is_private else limits_text(dict(options.limits)),
+        worker=member.id,
+    )
+    stdin = "/dev/tty" if options.open_tty else None
+    return Prototype(
+        pattern="shell", parent=group, requirements=need, stdin=stdin,
+        timeout=options.timeout, retries=options.retries,
+    )  # fmt: skip
 
 
 def make_group(options: Options, member: Membership) -> Prototype:
@@ -134,15 +162,16 @@ def make_group(options: Options, member: Membership) -> Prototype:
         priority=options.priority,
         requirements=Requirements(user=trust.user_name(), cpus=0.0),
         owner=member.id,
-        extra=codec.encode({"options": [*options.words], "command": [*options.command]}, "extra"),
+        extra=runs.recorded(options.words, options.command),
         **here,
     )
 
 
 def note_total(broker: Broker, group: int, total: int) -> None:
     """Have the queue know that the input of a run has ended: with how many commands."""
-    (task,) = broker.fetch([group])
-    broker.report_progress(Progress(group, task.attempt, None, float(total), None))
+    with suppress(TaskNotFoundError):  # somebody has removed it
+        (task,) = broker.fetch([group])
+        broker.report_progress(Progress(group, task.attempt, None, float(total), None))
 
 
 def _text(name: str) -> str:

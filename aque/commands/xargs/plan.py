@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from contextlib import suppress
 
 from aque import states
 from aque import task as tasks
@@ -18,11 +17,11 @@ from aque.commands.xargs.audience import Audience
 from aque.commands.xargs.backlog import Backlog
 from aque.commands.xargs.halting import Halting
 from aque.commands.xargs.items import InputError
-from aque.commands.xargs.place import UNLIMITED, is_killed, note_total
+from aque.commands.xargs.place import UNLIMITED, is_killed
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
 from aque.commands.xargs.tally import ABORTED, NOT_EXECUTABLE, SIGNALLED, Tally
-from aque.errors import AqueError, BrokerError, TaskNotFoundError
+from aque.errors import AqueError, BrokerError
 from aque.report import End
 from aque.task import Task
 from aque.worker import terminal
@@ -61,7 +60,6 @@ class Plan:
         self._tally = Tally()
         self._is_stopped = False
         self._is_all_recorded = False
-        self._has_noted_total = False
         self._ended_by: int | None = None
         self._procs = options.max_procs
         self._has_begun = False
@@ -107,10 +105,6 @@ class Plan:
             self._worker.look_again()
         if self._backlog.is_refused:
             self.check()
-        if not self._has_noted_total and self._backlog.is_all_recorded:
-            self._has_noted_total = True
-            with suppress(BrokerError, TaskNotFoundError):  # else it is not known to have been all
-                note_total(self._broker, self._group, self._backlog.last_number)
         self._tell_notices()
         if self._audience.is_gone:
             self._tally.stop(SIGNALLED, is_last=True)
@@ -199,6 +193,8 @@ class Plan:
         if self._is_stopped:
             left = sorted(self._backlog.waiting) if self._ended_by is None else [self._group]
             self._broker.cancel(left, signal.SIGTERM, 0)
+        else:
+            self._backlog.note_total()
         self._broker.commit([self._group])
 
     def tell(self, is_broken_off: bool = False) -> int:

@@ -8,14 +8,15 @@ runs: the same, in the same order, or nothing is run. What comes after them is n
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from aque import brokers, codec, states, trust
+from aque import brokers, codec, runs, states, trust
+from aque import task as tasks
 from aque.brokers.base import Broker
 from aque.brokers.questions import Condition
 from aque.commands.xargs import options as parsing
-from aque.commands.xargs import say
+from aque.commands.xargs import quoting, say
 from aque.commands.xargs.backlog import Earlier
 from aque.commands.xargs.settings import LAST, Options
 from aque.commands.xargs.source import Entry, Source
@@ -41,15 +42,28 @@ def recall(options: Options) -> Options:
     told = _told(group)
     if told is None:
         raise StateError(f"task {group.id} is no run of aque-xargs")
-    command = options.command if options.has_command else told["command"]
-    argv = [*told["options"], *options.words, "--", *command]
+    _refuse_what_is_its_own(options, group, told["command"])
+    argv = [*told["options"], *options.words, "--", *told["command"]]
     return replace(
         parsing.parse(argv, os.environb),
         broker=options.broker,
         resume=group.id,
         arg_file=options.arg_file,
+        detach=options.detach,
+        dry_run=options.dry_run,
+        show_limits=options.show_limits,
         no_run_if_empty=True,
     )
+
+
+def _refuse_what_is_its_own(options: Options, group: Task, command: Sequence[str]) -> None:
+    """Raise UsageError for what cannot be different from what it was."""
+    if options.has_command and [*options.command] != [*command]:
+        raise UsageError(f"task {group.id} ran {quoting.quote(command)}; leave the command out")
+    if options.name not in (None, group.name):
+        raise UsageError(f"task {group.id} has its name; leave --name out")
+    if options.priority not in (None, group.priority):
+        raise UsageError(f"leave --priority out; aque-priority changes that of task {group.id}")
 
 
 def _last_run(broker: Broker) -> Task:
@@ -69,8 +83,7 @@ def _last_run(broker: Broker) -> Task:
 
 def _told(group: Task) -> dict[str, Any] | None:
     """Return the options and the command of a run; None for what is no run."""
-    told = None if group.extra is None or not group.is_group else codec.decode(group.extra)
-    return told if isinstance(told, dict) and "command" in told else None
+    return runs.told(group.extra) if group.is_group else None
 
 
 def compare(options: Options, source: Source) -> list[Entry] | None:
@@ -123,6 +136,17 @@ def earlier(broker: Broker, group: int, beyond: list[Entry] | None) -> Earlier:
     numbered = enumerate(children(broker, group), 1)
     left = ((number, task) for number, task in numbered if task.status == states.PENDING)
     return Earlier(left, count, beyond or (), is_cut_off=beyond is None)
+
+
+def rest(options: Options, beyond: list[Entry] | None) -> Iterator[Entry]:
+    """Yield the commands that would run: what did not succeed, and what was read `beyond` it."""
+    assert options.resume is not None
+    broker = brokers.from_url(options.broker, durable=False, create=False)
+    for task in children(broker, options.resume):
+        if task.status != states.SUCCESS:
+            yield [os.fsencode(word) for word in tasks.shell_words(task) or []]
+    broker.close()
+    yield from beyond or ()
 
 
 def children(broker: Broker, group: int, *conditions: Condition) -> Iterator[Task]:

@@ -6,19 +6,16 @@ import gc
 import logging
 import os
 
-from aque import trust
 from aque.commands.xargs import limits, say, write
 from aque.commands.xargs.audience import Audience
 from aque.commands.xargs.backlog import Backlog
 from aque.commands.xargs.display import Display
 from aque.commands.xargs.joblog import JobLog
-from aque.commands.xargs.place import Place, open_place
+from aque.commands.xargs.place import Place, model, open_place
 from aque.commands.xargs.plan import Plan
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
 from aque.errors import BrokerError, UsageError
-from aque.prototype import Prototype
-from aque.requirements import Requirements, limits_text
 from aque.worker import turns
 from aque.worker.loop import Worker
 from aque.worker.signals import Signals
@@ -35,23 +32,24 @@ def run(options: Options) -> int:
     source = Source(options)
     if options.show_limits:
         _show_limits(options)
-    if options.dry_run:
-        from aque.commands.xargs import listing
-
-        return listing.print_commands(source)
-    if options.detach:
+    if options.detach and not options.dry_run:
         from aque.commands.xargs import detaching
 
         return detaching.detach(options, source)
     is_resumed = options.resume is not None
     beyond = resuming.compare(options, source) if is_resumed else []
+    if options.dry_run:
+        from aque.commands.xargs import listing
+
+        return listing.print_commands(source, resuming.rest(options, beyond) if is_resumed else ())
     log = JobLog(options.joblog, is_resumed) if options.joblog else None
     display = Display(options) if options.keeps_output else None
     with open_place(options) as place:
         source.leave_stdin()
         worker = _worker(place, options, display)
         earlier = resuming.earlier(place.broker, place.group, beyond) if is_resumed else None
-        backlog = Backlog(place.broker, source, _model(options, place), earlier)
+        like = model(options, place.group, place.member, place.is_private)
+        backlog = Backlog(place.broker, source, like, earlier)
         audience = Audience(options, display, log)
         plan = Plan(worker, source, options, backlog, audience, place.group)
         gc.freeze()
@@ -80,22 +78,6 @@ def _refuse(options: Options) -> None:
     if options.detach and given:
         name = "--group" if given[0] == "--grouped" else given[0]
         raise UsageError(f"{name} needs the commands here; leave it or --detach out")
-
-
-def _model(options: Options, place: Place) -> Prototype:
-    """Return what each command's task is like, but for its arguments."""
-    need = Requirements(
-        user=trust.user_name(),
-        cpus=options.cpus or 0.0,
-        memory=options.memory or 0,
-        limits=None if place.is_private else limits_text(dict(options.limits)),
-        worker=place.member.id,
-    )
-    stdin = "/dev/tty" if options.open_tty else None
-    return Prototype(
-        pattern="shell", parent=place.group, requirements=need, stdin=stdin,
-        timeout=options.timeout, retries=options.retries,
-    )  # fmt: skip
 
 
 def _show_limits(options: Options) -> None:
