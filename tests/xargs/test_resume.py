@@ -109,7 +109,7 @@ def test_what_was_cut_off_with_input_to_come_is_not_taken_for_done(broker: Broke
         assert runs.group(broker).status == states.ERROR
     aque("retry", str(id))
     aque("wait", str(id), status=1)
-    cut_off = f"its input was not read to its end; give it again to aque-xargs --resume {id}"
+    cut_off = f"its input was cut off; give it to aque-xargs --resume {id}"
     assert runs.group(broker).error == cut_off
     done = runs.run("--resume", "last", data=b"1 2", cwd=tmp_path)
     assert (done.status, done.stderr) == (0, b"")

@@ -144,8 +144,7 @@ def _end_of_run(id: int, extra: str) -> tuple[str, str | None]:
 
     if runs.told(extra) is None:
         return states.SUCCESS, None
-    remedy = f"give it again to aque-xargs --resume {id}"
-    return states.ERROR, f"its input was not read to its end; {remedy}"
+    return states.ERROR, f"its input was cut off; give it to aque-xargs --resume {id}"
 
 
 def reopened(tx: Transaction, ids: Iterable[int]) -> None:
