@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 #: What a job is told by its worker, and what is not passed on to the tasks it submits.
 JOB_VARIABLES = ("AQUE_TID", "AQUE_ATTEMPT", "AQUE_SLOT", "AQUE_CPUS", "AQUE_JOB")
+
+#: How entries of `sys.path` end that are no directories but names for a finder of setuptools.
+_HOOK = ".__path_hook__"
 
 
 def take() -> Mapping[str, Any]:
@@ -49,8 +53,51 @@ class Surroundings:
 
 
 def import_path() -> str | None:
-    """Return where this program's own modules are, which its tasks are to find too."""
-    return _absolute(sys.path[0] if sys.path else None)
+    """Return where this program finds modules and its Python alone would not; its tasks do too.
+
+    That is all of `sys.path` but the library and what is installed, which are others under another
+    Python. Directories are joined as in PYTHONPATH; those that stand behind the library, where they
+    hide nothing of it, are behind a `::`.
+    """
+    return _import_path(tuple(sys.path), _directory())
+
+
+def split_import_path(text: str) -> tuple[list[str], list[str]]:
+    """Return the directories of an import path that stand before the library, and behind it."""
+    before, mark, behind = text.partition("::/")
+    return _directories(before), _directories(mark[2:] + behind)
+
+
+def _directories(text: str) -> list[str]:
+    first, *others = text.split(":/")  # not at each colon: a directory may have one in its name
+    return [first, *(f"/{other}" for other in others)] if text else []
+
+
+@lru_cache(maxsize=100)
+def _import_path(entries: tuple[object, ...], directory: str | None) -> str | None:
+    """Return the import path of these entries of `sys.path`, seen from this directory."""
+    texts = [path for path in entries if isinstance(path, str)]  # imports pass over others too
+    named = [_absolute(text, directory) for text in texts if not text.endswith(_HOOK)]
+    paths = [path for path in dict.fromkeys(named) if path is not None]
+    own = _found_by_python()
+    library = next((n for n, path in enumerate(paths) if path in own), len(paths))
+    before, behind = paths[:library], [path for path in paths[library:] if path not in own]
+    return ":".join(before) + "::" * bool(behind) + ":".join(behind) or None
+
+
+def _absolute(path: str, directory: str | None) -> str | None:
+    if path[:1] == "/":
+        return path
+    return None if directory is None else os.path.normpath(os.path.join(directory, path))
+
+
+def _found_by_python() -> set[str]:
+    import site  # it has been, unless by -S
+
+    library = os.path.dirname(os.path.abspath(os.__file__))
+    archive = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
+    around = {os.path.join(os.path.dirname(library), archive), os.path.join(library, "lib-dynload")}
+    return {library, *around, *site.getsitepackages(), site.getusersitepackages()}
 
 
 def count_cpus() -> int:
@@ -58,10 +105,6 @@ def count_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _absolute(path: str | None) -> str | None:
-    return path if path is None or path[:1] == "/" else os.path.abspath(path)
 
 
 def _directory() -> str | None:

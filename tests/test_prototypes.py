@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -206,8 +207,7 @@ def test_a_value_that_cannot_be_stored_is_named_by_its_place() -> None:
 def test_a_function_is_generic_and_remembers_where_it_was_imported_from() -> None:
     flat, _ = flatten({"func": print, "args": (1, 2), "kwargs": {"sep": ""}})
     assert (flat[0].pattern, flat[0].args, flat[0].kwargs) == ("generic", "[1,2]", '{"sep":""}')
-    assert flat[0].import_path is not None
-    assert flat[0].import_path == (sys.path[0] or flat[0].import_path)
+    assert flat[0].import_path == surroundings.import_path() is not None
     assert flatten(shell("a"))[0][0].import_path is None
 
 
@@ -263,12 +263,30 @@ def test_each_call_takes_over_what_is_so_when_it_is_submitted(
     mine = [broker.environ(id or 0)["MINE"] for id in environments]
     assert mine == ["first", "first", "second", "second"]
     paths = [task.import_path for task in tasks]
-    assert paths[0] == paths[1] == paths[2] != paths[3] == str(tmp_path)
+    assert paths[0] == paths[1] == paths[2] != paths[3] == f"{tmp_path}:{paths[0]}"
+
+
+def test_an_import_path_is_what_python_would_not_find_by_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    installed = next(path for path in sys.path if path.endswith("-packages"))
+    library = os.path.dirname(os.__file__)
+    cases: list[tuple[list[Any], str | None, tuple[list[str], list[str]]]] = [
+        (["/a"], "/a", (["/a"], [])),
+        (["", "/b:c"], f"{tmp_path}:/b:c", ([str(tmp_path), "/b:c"], [])),
+        (["x/../y"], f"{tmp_path}/y", ([f"{tmp_path}/y"], [])),
+        (["/a", library, "/b", installed, "/a", "/c"], "/a::/b:/c", (["/a"], ["/b", "/c"])),
+        ([library, "/b", "__editable__.b.__path_hook__", tmp_path], "::/b", ([], ["/b"])),
+        ([library, f"{library}/lib-dynload", installed], None, ([], [])),
+    ]  # fmt: skip
+    for entries, text, parts in cases:
+        monkeypatch.setattr(sys, "path", entries)
+        assert surroundings.import_path() == text
+        assert surroundings.split_import_path(text or "") == parts
 
 
 def test_the_umask_is_found_without_changing_it() -> None:
-    import os
-
     before = os.umask(0o031)
     try:
         assert surroundings.take()["umask"] == 0o031

@@ -15,6 +15,8 @@ import sys
 from base64 import b64decode
 from typing import Any
 
+from aque import surroundings
+
 _WRITING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
@@ -60,8 +62,9 @@ class Home:
             self._given = common["environ"]
             self._entered = dict(_raw())
         path = common["import_path"]
-        if path is not None and path not in self._path:
-            self._path.insert(0, path)
+        if path is not None:
+            before, behind = surroundings.split_import_path(path)
+            self._path = list(dict.fromkeys([*before, *self._path, *behind]))
         files = ("stdin", "stdin_value", "stdout", "stderr")
         self._has_files = any(common[name] is not None for name in files)
         self._common = common

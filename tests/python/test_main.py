@@ -80,6 +80,42 @@ if __name__ == "__main__":
         assert done.stdout == f"('{name}', True)\n", done.stderr
 
 
+PATHS = """
+import os, sys
+from aque import Queue
+
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(here, "before"))
+sys.path.append(os.path.join(here, "behind"))
+import behind, beside, first
+
+def f(x):
+    return first.f(beside.f(x))
+
+if __name__ == "__main__":
+    queue = Queue()
+    calls = [queue.submit(function, 3) for function in (behind.f, f)]
+    print([call.result(20) for call in calls])
+"""
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_script_that_changes_where_it_imports_from_finds_the_same_modules(
+    tmp_path: Path,
+) -> None:
+    bodies = {
+        "before/first.py": "def f(x): return x + 1",
+        "beside.py": "def f(x): return x * 2",
+        "behind/behind.py": "import colorsys\ndef f(x): return colorsys.rgb_to_hsv(0, 0, x)[2]",
+        "behind/colorsys.py": "raise SystemExit('this is not the colorsys of the library')",
+    }
+    for name, body in bodies.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(body)
+    done = run_script(tmp_path / "script.py", PATHS)
+    assert (done.stdout, done.stderr) == ("[3, 7]\n", "")
+
+
 @pytest.mark.usefixtures("worker")
 def test_an_unguarded_script_is_refused_instead_of_submitting_itself_for_ever(
     tmp_path: Path, broker: Broker
