@@ -25,6 +25,7 @@ import builtins
 import os
 import sys
 import types
+from functools import partial
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -91,11 +92,24 @@ def resolve(name: str, trusted: bool = True) -> Any:
 
 
 def script_of(obj: object) -> ModuleType | None:
-    """Return the module of the script that `obj` was loaded from by `resolve`, if it was."""
-    if getattr(obj, "__module__", None) != "__mp_main__":
+    """Return the module of the script that `obj` is of, if `resolve` has loaded one.
+
+    A method, a partial and an object that is called are of the script of what they run.
+    """
+    while isinstance(obj, partial):
+        obj = obj.func
+    if isinstance(obj, MethodType):
+        obj = obj.__self__
+    named = obj if isinstance(obj, (type, FunctionType)) else type(obj)
+    if named.__module__ != "__mp_main__":
         return None
-    _, qualname = _claimed_name(obj)
-    return next((s for s in scripts.loaded() if lookup.walk(s, qualname) is obj), None)
+    return next((script for script in scripts.loaded() if _stands_in(named, script)), None)
+
+
+def _stands_in(named: type | FunctionType, script: ModuleType) -> bool:
+    """Whether the script holds this; of a decorated function the name leads to what hides it."""
+    globals_of = getattr(named, "__globals__", None)
+    return globals_of is vars(script) or lookup.walk(script, named.__qualname__) is named
 
 
 def _claimed_name(obj: object) -> tuple[Any, str]:

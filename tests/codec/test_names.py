@@ -154,7 +154,7 @@ from aque import names
 for name in sys.argv[1:]:
     found = names.resolve(name)
     assert names.name_of(found) == name, names.name_of(found)
-    assert names.script_of(found) is sys.modules[name.rpartition(":")[0]] or "make" in name
+    assert names.script_of(found) is sys.modules[name.rpartition(":")[0]]
     if name.endswith(":work"):
         found(); print(*found(), sys.modules["__mp_main__"].count)
 """

@@ -61,6 +61,40 @@ def test_functions_and_classes_of_a_script_are_found(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("caught of the script\n[9]\n", "")
 
 
+METHODS = """
+from functools import partial
+from aque import Queue
+
+queue = Queue()
+
+class Point:
+    def __call__(self):
+        import __main__
+        return __main__.Point is type(self)
+
+    def method(self):
+        return self()
+
+    @classmethod
+    def of_class(cls):
+        return cls()()
+
+@queue.task()
+def decorated():
+    return Point()()
+
+if __name__ == "__main__":
+    called = (Point(), Point().method, Point.of_class, partial(Point()), decorated.__wrapped__)
+    print([queue.submit(function).result(20) for function in called])
+"""
+
+
+@pytest.mark.usefixtures("worker")
+def test_whatever_of_a_script_is_called_finds_it_as_main(tmp_path: Path) -> None:
+    done = run_script(tmp_path / "script.py", METHODS)
+    assert (done.stdout, done.stderr) == (f"{[True] * 5}\n", "")
+
+
 @pytest.mark.usefixtures("worker")
 def test_two_scripts_with_functions_of_one_name_are_told_apart(
     tmp_path: Path, queue: Queue
