@@ -70,8 +70,16 @@ class Terminal:
             return bool(self._screen.buffer[line][1].reverse)
 
     def resize(self, columns: int, lines: int) -> None:
+        """Resize as xterm and tmux do: rows below the cursor go first, and all rows scroll."""
         with self._lock:
-            self._screen.resize(lines, columns)
+            screen = self._screen
+            screen.set_margins()
+            surplus = range(max(lines, screen.cursor.y + 1), screen.lines)
+            for row in surplus:
+                screen.buffer.pop(row, None)
+            screen.lines -= len(surplus)
+            screen.resize(lines, columns)
+            screen.ensure_vbounds()
         fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def press(self, *keys: str) -> None:

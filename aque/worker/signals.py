@@ -61,10 +61,14 @@ class Signals:
         ignored = self._ignored - _ALWAYS if keep_ignored else frozenset()
         for number in NOTED:
             if number not in ignored:
-                signal.signal(number, _hear_end if number == signal.SIGCHLD else self._note)
-                signal.siginterrupt(number, False)
+                self.note(number)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, NOTED)
         return ignored
+
+    def note(self, number: int) -> None:
+        """Begin to note one signal more."""
+        signal.signal(number, _hear_end if number == signal.SIGCHLD else self._note)
+        signal.siginterrupt(number, False)
 
     def were_ignored(self, number: int) -> bool:
         """Whether whoever started us had this signal ignored, as nohup has HUP."""

@@ -120,6 +120,10 @@ class Standing:
         """Look for work in this turn: the plan has made some."""
         self._look_at = 0.0
 
+    def check_by(self, at: float) -> None:
+        """Ask the plan to check at this time, monotonic, if nothing has it do so before."""
+        self._check_at = min(self._check_at, at)
+
     def _has_heard_all(self) -> bool:
         """Whether nobody can have asked for anything since we looked: it would have been heard.
 

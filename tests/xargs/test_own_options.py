@@ -8,10 +8,11 @@ import re
 import signal
 import sys
 import termios
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from support import aque, eventually, started
+from terminals import Terminal
 from xargs import pair, runs
 
 from aque import states
@@ -99,12 +100,27 @@ def test_on_a_terminal_progress_has_the_last_row_and_what_commands_write_stays_w
         while data := os.read(master, 4096):
             shown += data
     os.close(master)
-    drawing = rb"\x1b7\x1b\[1;9r\x1b\[10;1H[^\x1b]* done\x1b\[K\x1b8"
+    room = rb"\x1b7\x1b\[r\x1b8\x1bD\x1bD\x1b\[2A"
+    drawing = room + rb"\x1b7\x1b\[1;8r\x1b\[10;1H[^\x1b]* done\x1b\[K\x1b8"
     assert len(re.findall(drawing, shown)) >= 2
-    given_back = b"\x1b7\x1b[10;1H\x1b[K\x1b[r\x1b8[" + b"#" * 24 + b"] 100%  4 of 4 done\r\n"
-    assert shown.endswith(given_back)
-    written = re.sub(rb"\r\n\x1b\[A", b"", re.sub(drawing, b"", shown.removesuffix(given_back)))
+    given_back = room + rb"\x1b7\x1b\[B\r\x1b\[J\x1b8\[#{24}\] 100%  4 of 4 done\r\n$"
+    assert re.search(given_back, shown)
+    written = re.sub(drawing, b"", re.sub(given_back, b"", shown))
     assert written.replace(b"\r", b"") == b"".join(b"partly %d\n" % n for n in range(1, 5))
+
+
+def test_a_window_that_changes_its_size_under_a_bar_loses_and_mixes_no_line(tmp_path):
+    (tmp_path / "items").write_text(" ".join(map(str, range(1, 31))))
+    argv = ["-a", f"{tmp_path}/items", "--bar", "-n1", "sh", "-c", "echo line $0; sleep 0.015"]
+    with closing(Terminal([*pair.OURS, *argv], {})) as terminal:
+        for count, columns, rows in [(10, 60, 8), (18, 80, 20), (27, 50, 14)]:
+            eventually(lambda told=b"line %d\r" % count: told in terminal.raw)
+            terminal.resize(columns, rows)
+        terminal.shows("30 of 30 done")
+        *lines, last = (line for line in terminal.lines if line)
+    assert last == f"[{'#' * 24}] 100%  30 of 30 done"
+    assert lines == [f"line {n}" for n in range(31 - len(lines), 31)]
+    assert terminal.lines[: len(lines)] == lines
 
 
 def test_a_terminal_that_gets_too_small_for_a_bar_has_all_its_rows(monkeypatch):
@@ -116,11 +132,11 @@ def test_a_terminal_that_gets_too_small_for_a_bar_has_all_its_rows(monkeypatch):
     try:
         shown = Progress(True, False, lambda: 1)
         shown.show()
-        assert b"\x1b[1;9r" in os.read(master, 4096)
+        assert b"\x1b[1;8r" in os.read(master, 4096)
         termios.tcsetwinsize(slave, (1, 60))
-        shown._shown_at = 0.0
+        shown._due_at = 0.0
         shown.show()
-        assert os.read(master, 4096) == b"\x1b7\x1b[10;1H\x1b[K\x1b[r\x1b8"
+        assert os.read(master, 4096).startswith(b"\x1b7\x1b[r\x1b8")
     finally:
         os.dup2(kept, 2)
         for descriptor in (kept, master, slave):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 from aque.commands.xargs.backlog import Backlog
@@ -11,6 +12,7 @@ from aque.commands.xargs.progress import Progress
 from aque.commands.xargs.settings import Options
 from aque.report import End
 from aque.task import Task
+from aque.worker.signals import Signals
 
 
 class Audience:
@@ -26,11 +28,12 @@ class Audience:
         self._running: dict[int, float] = {}  # when it began, by id
         self._backlog: Backlog | None = None
 
-    def attach(self, backlog: Backlog) -> None:
-        """Say who knows what is left."""
+    def attach(self, backlog: Backlog, signals: Signals) -> None:
+        """Say who knows what is left, and who hears of a window that changes its size."""
         self._backlog = backlog
         if self._wants_progress:
             self._progress = Progress(self._options.bar, self._options.eta, self._left)
+            signals.note(signal.SIGWINCH)
 
     @property
     def is_gone(self) -> bool:
@@ -68,10 +71,13 @@ class Audience:
         if self._progress is not None:
             self._progress.count(is_failure)
 
-    def look(self) -> None:
-        """Show how time goes by."""
-        if self._progress is not None:
-            self._progress.show()
+    def look(self) -> float:
+        """Show how time goes by; return when to look again, monotonic."""
+        return float("inf") if self._progress is None else self._progress.show()
+
+    def resize(self) -> float:
+        """Hear that the window has another size; return when to look, monotonic."""
+        return float("inf") if self._progress is None else self._progress.resize()
 
     def rest(self) -> None:
         """Leave the terminal to a shell, as we are to be stopped."""

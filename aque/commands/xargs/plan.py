@@ -72,7 +72,7 @@ class Plan:
         self.may_take_ahead = False  # before the first has begun
         self._ascii_only = options.verbose and quoting.is_ascii_only()
         source.attach(worker.selector)
-        audience.attach(backlog)
+        audience.attach(backlog, worker.signals)
         worker.change_slots(1)  # what cannot be run is tried once, not -P times
 
     # What the loop asks
@@ -84,6 +84,8 @@ class Plan:
             if self._procs:
                 self._procs = max(1, self._procs + (1 if number == signal.SIGUSR1 else -1))
                 self._worker.change_slots(self._procs)
+        elif number == signal.SIGWINCH:
+            self._worker.check_by(self._audience.resize())
         else:
             if number == signal.SIGTSTP:
                 self._audience.rest()
@@ -122,7 +124,7 @@ class Plan:
         if self._backlog.lose():
             self._tally.fail()
         self._look_for_retried()
-        self._audience.look()
+        self._worker.check_by(self._audience.look())
 
     def take(self) -> Task | None:
         if self._is_stopped or self._claims or (self.hears_each and not self._audience.has_room):

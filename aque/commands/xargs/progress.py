@@ -7,8 +7,14 @@ again would be torn to pieces by what they write, as theirs would be by it. To h
 through us would take the terminal from them. So the last row of the screen is made ours: all above
 it is set to scroll alone, which is how apt shows how far it is. Each drawing is one write, which a
 terminal does not mix with others', and leaves the cursor where it was. It sets the rows that
-scroll anew, since a command may have changed that, or a person the size of the window. At the end
-the row is given back, and the last word is a line as any other.
+scroll anew, since a command may have changed that. At the end the row is given back, and the last
+word is a line as any other.
+
+A window whose size changes has all its rows scroll again at once, before anybody is told, and where
+its lines are afterwards is told to nobody. What is known is that they all are above the cursor, and
+what was ours is below. So when we hear of it we erase that, and have no row until the size has been
+kept for a while: a size that is drawn with a mouse changes faster than we are told. What commands
+write before we hear of it goes into the row above ours, which is left blank for that.
 """
 
 from __future__ import annotations
@@ -22,9 +28,14 @@ from aque.commands.xargs import write
 _WIDTH = 24
 #: Seconds between two drawings: on a terminal, and of lines elsewhere.
 _INTERVAL, _INTERVAL_ELSEWHERE = 0.1, 10.0
+#: Seconds for which a window has kept its size when it has a row for us again.
+_SETTLED = 0.5
 #: A screen of fewer rows has none to spare.
-_LEAST_ROWS = 4
-_SAVE, _RESTORE, _ERASE_LINE, _UP = "\x1b7", "\x1b8", "\x1b[K", "\x1b[A"
+_LEAST_ROWS = 5
+_SAVE, _RESTORE, _ERASE_LINE = "\x1b7", "\x1b8", "\x1b[K"
+#: Have all rows scroll, and two be there below the cursor, in whose column we stay.
+_MAKE_ROOM = f"{_SAVE}\x1b[r{_RESTORE}\x1bD\x1bD\x1b[2A"
+_ERASE_BELOW = f"{_SAVE}\x1b[B\r\x1b[J{_RESTORE}"
 
 
 class Progress:
@@ -37,7 +48,7 @@ class Progress:
         self._done = self._failed = 0
         self._began = time.monotonic()
         self._row = _Row() if _has_row() else None
-        self._shown_at = 0.0
+        self._due_at = 0.0
         self._is_closed = False
 
     def count(self, is_failure: bool) -> None:
@@ -46,15 +57,25 @@ class Progress:
         self._failed += is_failure
         self.show()
 
-    def show(self) -> None:
-        """Show how far it is, unless that was shown a moment ago."""
+    def show(self) -> float:
+        """Show how far it is, unless it is too soon; return when to try again, monotonic."""
         now = time.monotonic()
-        if now - self._shown_at >= (_INTERVAL_ELSEWHERE if self._row is None else _INTERVAL):
-            self._shown_at = now
-            if self._row is None:
-                write(2, self._text(now) + "\n")
-            else:
-                self._row.draw(self._text(now))
+        if now < self._due_at:
+            return self._due_at
+        if self._row is None:
+            self._due_at = now + _INTERVAL_ELSEWHERE
+            write(2, self._text(now) + "\n")
+        else:
+            self._due_at = now + _INTERVAL
+            self._row.draw(self._text(now))
+        return float("inf")
+
+    def resize(self) -> float:
+        """Hear that the window has another size; return when to show it again, monotonic."""
+        if self._row is not None:
+            self._row.give_back()
+            self._due_at = time.monotonic() + _SETTLED
+        return self._due_at
 
     def rest(self) -> None:
         """Leave the terminal to others, until something is shown again."""
@@ -88,32 +109,24 @@ class _Row:
     """The last row of the terminal, kept from scrolling from the first drawing on."""
 
     def __init__(self) -> None:
-        self._rows = 0
+        self._size: os.terminal_size | None = None  # of the terminal, while the row is ours
 
     def draw(self, text: str) -> None:
         try:
-            columns, rows = os.get_terminal_size(2)
+            size = os.get_terminal_size(2)
         except OSError:  # it was closed
             return
-        if rows < _LEAST_ROWS:
+        if size != self._size:
             self.give_back()
-            return
-        told = ""
-        if rows != self._rows:
-            told = self._move(rows)
-        told += f"{_SAVE}\x1b[1;{rows - 1}r\x1b[{rows};1H{text[: columns - 1]}{_ERASE_LINE}"
-        write(2, told + _RESTORE)
+        if size.lines >= _LEAST_ROWS:
+            self._size = size
+            begin = f"{_MAKE_ROOM}{_SAVE}\x1b[1;{size.lines - 2}r\x1b[{size.lines};1H"
+            write(2, f"{begin}{text[: size.columns - 1]}{_ERASE_LINE}{_RESTORE}")
 
     def give_back(self) -> None:
-        if self._rows:
-            write(2, f"{_SAVE}\x1b[{self._rows};1H{_ERASE_LINE}\x1b[r{_RESTORE}")
-            self._rows = 0
-
-    def _move(self, rows: int) -> str:
-        """Leave the row of before, and the new one if the cursor is in it."""
-        left = f"{_SAVE}\x1b[r\x1b[{self._rows};1H{_ERASE_LINE}{_RESTORE}" if self._rows else ""
-        self._rows = rows
-        return f"{left}\n{_UP}"
+        if self._size is not None:
+            self._size = None
+            write(2, _MAKE_ROOM + _ERASE_BELOW)
 
 
 def _has_row() -> bool:
