@@ -75,7 +75,7 @@ def test_a_signal_ends_the_children_and_then_the_run_by_itself(broker, number):
         assert [task.status for task in children] == [states.CANCELLED] * 4
         assert [task.exit_signal for task in children] == [number, number, None, None]
         assert group.status == states.CANCELLED
-        said = f"interrupted; 0 commands succeeded, 4 were cancelled (task {group.id})"
+        said = f"interrupted; 4 commands were cancelled (task {group.id})"
         resume = f"aque-xargs --resume {group.id} runs the rest"
         assert told(process) == f"aque-xargs: {said}; {resume}\n"
 
@@ -121,7 +121,7 @@ def test_ctrl_c_reaches_each_command_once_as_under_gnu_xargs(tmp_path):
             assert process.wait(10) == -signal.SIGINT
             assert process.stdout is not None
             assert process.stdout.read() == b"told\ntold\n"
-            said = "aque-xargs: interrupted; 0 commands succeeded, 3 were cancelled (task 1); "
+            said = "aque-xargs: interrupted; 3 commands were cancelled (task 1); "
             assert told(process).startswith(said)
     finally:
         os.close(master)
@@ -201,6 +201,17 @@ def test_what_a_command_kills_before_it_ends_does_not_begin(broker, earlier):
     assert runs.statuses(broker) == [states.SUCCESS, states.CANCELLED, states.SUCCESS]
 
 
+def test_what_an_interrupted_run_says_leaves_out_what_there_is_none_of(broker):
+    script = "[ $0 != a ] || exit 0; [ $0 != b ] || exit 1; echo run; exec sleep 60"
+    with running("-n1", "--bar", "sh", "-c", script) as process:
+        feed(process, b"a b c")
+        assert line(process) == "run"
+        process.send_signal(signal.SIGTERM)
+        *_, shown, said = told(process).splitlines()
+        assert shown.endswith("3 of 3 done, 1 failed, 1 cancelled")
+        assert "; 1 command succeeded, 1 failed, 1 was cancelled (task 1); " in said
+
+
 def test_a_signal_in_a_flood_of_short_commands_is_heeded(broker):
     with running("-n1", "-P8", "true") as process:
         feed(process, b"x " * 50_000)
@@ -210,13 +221,15 @@ def test_a_signal_in_a_flood_of_short_commands_is_heeded(broker):
 
 
 def test_aque_kill_of_the_group_ends_the_run(broker):
-    with running("-n1", "-P2", *SLEEP) as process:
+    with running("-n1", "-P2", "--bar", *SLEEP) as process:
         feed(process, b"a b c d")
         pids = [int(line(process)), int(line(process))]
         (group,) = eventually(lambda: broker.roots(0.0, None, None)[0])
         aque("kill", str(group.id))
         assert process.wait(10) == 125
-        assert told(process) == f"aque-xargs: killed (task {group.id})\n"
+        *_, said, shown = told(process).splitlines()
+        assert said == f"aque-xargs: killed (task {group.id})"
+        assert shown.endswith("2 of 4 done, 2 cancelled")
         assert not any(map(is_there, pids))
         group, children = tasks(broker)
         assert [task.status for task in (group, *children)] == [states.CANCELLED] * 5

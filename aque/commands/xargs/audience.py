@@ -58,7 +58,8 @@ class Audience:
         if self._display is not None:
             self._display.again(task)
 
-    def ended(self, task: Task, end: End, is_failure: bool) -> None:
+    def ended(self, task: Task, end: End, status: str) -> None:
+        """Hear of an end, and which status it is to be counted as."""
         assert self._backlog is not None
         number = self._backlog.numbers.pop(task.id, 0)
         if self.is_silent:
@@ -69,7 +70,7 @@ class Audience:
         if self._log is not None:
             self._log.write(task, end, number, began)
         if self._progress is not None:
-            self._progress.count(is_failure)
+            self._progress.count(status)
 
     def look(self) -> float:
         """Show how time goes by; return when to look again, monotonic."""

@@ -23,9 +23,16 @@ def _word(broker: Broker, group: int, interrupted: int, is_all_recorded: bool) -
     counts = broker.count_children([group]).get(group, {})
     succeeded, failed = counts.get(states.SUCCESS, 0), counts.get(states.ERROR, 0) - interrupted
     cancelled = counts.get(states.CANCELLED, 0) + interrupted
-    parts = [f"{succeeded} commands succeeded", f"{cancelled} were cancelled"]
-    if failed > 0:
-        parts.insert(1, f"{failed} failed")
     resume = f"aque-xargs --resume {group}"
     remedy = f"{resume} runs the rest" if is_all_recorded else f"give the input again to {resume}"
-    return f"interrupted; {', '.join(parts)} (task {group}); {remedy}"
+    return f"interrupted; {_sum(succeeded, failed, cancelled)} (task {group}); {remedy}"
+
+
+def _sum(succeeded: int, failed: int, cancelled: int) -> str:
+    said: list[str] = []
+    were = "was cancelled" if cancelled == 1 else "were cancelled"
+    for count, what in (succeeded, "succeeded"), (failed, "failed"), (cancelled, were):
+        if count > 0:
+            noun = "" if said else "command " if count == 1 else "commands "
+            said.append(f"{count} {noun}{what}")
+    return ", ".join(said) or "no command had begun"

@@ -160,13 +160,12 @@ class Plan:
             self._audience.again(task)
             return
         if end.status == states.SUCCESS and self._halt is None:
-            self._audience.ended(task, end, False)
+            self._audience.ended(task, end, end.status)
             return
-        is_interrupted = end.status == states.ERROR and self._worker.signals.has_come(
-            *_FROM_KEYBOARD
-        )
-        is_cut_off = is_interrupted or self._ended_by is not None
-        self._audience.ended(task, end, end.status != states.SUCCESS and not is_cut_off)
+        has_failed, signals = end.status == states.ERROR, self._worker.signals
+        is_interrupted = has_failed and signals.has_come(*_FROM_KEYBOARD)
+        is_cut_off = is_interrupted or (has_failed and self._ended_by is not None)
+        self._audience.ended(task, end, states.CANCELLED if is_cut_off else end.status)
         if is_interrupted:  # the terminal told it and us, and we are yet to heed that
             self._interrupted += 1
         elif end.status == states.CANCELLED or (end.error and not end.error.startswith("ended ")):

@@ -23,6 +23,7 @@ import os
 import time
 from collections.abc import Callable
 
+from aque import states
 from aque.commands.xargs import write
 
 _WIDTH = 24
@@ -45,16 +46,17 @@ class Progress:
         self._bar = bar
         self._eta = eta
         self._left = left
-        self._done = self._failed = 0
+        self._done = self._failed = self._cancelled = 0
         self._began = time.monotonic()
         self._row = _Row() if _has_row() else None
         self._due_at = 0.0
         self._is_closed = False
 
-    def count(self, is_failure: bool) -> None:
-        """Count a command that has ended."""
+    def count(self, status: str) -> None:
+        """Count a command that has ended so."""
         self._done += 1
-        self._failed += is_failure
+        self._failed += status == states.ERROR
+        self._cancelled += status == states.CANCELLED
         self.show()
 
     def show(self) -> float:
@@ -92,12 +94,13 @@ class Progress:
 
     def _text(self, now: float) -> str:
         left = self._left()
-        failed = f", {self._failed} failed" if self._failed else ""
+        others = f", {self._failed} failed" if self._failed else ""
+        others += f", {self._cancelled} cancelled" if self._cancelled else ""
         if left is None:
-            return f"{self._done} done{failed}"
+            return f"{self._done} done{others}"
         total = self._done + left
         part = self._done / total if total else 1.0
-        text = f"{self._done} of {total} done{failed}"
+        text = f"{self._done} of {total} done{others}"
         if self._bar:
             text = f"[{'#' * int(part * _WIDTH):{_WIDTH}}] {part:4.0%}  {text}"
         if self._eta and self._done:
