@@ -227,8 +227,9 @@ def test_aque_kill_of_the_group_ends_the_run(broker):
         (group,) = eventually(lambda: broker.roots(0.0, None, None)[0])
         aque("kill", str(group.id))
         assert process.wait(10) == 125
-        *_, said, shown = told(process).splitlines()
-        assert said == f"aque-xargs: killed (task {group.id})"
+        *_, shown, said = told(process).splitlines()
+        rest = f"(task {group.id}); aque-xargs --resume {group.id} runs the rest"
+        assert said == f"aque-xargs: killed; 4 commands were cancelled {rest}"
         assert shown.endswith("2 of 4 done, 2 cancelled")
         assert not any(map(is_there, pids))
         group, children = tasks(broker)

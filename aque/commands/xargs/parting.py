@@ -1,4 +1,4 @@
-"""Own what an interrupted run says last: how far it came, and how it is taken up again."""
+"""Own what a run that was cut off says last: how far it came, and how it is taken up again."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from contextlib import suppress
 from aque import states
 from aque.brokers.base import Broker
 from aque.commands.xargs import say
-from aque.errors import BrokerError
+from aque.errors import BrokerError, TaskNotFoundError
 
 
-def tell(broker: Broker, group: int, interrupted: int, is_all_recorded: bool) -> None:
-    """Say it, if the queue can be asked.
+def tell(broker: Broker, group: int, how: str, interrupted: int, is_all_recorded: bool) -> None:
+    """Say it, if the queue can be asked; `how` the run ended is a word.
 
     Of those that failed so many were `interrupted`: the terminal told them before we could.
     """
     with suppress(BrokerError):
-        say(_word(broker, group, interrupted, is_all_recorded))
+        try:
+            broker.fetch([group])
+        except TaskNotFoundError:
+            say(f"{how}; task {group} was removed, so it cannot be resumed")
+        else:
+            say(f"{how}; {_rest(broker, group, interrupted, is_all_recorded)}")
 
 
-def _word(broker: Broker, group: int, interrupted: int, is_all_recorded: bool) -> str:
+def _rest(broker: Broker, group: int, interrupted: int, is_all_recorded: bool) -> str:
     counts = broker.count_children([group]).get(group, {})
     succeeded, failed = counts.get(states.SUCCESS, 0), counts.get(states.ERROR, 0) - interrupted
     cancelled = counts.get(states.CANCELLED, 0) + interrupted
     resume = f"aque-xargs --resume {group}"
     remedy = f"{resume} runs the rest" if is_all_recorded else f"give the input again to {resume}"
-    return f"interrupted; {_sum(succeeded, failed, cancelled)} (task {group}); {remedy}"
+    return f"{_sum(succeeded, failed, cancelled)} (task {group}); {remedy}"
 
 
 def _sum(succeeded: int, failed: int, cancelled: int) -> str:

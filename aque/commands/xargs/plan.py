@@ -58,9 +58,9 @@ class Plan:
         self._halt = Halting(options.halt) if options.halt else None
         self._has_retried = False
         self._tally = Tally()
-        self._is_stopped = False
-        self._is_all_recorded = False
+        self._is_stopped = self._is_all_recorded = False
         self._ended_by: int | None = None
+        self._cut_off = ""  # how the run was, in a word
         self._procs = options.max_procs
         self._has_begun = False
         self._notes_starts = True
@@ -117,7 +117,7 @@ class Plan:
         if self._is_stopped:
             return
         if self._backlog.is_refused or is_killed(self._broker, self._group):
-            say(f"killed (task {self._group})")
+            self._cut_off = "killed"
             self._tally.stop(SIGNALLED, is_last=True)
             self._stop()
             return
@@ -203,8 +203,10 @@ class Plan:
 
         A run `is_broken_off` where the queue failed it; then some may not have begun.
         """
+        if self._cut_off:
+            known = self._interrupted, self._is_all_recorded
+            parting.tell(self._broker, self._group, self._cut_off, *known)
         if self._ended_by is not None:
-            parting.tell(self._broker, self._group, self._interrupted, self._is_all_recorded)
             return -self._ended_by
         failure = self._source.failure
         status = self._tally.status(is_input_broken=failure is not None)
@@ -279,6 +281,7 @@ class Plan:
         """End the run and what is running, which gets the signal too."""
         is_second = self._ended_by is not None
         self._ended_by = self._ended_by or number
+        self._cut_off = self._cut_off or "interrupted"
         self._stop()
         if is_second:
             number = signal.SIGKILL
