@@ -95,6 +95,8 @@ def outcome(shown: Task, dead: Dead = NOBODY) -> str:
     """Say in a few words how a task ended, how far it is, or what it waits for."""
     if shown.status == states.ERROR:
         return terminal.safe(_failure(shown))
+    if shown.status == states.SUCCESS and shown.error:  # it was declined, and never ran
+        return terminal.safe(shown.error)
     if shown.status == states.SUCCESS and shown.started_at and shown.ended_at:
         return f"took {duration(shown.ended_at - shown.started_at)}"
     if condition(shown, dead):

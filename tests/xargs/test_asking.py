@@ -10,8 +10,10 @@ import subprocess
 import time
 
 import pytest
-from xargs import gnu, pair
+from support import aque
+from xargs import gnu, pair, runs
 
+from aque import states
 from aque.brokers.base import Broker
 
 DEADLINE = 20.0
@@ -54,6 +56,19 @@ def test_each_command_is_asked_for_as_by_gnu_xargs(broker: Broker, arguments, an
     )
     assert re.sub(rb"/dev/pts/\d+", b"tty", ours) == re.sub(rb"/dev/pts/\d+", b"tty", theirs)
     assert our_status == status
+
+
+def test_what_was_declined_is_no_failure_and_is_not_asked_for_again(broker: Broker):
+    program = " ".join(pair.OURS)
+    assert converse(program, "-p -n1 sh -c 'exit 0'", [b"n\n", b"y\n", b"n\n"])[1] == 0
+    assert runs.group(broker).status == states.SUCCESS
+    assert [task.error for task in runs.children(broker)] == ["declined", None, "declined"]
+    assert re.findall("declined|took", aque("status", "1").stdout) == [
+        "declined",
+        "took",
+        "declined",
+    ]
+    assert runs.run("--resume=1") == pair.Outcome(b"", b"", 0)
 
 
 def test_without_a_terminal_nothing_is_run():

@@ -1,20 +1,24 @@
 """Own -p: whether a person at the terminal wants a command run.
 
-The answer is waited for beside all else, so that what runs is heard of meanwhile.
+The answer is waited for beside all else, so that what runs is heard of meanwhile. A command that is
+not wanted is done with, as xargs has it: its task is a success that took no time and says why.
 """
 
 from __future__ import annotations
 
 import os
 import selectors
+import time
 from collections.abc import Sequence
 
+from aque import states
 from aque import task as tasks
-from aque.brokers.base import Broker
 from aque.commands.xargs import quoting, write
 from aque.commands.xargs.backlog import Backlog
 from aque.errors import AqueError
+from aque.report import End
 from aque.task import Task
+from aque.worker.loop import Worker
 
 _LONGEST = 4096
 
@@ -28,8 +32,8 @@ class Asker:
         self._asked: int | None = None
         self._answer: bytes | None = None
 
-    def take(self, backlog: Backlog, broker: Broker) -> Task | None:
-        """Take the next task that is wanted, once the answer has come, and cancel those before.
+    def take(self, backlog: Backlog, worker: Worker) -> Task | None:
+        """Take the next task that is wanted, once the answer has come; those before are declined.
 
         Raises AqueError where there is no terminal.
         """
@@ -40,7 +44,9 @@ class Asker:
             backlog.take()
             if answer:
                 return task
-            broker.cancel_waiting([task.id])
+            worker.crew.news.begin(task, worker.membership.id)
+            end = End(task.id, task.attempt, states.SUCCESS, time.time(), error="declined")
+            worker.crew.news.end(task, end)
         return None
 
     def _ask(self, task: Task) -> bool | None:

@@ -220,7 +220,7 @@ class Plan:
     def _take_wanted(self, asker: Asker) -> Task | None:
         """Take the next task that a person wants, once the answer has come."""
         try:
-            return asker.take(self._backlog, self._broker)
+            return asker.take(self._backlog, self._worker)
         except AqueError as error:
             say(str(error))
             self._tally.stop(error.exit_status, is_last=True)
