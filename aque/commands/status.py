@@ -9,6 +9,20 @@ from typing import Any
 import click
 
 from aque.commands import entry, options
+from aque.errors import UsageError
+
+
+class Interval(options.Duration):
+    """How often to look. Unlike elsewhere --watch may be followed by it, so not by tasks."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            return super().convert(value, param, ctx)
+        except UsageError:
+            example = "aque-status last --watch"
+            raise UsageError(
+                f"--watch takes seconds, not {value!r}; tasks come before it: {example}"
+            ) from None
 
 
 @click.command()
@@ -40,8 +54,8 @@ from aque.commands import entry, options
     help="Colour the states; auto does so on a terminal, but for NO_COLOR.",
 )  # fmt: skip
 @click.option(
-    "-w", "--watch", "interval", type=options.Duration(), is_flag=False, flag_value="1",
-    metavar="[SECONDS]", help="Over the whole screen, each so many seconds (1); ? says the keys.",
+    "-w", "--watch", "interval", type=Interval(), is_flag=False, flag_value="1",
+    metavar="[SECONDS]", help="Over the whole screen, each so many seconds (1), IDS before it.",
 )  # fmt: skip
 @click.option("--workers", is_flag=True, help="Show the workers instead; with --json too.")
 @click.option("--why", is_flag=True, help="Say why IDS are not running.")

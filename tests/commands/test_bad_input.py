@@ -72,6 +72,11 @@ def test_what_selects_nothing_is_a_usage_error(broker: Broker, word: str) -> Non
     assert "write 7, 3-9, 1,4,8-10, last or all" in refused("kill", word, status=2)
 
 
+def test_tasks_after_the_watch_of_status_are_told_where_they_belong(broker: Broker) -> None:
+    said = refused("status", "--watch", "last", status=2)
+    assert "takes seconds, not 'last'; tasks come before it: aque-status last --watch" in said
+
+
 @each_taker
 def test_no_ids_at_all_is_a_usage_error(broker: Broker, command: str) -> None:
     refused(command, status=2)
