@@ -136,6 +136,25 @@ def test_what_waits_is_paused_and_given_another_priority(
     terminal.leave(130)
 
 
+def test_on_a_narrow_terminal_the_commands_are_told_apart(
+    broker: Broker, open_terminal: Open
+) -> None:
+    submit(broker, "render", "--shot", "17", "--layers", "beauty,shadow,fog,depth,normals,motion")
+    terminal = open_terminal()
+    terminal.shows("^ID STATE     PROGRESS      TIME CPU%  PEAK COMMAND$")
+    terminal.press("P")
+    terminal.shows(r"^priority of task 1 \(render --shot.*\), now 1000, larger goes first: _$")
+    terminal.press("escape")
+    terminal.resize(60, 24)
+    terminal.shows("^ID STATE     PROGRESS      TIME CPU%  PEAK COMMAND$")
+    terminal.resize(46, 24)
+    terminal.shows("^ID STATE     PROGRESS      TIME COMMAND$", "^ 1 pending {22}render --shot")
+    terminal.resize(40, 24)
+    terminal.shows("^ID STATE     PROGRESS    COMMAND$", "^ 1 pending {15}render --shot")
+    terminal.press("q")
+    terminal.leave(0)
+
+
 def test_wide_groups_are_summed_up_folded_entered_sorted_and_scrolled(
     broker: Broker, open_terminal: Open
 ) -> None:

@@ -13,6 +13,7 @@ from aque.task import Task
 class Asking(Protocol):
     """Who is asked."""
 
+    def fit(self, text: str, others: int) -> str: ...
     def confirm(self, question: str) -> bool: ...
     def read(self, question: str) -> str | None: ...
 
@@ -21,7 +22,7 @@ def kill(queue: Queue, task: Task, asking: Asking) -> str:
     if task.is_complete:
         return f"task {task.id} has ended already ({task.status})"
     what = " and its children" if queue.broker.count_children([task.id]) else ""
-    if not asking.confirm(f"kill {_name(task)}{what}?"):
+    if not asking.confirm(_ask(asking, task, "kill ", f"{what}?")):
         return ""
     queue.kill([task.id])
     return f"killing task {task.id}" if task.status == states.RUNNING else f"killed task {task.id}"
@@ -31,7 +32,7 @@ def retry(queue: Queue, task: Task, asking: Asking) -> str:
     if not task.is_complete:
         return f"task {task.id} is {task.status}; only one that has ended can be retried"
     again = "run again, though it has succeeded," if task.status == states.SUCCESS else "retry"
-    if not asking.confirm(f"{again} {_name(task)}?"):
+    if not asking.confirm(_ask(asking, task, f"{again} ", "?")):
         return ""
     queue.retry([task.id], recursive=task.cause is not None)
     return f"task {task.id} waits for its next attempt"
@@ -43,7 +44,7 @@ def pause(queue: Queue, task: Task, asking: Asking) -> str:
         return f"task {task.id} has ended ({task.status})"
     is_held = task.status == states.PAUSED or task.stopped_at is not None
     act = "resume" if is_held else "stop" if task.status == states.RUNNING else "pause"
-    if not asking.confirm(f"{act} {_name(task)}?"):
+    if not asking.confirm(_ask(asking, task, f"{act} ", "?")):
         return ""
     family = queue.with_children([task.id])
     changed = queue.broker.resume(family) if is_held else queue.broker.pause(family)
@@ -54,7 +55,8 @@ def pause(queue: Queue, task: Task, asking: Asking) -> str:
 def prioritize(queue: Queue, task: Task, asking: Asking) -> str:
     if task.is_complete:
         return f"task {task.id} has ended ({task.status})"
-    text = asking.read(f"priority of {_name(task)}, now {task.priority}, larger goes first: ")
+    rest = f", now {task.priority}, larger goes first: "
+    text = asking.read(_ask(asking, task, "priority of ", rest))
     if not text:
         return ""
     try:
@@ -67,6 +69,7 @@ def prioritize(queue: Queue, task: Task, asking: Asking) -> str:
     return f"priority {priority} for {len(changed)} {'task' if len(changed) == 1 else 'tasks'}"
 
 
-def _name(task: Task) -> str:
-    label = lines.label(task)
-    return f"task {task.id} ({label if len(label) <= 30 else label[:29] + '…'})"
+def _ask(asking: Asking, task: Task, begin: str, rest: str) -> str:
+    """Return a question that names a task; where it is too long, less of the command."""
+    begin, rest = f"{begin}task {task.id} (", f"){rest}"
+    return begin + asking.fit(lines.label(task), len(begin + rest)) + rest

@@ -19,12 +19,24 @@ Counts = Mapping[str, int]
 BAR = 11
 _HEADS = ("ID", "STATE", "PROGRESS", "TIME", "CPU%", "PEAK", "COMMAND")
 _WIDTHS = (0, 9, BAR, 6, 4, 5)
+#: Columns that COMMAND has, or others before it are left out, from the right.
+_LEAST = 14
 
 
-def head(id_width: int) -> str:
+def head(id_width: int, screen: Terminal) -> str:
     cells = [f"{_HEADS[0]:>{id_width}}", f"{_HEADS[1]:<9}", f"{_HEADS[2]:<{BAR}}"]
     cells += [f"{name:>{width}}" for name, width in zip(_HEADS[3:6], _WIDTHS[3:])]
-    return " ".join([*cells, _HEADS[6]])
+    return " ".join([*cells[: _shown(id_width, screen)], _HEADS[6]])
+
+
+def _shown(id_width: int, screen: Terminal) -> int:
+    """Return how many columns there is room for before COMMAND, at least the first two."""
+    count = len(_WIDTHS)
+    room = (screen.width or 80) - id_width - sum(_WIDTHS) - count
+    while room < _LEAST and count > 2:
+        count -= 1
+        room += _WIDTHS[count] + 1
+    return count
 
 
 def row(
@@ -35,14 +47,14 @@ def row(
     shown = line.task
     if shown is None:
         return [(" " * (id_width + 1) + line.text, "")]  # the sum of a list, where there is room
-    numbers = [_time(shown, now), _cpu(shown, used), _peak(shown, used)]
-    cells = [f"{text:>{width}}" for text, width in zip(numbers, _WIDTHS[3:])]
     said = screen.fit(progress(shown, counts, now, screen.has_unicode, dead), BAR)
-    padded = said + " " * (BAR - terminal.width_of(said))
+    numbers = [_time(shown, now), _cpu(shown, used), _peak(shown, used)]
+    cells = [said + " " * (BAR - terminal.width_of(said))]
+    cells += [f"{text:>{width}}" for text, width in zip(numbers, _WIDTHS[3:])]
     return [
         (f"{shown.id:>{id_width}} ", ""),
-        (f"{shown.status:<9}", shown.status),
-        (f" {padded} {' '.join(cells)} ", ""),
+        (f"{shown.status:<9} ", shown.status),
+        ("".join(f"{cell} " for cell in cells[: _shown(id_width, screen) - 2]), ""),
         (f"{line.lead}{lines.label(shown)}{line.tail}{_message(shown)}", ""),
     ]
 

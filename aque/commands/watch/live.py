@@ -123,7 +123,7 @@ class Live:
             screen.put(y, [*row, (self._view() if y == 3 else "", "")])
         shown, dead = self._page.lines, self._head.dead
         wide = max([2, *(len(str(line.task.id)) for line in shown if line.task)])
-        screen.put(_ABOVE - 1, [(cells.head(wide), "")], "head")
+        screen.put(_ABOVE - 1, [(cells.head(wide, screen.terminal), "")], "head")
         for number, line in enumerate(shown):
             id = line.task.id if line.task else 0
             children = by_status(self._roll.children.get(id, ()))

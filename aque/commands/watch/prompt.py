@@ -7,6 +7,8 @@ from collections.abc import Callable
 from aque.commands.watch.screen import Screen
 
 _FOREVER = 3600.0
+#: Columns in which an answer is typed.
+_ANSWER = 10
 
 
 class Prompt:
@@ -18,6 +20,11 @@ class Prompt:
         self._screen = screen
         self._show = show
         self._look = look
+
+    def fit(self, text: str, others: int) -> str:
+        """Cut a text that stands among so many `others` columns, with room for an answer."""
+        screen = self._screen.terminal
+        return screen.fit(text, max(0, self._screen.width - others - _ANSWER))
 
     def confirm(self, question: str) -> bool:
         return self.choose(f"{question} y/n", "yn") == "y"
