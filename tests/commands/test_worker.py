@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import signal
+import termios
 
 import pytest
 from jobs import one_line, running, script, submit
@@ -34,18 +36,28 @@ def test_a_worker_says_as_much_as_it_is_asked_to(broker: Broker) -> None:
     assert aque("worker", "--to-end", "-q").stderr == ""
 
 
-def test_a_terminal_is_told_what_it_is_and_at_ctrl_c_what_it_waits_for(broker: Broker) -> None:
+@pytest.mark.parametrize("is_in_front", [True, False])
+def test_a_terminal_is_told_what_it_is_how_it_ends_and_what_it_waits_for(
+    broker: Broker, is_in_front: bool
+) -> None:
     mine, theirs = pty.openpty()
     id = script(broker, "trap 'exit 0' TERM; sleep 60 & wait")
-    with started_worker(broker, stderr=theirs) as worker:
+
+    def take_terminal() -> None:
+        if is_in_front:
+            fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+
+    options = {"stderr": theirs, "start_new_session": True}
+    with started_worker(broker, preexec_fn=take_terminal, **options) as worker:
         os.close(theirs)
+        way = "Ctrl-C" if is_in_front else f"kill {worker.pid}"
         running(broker, id)
         worker.send_signal(signal.SIGINT)
         said = _read_until(mine, b"requeues it\r\n")
         first, second = said.decode().split("\r\n")[:2]
         assert first.startswith(f"\raque-worker: pid {worker.pid}, ")
-        assert first.endswith("queue.db; Ctrl-C ends it")
-        waits = f"waits for task {id}; Ctrl-C again requeues it"
+        assert first.endswith(f"queue.db; {way} ends it")
+        waits = f"waits for task {id}; {way} again requeues it"
         assert second == f"\raque-worker: {waits}"
         worker.send_signal(signal.SIGINT)
         assert worker.wait(20) == 0
