@@ -7,12 +7,17 @@ import fcntl
 import os
 import resource
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from aque.task import Task
 
 #: What `task.stdin` says when the input is stored with the task itself.
 STORED = "-"
+_PLACES = {
+    "cwd": "working directory", "stdin": "standard input", "stdout": "standard output",
+    "stderr": "standard error",
+}  # fmt: skip
 #: Descriptors that jobs leave to the worker itself: for /proc, files, a connection.
 _RESERVED = 16
 
@@ -114,6 +119,15 @@ def behind_fifos(command: list[str], task: Task) -> list[str]:
         if path is not None and path != STORED and is_fifo(path):
             command = ["/bin/sh", "-c", f'exec "$@" {operator}"$0"', path, *command]
     return command
+
+
+def trouble(error: OSError, task: Mapping[str, Any]) -> str:
+    """Say what an error is about, and which of the places in a task's keys that is."""
+    if error.filename is None:
+        return error.strerror or str(error)
+    path = os.fsdecode(error.filename)
+    names = [f"{what} " for key, what in _PLACES.items() if task.get(key) == path]
+    return f"{names[0] if names else ''}{path}: {error.strerror}"
 
 
 def is_null(descriptor: int) -> bool:

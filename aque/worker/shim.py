@@ -38,7 +38,7 @@ def marks(environ: Mapping[str, str]) -> dict[str, str]:
 
 def main() -> int:
     sys.path.append(PLACE)
-    from aque.worker import spawn  # as root still: the user may be unable to read it
+    from aque.worker import files, spawn  # as root still: the user may be unable to read it
 
     with open(int(sys.argv[1]), "rb") as file:
         file.seek(0)  # whoever wrote it left it at its end
@@ -48,12 +48,14 @@ def main() -> int:
         _enter(request)
         for number in _IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
-    except (OSError, KeyError) as error:
-        return _complain(error, _CANNOT)
+    except KeyError as error:
+        return _complain(f"{error.args[0]}", _CANNOT)  # "getpwnam(): name not found: 'alice'"
+    except OSError as error:
+        return _complain(files.trouble(error, request), _CANNOT)
     try:
         spawn.become(request["command"], request["environ"])
     except OSError as error:
-        return _complain(error, spawn.exit_status_of(error))
+        return _complain(files.trouble(error, {}), spawn.exit_status_of(error))
 
 
 def _drop(name: str) -> None:
@@ -86,12 +88,7 @@ def _put(number: int, path: str, flags: int) -> None:
     os.close(opened)
 
 
-def _complain(error: OSError | KeyError, status: int) -> int:
-    if isinstance(error, KeyError):
-        text = f"{error.args[0]}"  # "getpwnam(): name not found: 'alice'"
-    else:
-        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-        text = f"{place}{error.strerror or error}"
+def _complain(text: str, status: int) -> int:
     os.write(2, f"aque: {text}\n".encode("utf-8", "surrogateescape"))
     return status
 

@@ -13,7 +13,7 @@ from aque.brokers.base import Broker
 from aque.errors import AqueError
 from aque.patterns import shell
 from aque.record import record
-from aque.task import Task, shell_words
+from aque.task import Task, as_dict, shell_words
 from aque.worker import files, leftovers
 from aque.worker.job import Job
 from aque.worker.nocalls import NoRunners
@@ -149,7 +149,7 @@ class Starter:
         with files.Descriptors() as opened:
             incoming: dict[str, int] = {}
             is_own = self._foreground is None
-            with _place_named():
+            with _place_named(task):
                 if is_own:  # else it stays where we are, though that may have lost its name
                     self._spawner.enter(task.cwd, task.umask)
                 theirs = self._stdin(task, opened)
@@ -279,12 +279,11 @@ def _values(text: str | None, default: Any) -> Any:
 
 
 @contextmanager
-def _place_named() -> Iterator[None]:
-    """Tell a place that cannot be used (126) from a command that is not found (127)."""
+def _place_named(task: Task) -> Iterator[None]:
+    """Name a place that cannot be used (126), which is no command that is not found (127)."""
     try:
         yield
     except OSError as error:
         if is_shortage(error):
             raise
-        place = "" if error.filename is None else f"{error.filename}: "
-        raise PlaceError(f"{place}{error.strerror or error}") from error
+        raise PlaceError(files.trouble(error, as_dict(task))) from error

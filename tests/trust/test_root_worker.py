@@ -130,6 +130,7 @@ def test_what_cannot_be_run_ends_like_any_other(broker: Broker, open_place: Path
     assert fetch(broker, large).exit_status == 126
     assert b"Argument list too long" in output(broker, large, "stderr")
     assert fetch(broker, private).exit_status == 126
+    assert b"working directory /nowhere: No such" in output(broker, private, "stderr")
 
 
 def test_another_users_task_is_killed_with_all_it_started(broker: Broker) -> None:
