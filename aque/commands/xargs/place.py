@@ -63,7 +63,8 @@ def open_place(options: Options) -> Iterator[Place]:
     except (BrokerError, UsageError) as error:
         if isinstance(error, UsageError) and options.broker is not None:
             raise
-        say(f"warning: {error}; nothing of this run will be kept")
+        what = str(error).partition("; ")[0]  # the remedy can wait: it does its work all the same
+        say(f"warning: {what}; nothing of this run will be kept")
     else:
         is_named = options.broker or os.environ.get("AQUE_BROKER")
         if place.broker.is_new and is_named and os.isatty(2):  # it may be mistyped
