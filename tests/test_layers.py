@@ -38,6 +38,7 @@ LAYERS = (
         "shown",
     ),
     ("task", "prototype", "report", "codec", "names", "fields"),
+    ("runs",),
     ("bell",),
     ("listening",),
     _CONTRACT,

@@ -367,7 +367,7 @@ def test_killed_with_9_it_leaves_nothing_and_is_resumed(tmp_path: Path, broker: 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGURG])
 def test_a_supervisor_that_ends_is_done_without(tmp_path: Path, broker: Broker, number: int):
-    with running(tmp_path, "-P2", *note(), count=800) as process:
+    with running(tmp_path, "-P2", *note(), count=400) as process:
         for _ in range(3):
             os.kill(in_flood(process)[0], number)
         status = process.wait(60)
@@ -377,7 +377,7 @@ def test_a_supervisor_that_ends_is_done_without(tmp_path: Path, broker: Broker, 
     assert [task.error for task in lost] == ["the process that awaited it was killed"] * len(lost)
     assert len(lost) <= 3 * (number == signal.SIGKILL)
     assert (status, said) == (123 if lost else 0, "")
-    assert noted(tmp_path, "begun") == {str(n): 1 for n in range(1, 801)}
+    assert noted(tmp_path, "begun") == {str(n): 1 for n in range(1, 401)}
 
 
 def test_stopped_it_begins_nothing_and_then_goes_on(tmp_path: Path, broker: Broker):
