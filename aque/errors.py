@@ -37,6 +37,10 @@ class FullError(BrokerError):
     """There is no room left to write to the queue."""
 
 
+class UnwritableError(BrokerError):
+    """The queue may only be read."""
+
+
 class TaskNotFoundError(AqueError):
     """No task has this id."""
 

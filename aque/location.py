@@ -71,13 +71,17 @@ def parse(text: str) -> tuple[str, str | None]:
 
 def to_url(location: Location) -> str:
     """Return the URL from which `find` finds the same queue, opened the same way."""
-    path = location.path
-    for character in "%?#":
-        path = path.replace(character, f"%{ord(character):02X}")
     natural = "wal" if file_system_type(location.path) in LOCAL_TYPES else "delete"
-    return f"sqlite://{path}" + (
+    return f"sqlite://{quoted(location.path)}" + (
         "" if natural == location.journal else f"?journal={location.journal}"
     )
+
+
+def quoted(path: str) -> str:
+    """Return a path as it stands in a URL."""
+    for character in "%?#":
+        path = path.replace(character, f"%{ord(character):02X}")
+    return path
 
 
 def file_system_type(path: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aque.brokers.sqlite import expire as expire
     from aque.brokers.sqlite import files as files
     from aque.brokers.sqlite import finish as finish
+    from aque.brokers.sqlite import glance as glance
     from aque.brokers.sqlite import hold as hold
     from aque.brokers.sqlite import look as look
     from aque.brokers.sqlite import migrations as migrations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from aque.brokers.sqlite import steer as steer
 
 _ACTS = (
-    "claim contents create expire files finish hold look migrations outline"
+    "claim contents create expire files finish glance hold look migrations outline"
     " place reopen roots roster steer"
 ).split()
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aque import bell
@@ -17,7 +18,7 @@ from aque.brokers.sqlite.lock import TIMEOUT
 from aque.brokers.sqlite.looker import SQLiteLooker
 from aque.brokers.sqlite.shared import Memory
 from aque.brokers.sqlite.transaction import Transaction
-from aque.errors import TaskNotFoundError, UsageError
+from aque.errors import FullError, TaskNotFoundError, UnwritableError, UsageError
 from aque.location import Location
 from aque.prototype import Prototype
 from aque.record import replace
@@ -46,7 +47,13 @@ class SQLiteBroker(SQLiteLooker):
         create: bool = True,
         lock_timeout: float = TIMEOUT,
     ) -> None:
-        super().__init__(Database(where, durable, create, lock_timeout))
+        self._open = partial(Database, where, durable, create, lock_timeout)
+        try:
+            super().__init__(self._open())
+        except (FullError, UnwritableError) as error:
+            if create:
+                raise
+            super().__init__(sqlite.glance.instead(where, error))
         self._memory = Memory()
 
     def listen(self, *names: str) -> Listener:
@@ -59,9 +66,15 @@ class SQLiteBroker(SQLiteLooker):
         self._heard.listeners.clear()
         self._database.close()
 
+    def _to_write(self) -> Database:
+        """Return the queue to write to. What could only be looked at is opened anew, or refused."""
+        if not isinstance(self._database, Database):
+            self._database = self._open()
+        return self._database
+
     @contextmanager
     def _write(self) -> Iterator[Transaction]:
-        with self._database.write() as tx:
+        with self._to_write().write() as tx:
             yield tx
         if bell.READY in tx.rings:
             self.wake_workers()
@@ -183,7 +196,7 @@ class SQLiteBroker(SQLiteLooker):
             return sqlite.steer.signal(tx, ids, signal)
 
     def writes_elsewhere(self) -> int:
-        return self._database.writes_elsewhere()
+        return self._to_write().writes_elsewhere()
 
     def requests(self, worker: int) -> list[Request]:
         wanted = [Request(*row) for row in self._database.read(sqlite.steer.CANCELLING, (worker,))]
@@ -209,12 +222,12 @@ class SQLiteBroker(SQLiteLooker):
         self._unlink(outputs)
 
     def expire(self) -> bool:
-        outputs = sqlite.expire.expire(self._database, self.settings(), time.time())
+        outputs = sqlite.expire.expire(self._to_write(), self.settings(), time.time())
         self._unlink(outputs or ())
         return outputs is not None
 
     def shrink(self) -> bool:
-        return self._database.shrink(_SHRINK_PAGES)
+        return self._to_write().shrink(_SHRINK_PAGES)
 
     def _unlink(self, outputs: Sequence[tuple[int, int, str]]) -> None:
         for id, attempt, stream in outputs:

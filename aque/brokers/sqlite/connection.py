@@ -37,7 +37,7 @@ from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
 from aque.brokers.sqlite.sync import Log
 from aque.brokers.sqlite.transaction import Row, Transaction
 from aque.errors import BrokerError, ReplacedError
-from aque.location import Location
+from aque.location import Location, quoted
 from aque.record import replace
 
 #: A ring may cost us the cpu, so who is to do something about it comes first.
@@ -108,6 +108,7 @@ class Database:
         self._file: tuple[int, int] | None = None
         self.is_new = False
         place.refuse(location.path)
+        place.refuse_unwritable(location.path)
         _refuse_other_database(location.path, create)
         place.find_room(location, create)
         try:
@@ -181,11 +182,7 @@ class Database:
         """Copy the queue, as it is at one moment, into a database that is there, and empty."""
         reader = self._reader(self._thread())
         with translated(self.location.path):
-            copy = sqlite3.connect(path)
-            try:
-                reader.backup(copy)  # in one step: in several, each commit would begin it anew
-            finally:
-                copy.close()
+            copy(reader, path)
 
     def close(self) -> None:
         """Close this thread's connections. The last one to close checkpoints, hence the lock."""
@@ -234,7 +231,7 @@ class Database:
             connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
             try:
                 migrations.check(connection, path)
-                _refuse_empty(connection, path, create)
+                migrations.refuse_empty(connection, path, create)
                 beside.make_directory(self.location.directory, path)
                 journal = migrations.prepare(connection, path, self.location.journal)
                 self.location = replace(
@@ -280,21 +277,18 @@ def _refuse_other_database(path: str, create: bool) -> None:
     """
     if os.path.exists(path) and not os.path.exists(path + "-lock"):
         with translated(path):
-            connection = sqlite3.connect(_read_only(path), uri=True)
+            connection = sqlite3.connect(f"file://{quoted(path)}?mode=ro", uri=True)
             try:
                 migrations.check(connection, path)
-                _refuse_empty(connection, path, create)
+                migrations.refuse_empty(connection, path, create)
             finally:
                 connection.close()
 
 
-def _refuse_empty(connection: sqlite3.Connection, path: str, create: bool) -> None:
-    """Refuse an empty file to who only wants to look: a name that was mistyped is noticed."""
-    if not create and connection.execute("PRAGMA page_count").fetchall() == [(0,)]:
-        raise BrokerError(f"{path} is empty, not a queue; aque-init --broker {path} makes one")
-
-
-def _read_only(path: str) -> str:
-    for character in "%?#":
-        path = path.replace(character, f"%{ord(character):02X}")
-    return f"file://{path}?mode=ro"
+def copy(reader: sqlite3.Connection, path: str) -> None:
+    """Copy what a connection reads into a database that is there, and empty."""
+    to = sqlite3.connect(path)
+    try:
+        reader.backup(to)  # in one step: in several, each commit would begin it anew
+    finally:
+        to.close()

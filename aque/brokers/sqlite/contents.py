@@ -8,6 +8,7 @@ other than aque has written to the file, or aque had a defect.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from aque import bell
 from aque.brokers.questions import Finding
@@ -15,6 +16,9 @@ from aque.brokers.sqlite import finish, graph, shared
 from aque.brokers.sqlite.connection import Database
 from aque.brokers.sqlite.look import Rows
 from aque.brokers.sqlite.transaction import Transaction
+
+if TYPE_CHECKING:
+    from aque.brokers.sqlite.glance import Glance
 
 _UNFINISHED = "IN ('creating', 'pending', 'paused', 'running')"
 _COUNTED = f"""
@@ -37,7 +41,7 @@ _REPAIR = "aque-doctor --repair puts that right"
 _NAMED = 5
 
 
-def examine(database: Database) -> Iterator[Finding]:
+def examine(database: Database | Glance) -> Iterator[Finding]:
     """Yield what is found by looking through the whole queue."""
     with database.snapshot():
         rows = database.read

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aque.errors import BrokerError, FullError, UsageError
+from aque.errors import BrokerError, FullError, UnwritableError, UsageError
 
 #: How SQLite says that what our statements name is not in the schema. Its version is right, or the
 #: queue would have been migrated, or refused; so it was made between two versions.
@@ -54,7 +54,7 @@ def _translate(error: sqlite3.DatabaseError, path: str) -> BrokerError:
         return BrokerError(f"{path} is not an aque queue ({text}); name another with --broker")
     if "readonly" in text or "unable to open" in text:
         directory = os.path.dirname(path)
-        return BrokerError(f"cannot write to {directory} ({text}); name another with --broker")
+        return UnwritableError(f"cannot write to {directory} ({text}); name another with --broker")
     if any(lack in text for lack in _LACKS):
         return BrokerError(
             f"{path} was made by an unfinished version of aque, and this one cannot read it "

@@ -44,12 +44,18 @@ _NOTE_SIZE = 512
 
 
 class WriteLock:
-    """The write lock of the queue at `path`, for one thread's connection."""
+    """The write lock of the queue at `path`, for one thread's connection.
 
-    def __init__(self, path: str, timeout: float = TIMEOUT) -> None:
+    Who has it only `is_to_look` keeps writers out, shares it with others who look, and needs no
+    more than to read the file, which must be there.
+    """
+
+    def __init__(self, path: str, timeout: float = TIMEOUT, is_to_look: bool = False) -> None:
         self.path = path + "-lock"
         self.queue = path
         self._timeout = timeout
+        self._flags = os.O_RDONLY if is_to_look else os.O_RDWR
+        self._kind = fcntl.LOCK_SH if is_to_look else fcntl.LOCK_EX
         self._descriptor = -1
         self._pid = 0
         self._holder = b""
@@ -113,13 +119,13 @@ class WriteLock:
         try:
             os.pwrite(self._descriptor, self._holder, 0)
         except OSError:
-            pass  # a full disk: the lock holds all the same, only nameless
+            pass  # a full disk, or only a look: the lock holds all the same, only nameless
 
     def _try(self) -> bool:
         if self._descriptor < 0 or self._pid != os.getpid():
             self._open()
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, self._kind | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         if self._is_current():
@@ -130,7 +136,7 @@ class WriteLock:
 
     def _open(self) -> None:
         """Open the file; after a fork too, since a lock is shared with whoever inherited it."""
-        self._descriptor = beside.open_file(self.path, self.queue)
+        self._descriptor = beside.open_file(self.path, self.queue, self._flags)
         self._pid = os.getpid()
         self._is_new = True
         self._holder = _holder().ljust(_HOLDER_SIZE)[:_HOLDER_SIZE]

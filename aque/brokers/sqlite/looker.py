@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from aque import location
 from aque.brokers import sqlite
@@ -15,6 +16,9 @@ from aque.report import Chunk
 from aque.requirements import Requirements
 from aque.task import Task
 
+if TYPE_CHECKING:
+    from aque.brokers.sqlite.glance import Glance
+
 _CHANGES = "SELECT id, status FROM task WHERE changed > ?"
 _OUTPUT = """
 SELECT task, attempt, stream, offset, at, data, number FROM output
@@ -25,7 +29,7 @@ WHERE task = ? AND attempt = ? AND number > ? ORDER BY number
 class SQLiteLooker(Broker):
     """What a queue in one SQLite file answers."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database | Glance) -> None:
         super().__init__()
         self._database = database
         self._known: dict[int, Requirements] = {}

@@ -35,6 +35,12 @@ def check(connection: sqlite3.Connection, path: str) -> None:
         )
 
 
+def refuse_empty(connection: sqlite3.Connection, path: str, create: bool) -> None:
+    """Refuse an empty file to who only wants to look: a name that was mistyped is noticed."""
+    if not create and _pragma(connection, "page_count") == 0:
+        raise BrokerError(f"{path} is empty, not a queue; aque-init --broker {path} makes one")
+
+
 def prepare(connection: sqlite3.Connection, path: str, journal: str) -> str:
     """Set what must be set before the first table; return the journal that the queue has.
 

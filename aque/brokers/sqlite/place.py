@@ -14,13 +14,14 @@ owner of the queue or to root, or carry the queue's group where that is shared.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from aque import trust
-from aque.errors import BrokerError, TrustError
+from aque.errors import BrokerError, TrustError, UnwritableError
 from aque.location import Location, is_default
 
 #: What SQLite and aque keep beside a queue, and which of it are directories.
@@ -32,6 +33,15 @@ def refuse(path: str) -> None:
     """Raise BrokerError, or TrustError, for a file that is not ours to use as a queue."""
     for error in refusals(path):
         raise error
+
+
+def refuse_unwritable(path: str) -> None:
+    """Raise UnwritableError for a queue that may only be read.
+
+    SQLite would find that out, but not before it has made files beside it that nobody may write to.
+    """
+    for one in unwritable(path):
+        raise unwritable_error(one)
 
 
 def refuse_root_worker(path: str) -> None:
@@ -61,6 +71,28 @@ def refusals(path: str) -> Iterator[BrokerError]:
     else:
         yield from _foreign(path, there)
         yield from _beside(path, there)
+
+
+def unwritable(path: str, beside: Sequence[str] = FILES) -> Iterator[str]:
+    """Yield what this user may not write to of a queue that is there, and of what is beside it."""
+    if os.path.exists(path):
+        for one in (path, os.path.dirname(path), *(path + suffix for suffix in beside)):
+            needed = os.W_OK | os.X_OK if os.path.isdir(one) else os.W_OK
+            if os.path.lexists(one) and not os.access(one, needed):
+                yield one
+
+
+def unwritable_error(path: str) -> UnwritableError:
+    """Return what to tell who may not write to a file or directory."""
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return UnwritableError(
+            f"cannot write to {path}: {os.strerror(errno.EROFS)}; name another queue with --broker"
+        )
+    owner = trust.user_name(os.stat(path).st_uid)
+    return UnwritableError(
+        f"cannot write to {path}: {os.strerror(errno.EACCES)}; have its owner, {owner}, chmod it, "
+        "or name another queue with --broker"
+    )
 
 
 def is_shared(there: os.stat_result) -> bool:
