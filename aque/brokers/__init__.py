@@ -62,6 +62,13 @@ def diagnose(url: str | None = None) -> Iterable[Finding]:
     return diagnosis.examine(location.find(url))
 
 
+def repair(url: str | None = None) -> None:
+    """Put right what can be around a queue that is not open here."""
+    from aque.brokers.sqlite import diagnosis
+
+    diagnosis.repair(location.find(url))
+
+
 def _from_plugin(scheme: str, url: str, durable: bool, create: bool) -> Broker:
     from importlib.metadata import entry_points
 

@@ -15,12 +15,16 @@ from aque.worker.liveness import Observer
 
 def examine(url: str | None, repair: bool) -> Iterator[Finding]:
     """Yield all findings; with `repair`, put right first what can be."""
+    if repair:
+        brokers.repair(url)
     is_usable = True
     for finding in brokers.diagnose(url):
         is_usable = is_usable and not (finding.remedy and finding.subject != "disk")
         yield finding
     if brokers.is_own_to_come(url):
-        yield Finding("queue", f"there is none yet at {brokers.path_of(url)}; aque-submit makes it")
+        if is_usable:
+            text = f"there is none yet at {brokers.path_of(url)}; aque-submit makes it"
+            yield Finding("queue", text)
         return
     try:
         broker = brokers.from_url(url, create=False)

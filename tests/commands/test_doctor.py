@@ -199,3 +199,34 @@ def test_each_refusal_is_explained(open_place: Path) -> None:
     (open_place / "q" / "queue.db.d").symlink_to(open_place)
     assert "is not a directory" in wrong(path)["permissions"]
     assert USERS[ALICE] == os.stat(open_place).st_uid
+
+
+def test_what_may_not_be_written_to_is_told_and_what_is_beside_the_queue_put_right(
+    open_place: Path,
+) -> None:
+    env = {"XDG_STATE_HOME": str(open_place), "AQUE_BROKER": ""}
+    open_place.chmod(0o555)
+    said = aque_as(ALICE, "doctor", env=env, status=1).stdout
+    assert f"directory: cannot write to {open_place}: Permission denied" in said
+    assert "aque-submit makes it" not in said
+    open_place.chmod(0o755)
+    (open_place / "aque").mkdir(mode=0o700)
+    path = f"{open_place}/aque/queue.db"
+    brokers.from_url(path).close()
+    os.makedirs(f"{path}.d/workers", mode=0o700)
+    Path(f"{path}-shm").touch()
+    for one in (f"{open_place}/aque", *map(str, (open_place / "aque").rglob("*"))):
+        os.chown(one, USERS[ALICE], USERS[ALICE])
+    os.chmod(f"{path}-shm", 0o400)
+    os.chmod(f"{path}.d/workers", 0o500)
+    os.chmod(f"{path}.d", 0o500)
+    said = aque_as(ALICE, "doctor", env=env, status=1).stdout
+    for suffix in ("-shm", ".d", ".d/workers"):
+        assert (
+            f"cannot write to {path}{suffix}: Permission denied\n       aque-doctor --rep" in said
+        )
+    parse(aque_as(ALICE, "doctor", "--repair", env=env).stdout, 0)
+    assert [os.stat(path + suffix).st_mode & 0o777 for suffix in (".d", ".d/workers")] == [
+        0o700
+    ] * 2
+    aque_as(ALICE, "submit", "true", env=env)

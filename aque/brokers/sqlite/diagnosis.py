@@ -49,12 +49,26 @@ def examine(where: Location) -> Iterator[Finding]:
     yield from _permissions(where.path)
 
 
+def repair(where: Location) -> None:
+    """Put right what can be of what is beside a queue that is not open here."""
+    if not list(place.refusals(where.path)):
+        place.make_writable(where.path)
+
+
 def _no_directory(where: Location) -> Iterator[Finding]:
     try:
         place.find_room(where, create=False)
     except BrokerError as error:
-        text, _, remedy = str(error).partition("; ")
-        yield Finding("directory", text, remedy)
+        yield _wrong("directory", error)
+        return
+    closed = place.unmakeable(os.path.dirname(where.path))
+    if closed is not None:
+        yield _wrong("directory", place.unwritable_error(closed, where.path))
+
+
+def _wrong(subject: str, error: BrokerError) -> Finding:
+    text, _, remedy = str(error).partition("; ")
+    return Finding(subject, text, remedy or _ANOTHER)
 
 
 def _build() -> Finding:
@@ -115,10 +129,11 @@ def _is_flocked(path: str) -> bool:
 def _permissions(path: str) -> Iterator[Finding]:
     refused = list(place.refusals(path))
     for error in refused:
-        text, _, remedy = str(error).partition("; ")
-        yield Finding("permissions", text, remedy or _ANOTHER)
+        yield _wrong("permissions", error)
     if refused or not os.path.exists(path):
         return
+    for one in place.unwritable(path, (*place.FILES, *place.DIRECTORIES)):
+        yield _wrong("permissions", place.unwritable_error(one, path))
     there = os.stat(path)
     yield _directory(path)
     yield (

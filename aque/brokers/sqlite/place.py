@@ -21,6 +21,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from aque import trust
+from aque.brokers.sqlite import beside
 from aque.errors import BrokerError, TrustError, UnwritableError
 from aque.location import Location, is_default
 
@@ -41,7 +42,7 @@ def refuse_unwritable(path: str) -> None:
     SQLite would find that out, but not before it has made files beside it that nobody may write to.
     """
     for one in unwritable(path):
-        raise unwritable_error(one)
+        raise unwritable_error(one, path)
 
 
 def refuse_root_worker(path: str) -> None:
@@ -73,26 +74,42 @@ def refusals(path: str) -> Iterator[BrokerError]:
         yield from _beside(path, there)
 
 
-def unwritable(path: str, beside: Sequence[str] = FILES) -> Iterator[str]:
+def unwritable(path: str, suffixes: Sequence[str] = FILES) -> Iterator[str]:
     """Yield what this user may not write to of a queue that is there, and of what is beside it."""
     if os.path.exists(path):
-        for one in (path, os.path.dirname(path), *(path + suffix for suffix in beside)):
+        for one in (path, os.path.dirname(path), *(path + suffix for suffix in suffixes)):
             needed = os.W_OK | os.X_OK if os.path.isdir(one) else os.W_OK
             if os.path.lexists(one) and not os.access(one, needed):
                 yield one
 
 
-def unwritable_error(path: str) -> UnwritableError:
-    """Return what to tell who may not write to a file or directory."""
-    if os.statvfs(path).f_flag & os.ST_RDONLY:
-        return UnwritableError(
-            f"cannot write to {path}: {os.strerror(errno.EROFS)}; name another queue with --broker"
-        )
-    owner = trust.user_name(os.stat(path).st_uid)
-    return UnwritableError(
-        f"cannot write to {path}: {os.strerror(errno.EACCES)}; have its owner, {owner}, chmod it, "
-        "or name another queue with --broker"
-    )
+def unwritable_error(one: str, path: str) -> UnwritableError:
+    """Return what to tell who may not write to the queue at `path`, for want of `one`."""
+    if os.statvfs(one).f_flag & os.ST_RDONLY:
+        why, remedy = errno.EROFS, "name another queue with --broker"
+    elif _is_mendable(one, path):
+        why, remedy = errno.EACCES, "aque-doctor --repair gives it the queue's mode again"
+    else:
+        owner = trust.user_name(os.stat(one).st_uid)
+        why = errno.EACCES
+        remedy = f"have its owner, {owner}, chmod it, or name another queue with --broker"
+    return UnwritableError(f"cannot write to {one}: {os.strerror(why)}; {remedy}")
+
+
+def make_writable(path: str) -> None:
+    """Give what is beside a queue the queue's mode again, where we may not write to it.
+
+    This process may not have the queue open: to close its files would drop SQLite's locks.
+    """
+    for one in unwritable(path, (*FILES, *DIRECTORIES)):
+        if _is_mendable(one, path):
+            liken = beside.liken_directory if os.path.isdir(one) else beside.liken_file
+            liken(one, os.stat(path))
+
+
+def _is_mendable(one: str, path: str) -> bool:
+    is_beside = one.startswith(path) and one != path
+    return is_beside and os.access(path, os.W_OK) and os.stat(one).st_uid == os.geteuid()
 
 
 def is_shared(there: os.stat_result) -> bool:
@@ -201,6 +218,14 @@ def find_room(location: Location, create: bool) -> None:
         raise BrokerError(
             f"cannot make {directory}: {error.strerror}; name another queue with --broker"
         ) from None
+
+
+def unmakeable(directory: str) -> str | None:
+    """Return what of the way to a directory that is not there keeps us from making it."""
+    while not os.path.lexists(directory):
+        directory = os.path.dirname(directory)
+    is_open = os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)
+    return None if is_open else directory
 
 
 def missing(location: Location) -> BrokerError:
