@@ -153,7 +153,11 @@ def test_damage_is_found_and_the_way_out_named(broker: Broker, own_queue: str) -
         file.seek(size // 2)
         file.write(os.urandom(4096))
     said = wrong()
-    assert "--backup" in said.get("integrity", "") or "malformed" in said.get("queue", "")
+    assert "--backup" in said.get("integrity", "") or "is damaged" in said.get("queue", "")
+    os.truncate(own_queue, 20000)
+    said = wrong()
+    assert f"{own_queue} is damaged" in said["queue"]
+    assert "--backup" in said["queue"]
 
 
 def test_a_schema_that_is_damaged_into_no_text_is_told(broker: Broker, own_queue: str) -> None:

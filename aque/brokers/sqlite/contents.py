@@ -14,6 +14,7 @@ from aque import bell
 from aque.brokers.questions import Finding
 from aque.brokers.sqlite import finish, graph, shared
 from aque.brokers.sqlite.connection import Database
+from aque.brokers.sqlite.failures import WAY_OUT
 from aque.brokers.sqlite.look import Rows
 from aque.brokers.sqlite.transaction import Transaction
 
@@ -76,11 +77,7 @@ def repair(tx: Transaction) -> None:
 def _damaged(damage: list[str], foreign: int) -> Finding:
     text = damage[0] if damage else f"{foreign} rows refer to others that are gone"
     more = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
-    return Finding(
-        "integrity", f"{text}{more}",
-        "stop the workers, then go back to a copy made by aque-init --backup, or have "
-        "`sqlite3 QUEUE .recover` read what it can into a new file",
-    )  # fmt: skip
+    return Finding("integrity", f"{text}{more}", WAY_OUT)
 
 
 def _journal(rows: Rows, is_shared: bool) -> Iterator[Finding]:

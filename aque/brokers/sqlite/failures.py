@@ -14,6 +14,12 @@ from aque.errors import BrokerError, FullError, UnwritableError, UsageError
 #: queue would have been migrated, or refused; so it was made between two versions.
 _LACKS = ("no such table", "no such column", "has no column named")
 
+#: What to do about a file that is damaged.
+WAY_OUT = (
+    "stop the workers, then go back to a copy made by aque-init --backup, or have "
+    "`sqlite3 QUEUE .recover` read what it can into a new file"
+)
+
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
@@ -50,7 +56,9 @@ def _translate(error: sqlite3.DatabaseError, path: str) -> BrokerError:
     text = str(error)
     if "disk is full" in text or ("disk I/O" in text and _is_full(path)):
         return FullError(f"no room left to write to {path}; free some, then try again")
-    if "not a database" in text or "malformed" in text:
+    if "malformed" in text:
+        return BrokerError(f"{path} is damaged ({text}); {WAY_OUT}")
+    if "not a database" in text:
         return BrokerError(f"{path} is not an aque queue ({text}); name another with --broker")
     if "readonly" in text or "unable to open" in text:
         directory = os.path.dirname(path)
