@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from aque import mounts, states
 from aque.brokers.base import Broker
@@ -18,7 +19,7 @@ from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.schedule.why import Seat, Situation, reasons
 from aque.task import Task
-from aque.worker import host, liveness
+from aque.worker import host, liveness, reserve
 
 #: Tasks that are explained at a time, and ids that are named.
 _MOST, _NAMED = 20, 5
@@ -47,7 +48,7 @@ def explain(broker: Broker, shown: Task) -> list[str]:
         return [died]
     if shown.status == states.RUNNING:
         stopped = ", and is stopped; aque-resume lets it go on" if shown.stopped_at else ""
-        return [f"it is running{stopped}"]
+        return [f"it is running{stopped}", *_stalled(broker, shown)]
     if shown.is_complete:
         return [f"it has ended: {shown.status}{f' ({shown.error})' if shown.error else ''}"]
     found = []
@@ -64,6 +65,18 @@ def explain(broker: Broker, shown: Task) -> list[str]:
     if found or shown.is_group:
         return found
     return reasons(shown.id, _requirements(shown), situation(broker, shown))
+
+
+def _stalled(broker: Broker, shown: Task) -> Iterator[str]:
+    """Say of what output there is no room for more."""
+    for stream in ("stdout", "stderr"):
+        path = broker.output_path(shown.id, shown.attempt, stream)
+        if os.path.exists(path) and not reserve.room(os.statvfs(path)):
+            size = lines.size(os.path.getsize(path))
+            yield (
+                f"what it writes waits: the disk of {path} ({size}) is as good as full; "
+                f"free some room, or aque-kill {shown.id} ends it"
+            )
 
 
 def situation(broker: Broker, shown: Task) -> Situation:

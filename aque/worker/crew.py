@@ -201,6 +201,8 @@ class Crew:
         assert job.drain_until is not None
         if job.rest:
             job.note_rest()
+        if job.is_ending:  # to record that it was killed matters more
+            self.intake.give_up(job)
         if job.rest or job.is_stalled:
             return
         if not job.is_drained and time.monotonic() < job.drain_until:

@@ -69,6 +69,12 @@ class Intake:
             else:
                 self.watch(job)
 
+    def give_up(self, job: Job) -> None:
+        """Have no output of a job wait for room any more."""
+        for stream in job.streams:
+            if stream.is_stalled:
+                stream.give_up()
+
     def finish(self, job: Job) -> bool:
         """Keep the last of a job's output; False where that is to be tried again."""
         for stream in job.streams:

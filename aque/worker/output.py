@@ -10,13 +10,14 @@ a line that says how much is missing. The tail may be the error that all the res
 more than 1 MiB, in memory until the stream ends: a larger one would have to be a ring on the disk,
 and copied at the end, while all other jobs wait.
 
-Where the disk is full, what was read last is kept, and nothing more is read until that is written:
-the pipe fills up and the job waits, as it would if it wrote to that disk itself.
+Where the disk is as good as full (reserve.py), what was read last is kept, and nothing more is read
+until that is written: the pipe fills up and the job waits, as it would if it wrote to that disk
+itself. If it is killed meanwhile, that is given up.
 """
 
 from __future__ import annotations
 
-import logging
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -26,8 +27,7 @@ from aque.errors import BrokerError
 from aque.record import record
 from aque.report import Chunk
 from aque.task import Task
-
-log = logging.getLogger("aque.worker")
+from aque.worker.reserve import Reserve
 
 _READ_SIZE = 65536
 _TAIL = 1 << 20
@@ -46,6 +46,7 @@ class Keeping:
     inline: int
     limit: int
     open_file: Callable[[int, int, str], int]
+    reserve: Reserve
     tee: Tee | None = None
 
 
@@ -66,6 +67,7 @@ class Stream:
         self._tail_size = 0
         self._has_file = False
         self._open_file = keeping.open_file
+        self._reserve = keeping.reserve
         self._tee = keeping.tee
         self._file = -1
         self._unwritten = b""
@@ -107,6 +109,17 @@ class Stream:
         chunks: list[Chunk] = []
         self._write(chunks, now)
         return chunks
+
+    def give_up(self) -> None:
+        """Have nothing wait any more; where it goes on in a file that says so, if it can."""
+        self.is_open = False
+        self._unwritten = b""
+        self._tail.clear()
+        if self._file >= 0:
+            try:
+                os.write(self._file, b"\n[aque: the rest found no room on the disk]\n")
+            except OSError:
+                pass
 
     def take(self, data: bytes, now: float) -> list[Chunk]:
         """Keep what somebody else has read."""
@@ -169,8 +182,14 @@ class Stream:
                 if not self._has_file:
                     self._has_file = True
                     chunks.append(self._chunk(self._inline, now, None))
-                self._unwritten = self._unwritten[os.write(self._file, self._unwritten) :]
-        except (OSError, BrokerError) as error:
-            log.error("output of task %d waits: %s", self.task, error)
+                size = self._reserve.take(self._file, len(self._unwritten))
+                if not size:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._unwritten = self._unwritten[os.write(self._file, self._unwritten[:size]) :]
+        except OSError as error:
+            self._reserve.complain(self.task, error.strerror or str(error))
+            return False
+        except BrokerError as error:
+            self._reserve.complain(self.task, str(error))
             return False
         return True

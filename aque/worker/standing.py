@@ -15,6 +15,7 @@ from aque.schedule.choose import Line
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.worker import host, leftovers, terminal
+from aque.worker.complaint import Complaint
 from aque.worker.crew import Crew
 from aque.worker.ears import Ears
 from aque.worker.gauge import Gauge
@@ -40,8 +41,6 @@ _PACE, _QUIET = 0.01, 0.003
 _SHORT = 0.2
 #: Seconds from a transaction that failed to the next.
 _RETRY_DELAY = 1.0
-#: Seconds until the same trouble is spoken of again.
-_COMPLAINT_INTERVAL = 60.0
 
 log = logging.getLogger("aque.worker")
 
@@ -100,7 +99,7 @@ class Standing:
             self._round_interval = min(self._round_interval, self.settings["heartbeat"])
         self._round_at = time.monotonic() + self._round_interval  # and with the first poll
         self._retry_at = 0.0
-        self._complaint, self._complain_at = "", 0.0
+        self._complaint = Complaint()
         self._output_since: float | None = None
         self._recorded_at = 0.0
         self.lull = Lull()
@@ -155,11 +154,9 @@ class Standing:
     def _postpone(self, error: Exception) -> None:
         if isinstance(error, ReplacedError) and not (self.crew.jobs or self.flood):
             raise error  # nobody would ever submit to the file that we have open
-        now = time.monotonic()
-        if now >= self._complain_at or str(error) != self._complaint:
+        if self._complaint.is_due(str(error)):
             log.error("%s; trying again", error)
-            self._complaint, self._complain_at = str(error), now + _COMPLAINT_INTERVAL
-        self._retry_at = now + _RETRY_DELAY
+        self._retry_at = time.monotonic() + _RETRY_DELAY
         self._check_at = self._retry_at
 
     def _wants_work(self, now: float) -> bool:

@@ -18,6 +18,7 @@ from aque.worker import files, leftovers
 from aque.worker.job import Job
 from aque.worker.nocalls import NoRunners
 from aque.worker.output import Keeping, Stream, Tee
+from aque.worker.reserve import Reserve
 from aque.worker.room import is_shortage
 from aque.worker.spawn import Spawner
 
@@ -77,6 +78,7 @@ class Starter:
             int(settings["output-inline"]),
             int(settings["output-limit"]),
             broker.open_output,
+            Reserve(broker.shrink),
             None if foreground is None else foreground.tee,
         )
         self._environs: dict[int | None, dict[str, str]] = {}

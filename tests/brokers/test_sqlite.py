@@ -713,6 +713,8 @@ worker = enlist(broker)
 (first,) = broker.create([prototype()])
 task, = claim(broker, worker)
 created = [first]
+with open(broker.open_output(first, 1, "stdout"), "wb") as output:
+    output.write(bytes(70000))
 ballast = open(directory + "/ballast", "wb")
 ballast.write(bytes(1 << 20))
 ballast.flush()
@@ -734,6 +736,8 @@ for _ in range(3):
     except FullError:
         pass
 assert broker.existing(0, 1 << 40) == created, "readers go on"
+told = [each.remedy for each in brokers.diagnose(directory + "/queue.db") if each.remedy]
+assert f"{directory}/queue.db.d/output/{first}-1-stdout (0.1 MiB)" in told[0], told
 again = brokers.from_url(directory + "/queue.db", create=False)
 assert again.existing(0, 1 << 40) == created
 os.unlink(directory + "/ballast")

@@ -167,15 +167,21 @@ class Database:
         return int(number)
 
     def shrink(self, pages: int) -> bool:
-        """Give up to so many free pages back to the file system; whether there are more."""
-        thread = self._thread()
+        """Give up to so many free pages back to the file system; whether there are more.
+
+        At last, or where there is no room even for that, the log is copied into the file: that gets
+        shorter by it, and the log is written from its begin again.
+        """
+        left, thread = 0, self._thread()
         writer = self._writer(thread)
         with translated(self.location.path), thread.lock.held():
-            # Through `execute` it would free a single page.
-            writer.executescript(f"PRAGMA incremental_vacuum({pages})")
-            ((left,),) = writer.execute("PRAGMA freelist_count").fetchall()
-            if not left:  # the file itself gets shorter by a checkpoint
-                writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            try:
+                # Through `execute` it would free a single page.
+                writer.executescript(f"PRAGMA incremental_vacuum({pages})")
+                ((left,),) = writer.execute("PRAGMA freelist_count").fetchall()
+            finally:
+                if not left:
+                    writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         return bool(left)
 
     def copy(self, path: str) -> None:

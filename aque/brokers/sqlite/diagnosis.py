@@ -90,8 +90,20 @@ def _disk(where: Location) -> Finding:
     room = free.f_bavail * free.f_frsize
     text = f"{kind}, used as a {scope} disk, {room / (1 << 30):.1f} GiB free"
     if room < _LITTLE:
-        return Finding("disk", text, "free some room; until then tasks wait")
+        remedy = f"free some room; until then tasks wait{_largest_output(where.directory)}"
+        return Finding("disk", text, remedy)
     return Finding("disk", text)
+
+
+def _largest_output(directory: str) -> str:
+    try:
+        with os.scandir(os.path.join(directory, "output")) as found:
+            size, path = max(((each.stat().st_size, each.path) for each in found), default=(0, ""))
+    except OSError:  # none is there, or it went just now
+        return ""
+    id = os.path.basename(path).partition("-")[0]
+    named = f"{path} ({size / (1 << 20):.1f} MiB)"
+    return f". The largest output is {named}; aque-rm {id} removes it" if size else ""
 
 
 def _locks(directory: str) -> Finding:

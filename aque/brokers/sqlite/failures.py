@@ -39,10 +39,15 @@ def translated(path: str) -> Iterator[None]:
         raise UsageError(f"a number is too large for a queue ({error})") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FullError(
-                f"no room left to write to {path}; free some, then try again"
-            ) from error
+            raise _full(path) from error
         raise BrokerError(f"cannot use the queue {path}: {error.strerror or error}") from error
+
+
+def _full(path: str) -> FullError:
+    return FullError(
+        f"no room left to write to {path}; free some (aque-doctor names the largest output), "
+        "then try again"
+    )
 
 
 def _is_full(path: str) -> bool:
@@ -55,7 +60,7 @@ def _is_full(path: str) -> bool:
 def _translate(error: sqlite3.DatabaseError, path: str) -> BrokerError:
     text = str(error)
     if "disk is full" in text or ("disk I/O" in text and _is_full(path)):
-        return FullError(f"no room left to write to {path}; free some, then try again")
+        return _full(path)
     if "malformed" in text:
         return BrokerError(f"{path} is damaged ({text}); {WAY_OUT}")
     if "not a database" in text:
