@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import os
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -112,8 +113,11 @@ class Executor(futures.Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; with `wait` return when all have ended, and the own worker too.
 
-        With `cancel_futures` those that have not started are cancelled.
+        With `cancel_futures` those that have not started are cancelled. In a fork of the process
+        that made the executor this does nothing: calls and worker are that one's.
         """
+        if self._core.is_inherited:
+            return
         self._core.shut()
         if cancel_futures:
             self._core.waiting.cancel(self._core.waiting.all())
@@ -126,6 +130,7 @@ class _Core:
 
     def __init__(self, queue: Queue, workers: int, is_durable: bool) -> None:
         self.waiting = Waiting(queue)
+        self._pid = os.getpid()
         self._queue = queue
         self._is_shut = False
         self._is_durable = is_durable
@@ -138,6 +143,11 @@ class _Core:
             atexit.register(self.finish)
         else:
             self.waiting.on_look = Unattended(queue.broker, self.waiting.is_waiting).look
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a fork's copy, of whose futures and worker no thread here hears."""
+        return self._pid != os.getpid()
 
     def submit(self, ready: Prototype, found: Sequence[Any]) -> Pending[Any]:
         if self._is_durable:
@@ -164,6 +174,8 @@ class _Core:
 
     def shut(self) -> None:
         """Take no more; end when nothing is left to wait for."""
+        if self.is_inherited:
+            return
         self._is_shut = True
         self.waiting.outbox.close()
         self.waiting.on_empty = self._release
@@ -172,6 +184,8 @@ class _Core:
 
     def finish(self) -> None:
         """Wait for all that was submitted, then for the own worker's end."""
+        if self.is_inherited:
+            return
         self._is_shut = True
         futures.wait(self.waiting.all())
         self._release()

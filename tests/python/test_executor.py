@@ -308,6 +308,34 @@ def test_without_own_workers_a_program_ends_and_its_tasks_stay(broker: Broker) -
         assert [queue.future(id).result(20) for id in ids] == [0, 2, 4, 6, 8]
 
 
+# Forks
+
+FORKED = """
+import os, sys, aque
+sys.path.insert(0, sys.argv[1])
+import called
+gate, *acts = sys.argv[2:]
+with aque.Executor(workers=1) as executor:
+    future = executor.submit(called.print_and_wait, gate)
+    for act in acts:
+        child = os.fork()
+        if not child:
+            exec(act)
+            sys.exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    open(gate, "w").close()
+assert future.result() is None
+"""
+
+
+def test_a_fork_of_the_program_ends_without_what_its_parent_waits_for(
+    broker: Broker, tmp_path: Path
+) -> None:
+    acts = ["pass", "executor.shutdown(cancel_futures=True); del executor"]
+    done = python(FORKED, HERE, str(tmp_path / "gate"), *acts, timeout=20)
+    assert done.stderr == ""
+
+
 # Surviving
 
 
