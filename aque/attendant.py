@@ -1,17 +1,21 @@
 """Own the worker that an executor has to itself: a process that lives as long as it does.
 
-It is an aque-worker that ends when its standard input does: that is a pipe whose other end only the
-executor's process has, so it ends however that process does, and finishes what runs. It is in a
-session of its own, so that Ctrl-C at a terminal is the program's to deal with.
+It is an aque-worker that takes nothing more when its standard input ends, and ends when what it
+runs has. That input is a socket whose other end is our process's, so it ends with that, also by a
+kill -9; but forks of our process have it open too, for as long as they live. So a shutdown is that
+of the socket, which holds whoever has it open, and the worker also looks whether its parent is
+still there. It is in a session of its own, so that Ctrl-C at a terminal is for the program alone.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 from aque.brokers.base import Broker
 
@@ -58,11 +62,15 @@ class Attendant:
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         self._started = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "aque.commands.attending", self._url, str(self._slots)],
-            env=environ, stdin=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        self._line, theirs = socket.socketpair()
+        arguments = [self._url, str(self._slots), str(os.getpid())]
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "aque.commands.attending", *arguments],
+                env=environ, stdin=theirs.fileno(), start_new_session=True,
+            )  # fmt: skip
 
     def _close(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        with suppress(OSError):  # the worker has ended
+            self._line.shutdown(socket.SHUT_WR)
+        self._line.close()

@@ -1,4 +1,4 @@
-"""The program of an executor's own worker: it ends when its standard input does."""
+"""The program of an executor's own worker: it ends with its standard input, or with its parent."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from aque.commands import working  # noqa: E402
 
 def main() -> int:
     _SIGNALS.install()
-    url, slots = sys.argv[1:]
+    url, slots, parent = sys.argv[1:]
     options = working.Options(
         broker=url, cpus=None, memory=None, slots=int(slots), name=None, grace=None,
         verbose=False, quiet=False, log_format="text", reload=False,
+        parent=int(parent),
     )  # fmt: skip
     return working.work(_SIGNALS, "attending", options)
 

@@ -50,19 +50,21 @@ class Options:
     verbose: bool
     quiet: bool
     log_format: str
+    parent: int | None = None
 
 
 class Plan:
     """What aque-worker is for: any task, until none is left where `mode` says so.
 
-    One that is `attending` ends when its standard input does.
+    One that is `attending` ends when its standard input does, or the process `parent`, its own.
     """
 
     hears_each = True
     may_take_ahead = False
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, parent: int | None = None) -> None:
         self._mode = mode
+        self._parent = parent
         self._worker: Worker | None = None
         self.ends = 0
 
@@ -82,7 +84,10 @@ class Plan:
         return False
 
     def advance(self) -> None:
-        pass
+        """See that the parent is there: a fork of it would keep our standard input open."""
+        assert self._worker is not None
+        if self._parent not in (None, os.getppid()) and not self._worker.is_draining:
+            self._worker.drain()
 
     def check(self) -> None:
         pass
@@ -127,7 +132,7 @@ def work(signals: Signals, mode: str, options: Options) -> int:
         worker.change_slots(1)
     watched = None if state is None else state["watched"]
     worker.renew_by(Renewal(this, Watch(watched) if options.reload else None))
-    plan = Plan(mode)
+    plan = Plan(mode, options.parent)
     plan.attach(worker)
     while True:
         worker.run(plan)

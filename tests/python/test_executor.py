@@ -311,7 +311,7 @@ def test_without_own_workers_a_program_ends_and_its_tasks_stay(broker: Broker) -
 # Forks
 
 FORKED = """
-import os, sys, aque
+import os, sys, time, aque
 sys.path.insert(0, sys.argv[1])
 import called
 gate, *acts = sys.argv[2:]
@@ -324,11 +324,15 @@ with aque.Executor(workers=1) as executor:
             sys.exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     open(gate, "w").close()
-assert future.result() is None
+    assert future.result() is None
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+os.kill(child, 9)
 """
 
 
-def test_a_fork_of_the_program_ends_without_what_its_parent_waits_for(
+def test_a_fork_of_the_program_and_its_executor_do_not_wait_for_each_other(
     broker: Broker, tmp_path: Path
 ) -> None:
     acts = ["pass", "executor.shutdown(cancel_futures=True); del executor"]
@@ -341,17 +345,20 @@ def test_a_fork_of_the_program_ends_without_what_its_parent_waits_for(
 
 def test_a_program_that_is_killed_loses_no_task_and_leaves_no_worker(broker: Broker) -> None:
     code = (
-        PROGRAM + "executor.submit(called.print_and_wait, '/nowhere')\nimport time; time.sleep(60)"
+        PROGRAM + "executor.submit(called.print_and_wait, '/nowhere')\n"
+        "import os, time\nfork = os.fork()\nif fork: print(fork, flush=True)\ntime.sleep(60)"
     )
     with started_python(code, HERE, "1") as program:
         assert program.stdout is not None
         ids = [int(word) for word in program.stdout.readline().split()]
+        fork = int(program.stdout.readline())  # it has open what the program has
         (record,) = eventually(broker.workers)
         eventually(lambda: any(t.status == states.RUNNING for t in broker.search()))
         program.send_signal(signal.SIGKILL)
     assert len(ids) == 5
     aque.Queue(broker).kill([ids[-1] + 1])  # which it would else wait for
     eventually(lambda: not is_alive(record.pid), 20)
+    os.kill(fork, signal.SIGKILL)
     with started_worker(broker):
         queue = aque.Queue(broker)
         assert [queue.future(id).result(20) for id in ids] == [0, 2, 4, 6, 8]
