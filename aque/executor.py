@@ -161,6 +161,10 @@ class _Core:
 
     def _refuse(self, found: Sequence[Any]) -> None:
         """Raise what keeps us from taking calls, among whose arguments these futures are."""
+        if self.is_inherited:
+            raise UsageError(
+                "this executor is of the process that this one is a fork of; make another here"
+            )
         if self._broken is not None:
             raise BrokenExecutor(str(self._broken))
         if self._is_shut:
