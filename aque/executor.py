@@ -60,6 +60,7 @@ class Executor(futures.Executor):
     ) -> None:
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
             raise UsageError(f"workers must be 0 or more, not {workers!r}")
+        self._has_opened = not isinstance(broker, Broker)
         if not isinstance(broker, Broker):
             broker = brokers.from_url(broker, durable=durable)
         self.queue = Queue(broker)
@@ -123,6 +124,8 @@ class Executor(futures.Executor):
             self._core.waiting.cancel(self._core.waiting.all())
         if wait:
             self._core.finish()
+            if self._has_opened:
+                self.queue.broker.close()  # who needs it yet opens it again, by using it
 
 
 class _Core:
@@ -201,6 +204,7 @@ class _Core:
         if self._attendant is not None:
             self.waiting.on_look = None
             self._attendant.end()
+            atexit.unregister(self.finish)
 
     def _attend(self) -> None:
         assert self._attendant is not None

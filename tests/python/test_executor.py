@@ -274,6 +274,17 @@ def test_a_shutdown_can_cancel_what_waits(broker: Broker, tmp_path: Path) -> Non
     executor.shutdown()
 
 
+def test_an_executor_that_was_shut_down_leaves_nothing_open(
+    own_queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/true")  # for a worker that ends at once
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        with Executor(own_queue, workers=1):
+            pass
+    eventually(lambda: psutil.Process().num_fds() <= before)
+
+
 def test_an_executor_that_is_dropped_leaves_no_worker(broker: Broker) -> None:
     executor = Executor(broker, workers=1)
     future = executor.submit(called.add, 1, 2)
