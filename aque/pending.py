@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import BrokenExecutor
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, TypeVar
 
@@ -134,9 +135,8 @@ class Waiting:
     def _tell(
         self, early: Sequence[tuple[int, str]], failed: Sequence[tuple[Pending[Any], AqueError]]
     ) -> None:
-        self._note(early)
-        for future, error in failed:
-            future.set_exception(error)
+        acts = [partial(future.set_exception, error) for future, error in failed]
+        _one_after_another([partial(self._note, early), *acts])()
 
     def cancel(self, wanted: Iterable[Pending[Any]]) -> None:
         """Cancel those of these that have not started."""
@@ -160,8 +160,8 @@ class Waiting:
     def fail(self, error: BaseException) -> None:
         """Give all that wait this error; their tasks stay as they are."""
         self.outbox.flush()
-        for future in self._take(list(self._futures)):
-            future.set_exception(error)
+        failed = self._take(list(self._futures))
+        _one_after_another([partial(future.set_exception, error) for future in failed])()
 
     # What the waiter tells
 
@@ -195,12 +195,14 @@ class Waiting:
     def _resolve(self, ended: Sequence[tuple[int, str]]) -> None:
         broker = self.queue.broker
         results = broker.results([id for id, status in ended if status == states.SUCCESS])
+        acts: list[Callable[[], object]] = []
         for future in self._take([id for id, status in ended if status == states.CANCELLED]):
-            future.become_cancelled()
+            acts.append(future.become_cancelled)
         for future in self._take(results):
-            _give_result(future, results)
+            acts.append(partial(_give_result, future, results))
         for future in self._take([id for id, status in ended if status == states.ERROR]):
-            _give_error(future, broker)
+            acts.append(partial(_give_error, future, broker))
+        _one_after_another(acts)()
 
     def _take(self, ids: Iterable[int]) -> list[Pending[Any]]:
         """Take these futures out, so that each is resolved once."""
@@ -214,9 +216,15 @@ class Waiting:
 
 
 def _one_after_another(acts: Sequence[Callable[[], object]]) -> Callable[[], object]:
+    """Return an act that does all of these, and raises only then what one of them has raised.
+
+    A future calls the program's own code, and what that does must not keep others from theirs.
+    """
+
     def act() -> None:
-        for each in acts:
-            each()
+        with ExitStack() as stack:
+            for each in reversed(acts):
+                stack.callback(each)
 
     return act
 

@@ -6,7 +6,7 @@ It lives while somebody is bound or hears, and is a daemon: a program's end neve
 
 Events are levels, not edges: two changes between two looks are one event, of the later state. A
 callback runs in this thread, so it must be quick and must not wait for a future of this process;
-what it raises is logged, and the others are told all the same.
+what it raises (SystemExit too) is logged, and the others are told all the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aque import bell, listening
 from aque.errors import BrokerError, UsageError
@@ -158,18 +158,18 @@ class Waiter:
     def _complain(self, error: BrokerError) -> None:
         self._broker.log.error("%s; trying again", error)
         for hearer in self._hearers:
-            hearer.note_error(error)
+            self._call(hearer.note_error, error, "futures")
 
     # Looking and telling
 
     def _look(self) -> None:
         changes = self._broker.changes(self._number)
-        self._number = changes.number
         for hearer in self._hearers:
-            hearer.note_changes(changes)
+            self._call(hearer.note_changes, changes, "futures", BrokerError)
+        self._number = changes.number  # not before: where they could not look, they are told again
         for event in [*self._status_events(changes), *self._other_events()]:
             for callback in self._bound.get(event.name, ()):
-                self._call(callback, event)
+                self._call(callback, event, event.name)
 
     def _status_events(self, changes: Changes) -> Iterator[Event]:
         if not self._bound:
@@ -193,11 +193,15 @@ class Waiter:
                     seen[id] = value
                     yield Event(f"{kind}.{id}", id, value)
 
-    def _call(self, callback: Callback, event: Event) -> None:
+    def _call(
+        self, told: Callable[[Any], object], what: object, name: str, *passed: type[Exception]
+    ) -> None:
         try:
-            callback(event)
-        except Exception:  # the border: a program's own code
-            self._broker.log.exception("what is bound to %s failed", event.name)
+            told(what)
+        except passed:
+            raise
+        except BaseException:  # the border: a program's own code
+            self._broker.log.exception("what is bound to %s failed", name)
 
 
 def check(name: str) -> None:

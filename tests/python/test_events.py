@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 
 import pytest
@@ -58,6 +59,7 @@ def test_a_callback_that_fails_is_logged_and_the_others_are_called(
 
     with caplog.at_level(logging.ERROR, "aque.broker"):
         broker.bind("task_status.pending", fail)
+        broker.bind("task_status.pending", lambda _: sys.exit(3))
         broker.bind("task_status.pending", seen.append)
         id = script(broker, "true")
         eventually(lambda: seen == [Event("task_status.pending", id, states.PENDING)])

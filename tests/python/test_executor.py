@@ -8,6 +8,7 @@ import logging
 import operator
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -176,6 +177,20 @@ def test_callbacks_are_called_and_may_fail(
     future.add_done_callback(seen.append)  # done already: at once
     assert seen == [future, future]
     assert executor.submit(called.add, 1, 2).result(20) == 3
+
+
+def test_what_befalls_one_future_keeps_no_other_from_its_end(
+    executor: Executor, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = [{"func": called.add, "args": (n, 1)} for n in range(6)]
+    left, interrupted, settled, *others = executor.submit_many(calls)
+    left.add_done_callback(lambda _: sys.exit(3))
+    interrupted.add_done_callback(lambda _: called.interrupt())
+    settled.set_result(7)
+    assert [future.result(20) for future in others] == [4, 5, 6]
+    assert executor.submit(called.add, 1, 2).result(20) == 3
+    assert [future.result(20) for future in (left, interrupted, settled)] == [1, 2, 7]
+    eventually(lambda: "what is bound to futures failed" in caplog.text)
 
 
 # Map
