@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from aque import codec, outcome, states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Changes
-from aque.errors import AqueError, BrokerError, TaskNotFoundError
+from aque.errors import AqueError, BrokerError, ReplacedError, TaskNotFoundError
 from aque.outbox import Outbox
 from aque.prototype import Prototype
 from aque.queue import Queue
@@ -173,6 +173,8 @@ class Waiting:
             future.set_exception(TaskNotFoundError(f"task {future.id} was removed"))
 
     def note_error(self, error: BrokerError) -> None:
+        if isinstance(error, ReplacedError):  # nobody will tell of an end in the file we have open
+            self.fail(error)
         if self.on_look is not None:
             self.on_look()
 

@@ -8,7 +8,7 @@ from aque.worker import signals
 
 _SIGNALS = signals.Signals()  # first, as in worker.py
 
-from aque.commands import working  # noqa: E402
+from aque.commands import entry, working  # noqa: E402
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
         verbose=False, quiet=False, log_format="text", reload=False,
         parent=int(parent),
     )  # fmt: skip
-    return working.work(_SIGNALS, "attending", options)
+    return entry.guard("aque-worker", lambda: working.work(_SIGNALS, "attending", options))
 
 
 if __name__ == "__main__":

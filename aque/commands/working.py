@@ -147,10 +147,14 @@ def work(signals: Signals, mode: str, options: Options) -> int:
 
 
 def _open(options: Options, has_jobs: bool) -> Broker:
-    """Open the queue; after a reload jobs are running, so then one that fails is waited for."""
+    """Open the queue; after a reload jobs are running, so then one that fails is waited for.
+
+    An executor's is never made anew: its tasks would not be in it.
+    """
+    is_there = has_jobs or options.parent is not None
     while True:
         try:
-            broker = brokers.from_url(options.broker, durable=False, create=not has_jobs)
+            broker = brokers.from_url(options.broker, durable=False, create=not is_there)
             note_new(broker, "aque-worker")
             return broker
         except BrokerError as error:

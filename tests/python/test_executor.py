@@ -427,6 +427,23 @@ def test_an_executor_whose_worker_cannot_live_is_broken(
     executor.shutdown()
 
 
+def test_a_queue_that_is_removed_ends_what_waits_for_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, gate = tmp_path / "q.db", tmp_path / "gate"
+    with Executor(str(path), workers=1) as executor:
+        executor.queue.broker.set_settings({"poll": 0.1})
+        future = executor.submit(called.print_and_wait, str(gate))
+        eventually(future.running)
+        for file in (path, *tmp_path.glob("q.db-*")):
+            file.unlink()
+        with pytest.raises(errors.ReplacedError, match="moved, removed or replaced"):
+            future.result(20)
+        gate.touch()
+    assert not path.exists()
+    assert "Traceback" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("workers", [-1, True, 1.5, "2"])
 def test_a_number_of_workers_that_is_none_is_refused(broker: Broker, workers: object) -> None:
     with pytest.raises(errors.UsageError, match="workers must be"):
