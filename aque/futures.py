@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from aque import outcome, reading, states
 from aque.task import Task
@@ -128,31 +128,46 @@ class Future(Generic[T]):
             yield self if id == self.id else Future(self.queue, id)
 
 
-class Waited(NamedTuple):
+class OfTask(Protocol):
+    """A future of either kind: it names its task."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def queue(self) -> Queue: ...
+
+
+F = TypeVar("F", bound=OfTask)
+
+
+class Waited(NamedTuple, Generic[F]):
     """What `wait` returns, as in concurrent.futures."""
 
-    done: set[Future[Any]]
-    not_done: set[Future[Any]]
+    done: set[F]
+    not_done: set[F]
 
 
-def wait(
-    futures: Iterable[Future[Any]], timeout: float | None = None, any_one: bool = False
-) -> Waited:
-    """Wait until all futures of one queue are done, or with `any_one` one, or for `timeout` s."""
+def wait(futures: Iterable[F], timeout: float | None = None, any_one: bool = False) -> Waited[F]:
+    """Wait until all futures of one queue are done, or with `any_one` one, or for `timeout` s.
+
+    Those of an Executor may be among them. Raises UsageError for those of several queues.
+    """
     from aque import waiting
 
-    by_id = {future.id: future for future in futures}
-    if not by_id:
+    wanted = dict.fromkeys(futures)
+    if not wanted:
         return Waited(set(), set())
-    broker = next(iter(by_id.values())).queue.broker
-    statuses = waiting.wait_complete(broker, list(by_id), timeout, any_one)
-    done = {by_id[id] for id, status in statuses.items() if status in states.COMPLETE_STATES}
-    return Waited(done, set(by_id.values()) - done)
+    queue = next(iter(wanted)).queue
+    queue.refuse_others(wanted, "wait for each queue's apart")
+    ids = list({future.id for future in wanted})
+    statuses = waiting.wait_complete(queue.broker, ids, timeout, any_one)
+    ended = {id for id, status in statuses.items() if status in states.COMPLETE_STATES}
+    done = {future for future in wanted if future.id in ended}
+    return Waited(done, wanted.keys() - done)
 
 
-def as_completed(
-    futures: Iterable[Future[Any]], timeout: float | None = None
-) -> Iterator[Future[Any]]:
+def as_completed(futures: Iterable[F], timeout: float | None = None) -> Iterator[F]:
     """Yield futures of one queue as they end. Raises TimeoutError after `timeout` seconds."""
     deadline = None if timeout is None else time.monotonic() + timeout
     left = set(futures)

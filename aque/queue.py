@@ -87,13 +87,12 @@ class Queue:
             self._formed = formed = made_of, prototypes.Form(taken)
         return formed[1]
 
-    def refuse_others(self, futures: Iterable[Any]) -> None:
+    def refuse_others(self, futures: Iterable[Any], hint: str = "pass its result") -> None:
         """Raise UsageError for a future, found among arguments, of another queue's task."""
         for future in futures:
             if future.queue is not self and future.queue.broker.to_url() != self.broker.to_url():
                 raise UsageError(
-                    f"task {future.id} is in another queue ({future.queue.broker.to_url()}); "
-                    "pass its result"
+                    f"task {future.id} is in another queue ({future.queue.broker.to_url()}); {hint}"
                 )
 
     def task(self, **defaults: Any) -> Callable[[Callable[P, T]], TaskFunction[P, T]]:

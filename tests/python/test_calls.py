@@ -348,7 +348,18 @@ def test_waiting_for_several(queue: Queue, tmp_path: Path) -> None:
     with pytest.raises(FutureTimeoutError):
         list(aque.as_completed([slow], timeout=0.05))
     gate.touch()
-    assert aque.wait([slow, *quick], timeout=10).not_done == set()
+    again = aque.Queue(queue.broker.to_url()).future(slow.id)
+    assert aque.wait([slow, *quick, again], timeout=10) == ({slow, *quick, again}, set())
+
+
+def test_futures_of_two_queues_are_not_waited_for_together(queue: Queue, tmp_path: Path) -> None:
+    other = aque.Queue(str(tmp_path / "other.db"))
+    futures = [each.submit(called.add, 1, 1) for each in (queue, other)]
+    assert futures[0].id == futures[1].id
+    for wait in (aque.wait, lambda given: list(aque.as_completed(given))):
+        with pytest.raises(errors.UsageError, match=r"in another queue .*; wait for each"):
+            wait(futures)
+    other.broker.close()
 
 
 def order(futures: list[aque.Future[int]]) -> Iterator[aque.Future[int]]:
