@@ -22,7 +22,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import BrokenExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from aque import brokers, prototypes, scripts, surroundings
 from aque.attendant import Attendant
@@ -34,7 +34,6 @@ from aque.prototype import Prototype
 from aque.queue import Queue
 from aque.unattended import Unattended
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -70,8 +69,10 @@ class Executor(futures.Executor):
         self._core = _Core(self.queue, workers, durable)
         weakref.finalize(self, self._core.shut).atexit = False
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Pending[T]:
         """Submit a call. Raises CodecError for what has no text form, RuntimeError after shutdown.
+
+        Futures among the arguments, which types cannot tell from their results, are waited for.
 
         BrokenExecutor is raised when the executor's own worker cannot be kept running. What keeps
         the queue from storing the call (BrokerError, DependencyResolutionError) is its future's.

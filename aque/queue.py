@@ -43,9 +43,10 @@ class Queue:
 
     # Submit
 
-    def submit(self, func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    def submit(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Submit a call. When this returns, the task survives whatever happens to this process.
 
+        Futures among the arguments, which types cannot tell from their results, are waited for.
         Raises CodecError where the function cannot be found by name or a value not be encoded.
         """
         return self.submit_ex(func=func, args=args, kwargs=kwargs)
@@ -209,8 +210,8 @@ class TaskFunction(Generic[P, T]):
     def __reduce__(self) -> str:
         return self.__qualname__  # stored by its name, as a plain function is
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Submit a call of the function."""
+    def submit(self, *args: Any, **kwargs: Any) -> Future[T]:
+        """Submit a call of the function, futures among whose arguments are waited for."""
         return self.submit_ex(args=args, kwargs=kwargs)
 
     def map(self, *iterables: Iterable[Any]) -> list[Future[T]]:

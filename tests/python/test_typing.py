@@ -54,8 +54,20 @@ reveal_type(future.result())
 reveal_type(doubled.result())
 queue.broker.bind("task_status", heard)
 aque.progress(1, 2, "half")
-queue.submit(area, "wrong", 2)
-double.submit("wrong")
+
+# Futures stand for their results, and both kinds are waited for.
+linked: Future[float] = queue.submit(area, future, height=future)
+greatest: Future[float] = queue.submit(max, *[future, future])
+again: Future[int] = double.submit(doubled)
+with Executor() as executor:
+    after = executor.submit(area, executor.submit(area, 1.0, 2.0), 2.0)
+    reveal_type(after.result())
+    reveal_type(aque.wait([after]).done)
+    for ended in aque.as_completed([future]):
+        reveal_type(ended.result())
+double("wrong")
+wrong: Future[str] = queue.submit(area, 1, 2)
+aque.wait([1])
 """
 
 
@@ -69,7 +81,10 @@ def test_a_program_is_checked_strictly(tmp_path: Path) -> None:
     )  # fmt: skip
     notes = [line for line in done.stdout.splitlines() if "Revealed type" in line]
     revealed = [line.split('"')[1].removeprefix("builtins.") for line in notes]
-    assert revealed == ["float", "float", "float", "int"], done.stdout
+    results = ["float", "float", "float", "int", "float", "set[aque.pending.Pending[float]]"]
+    assert revealed == [*results, "float"], done.stdout
     complaints = [line for line in done.stdout.splitlines() if ": error:" in line]
-    assert len(complaints) == 2, done.stdout
-    assert all('incompatible type "str"' in line for line in complaints), done.stdout
+    assert len(complaints) == 3, done.stdout
+    assert "incompatible type" in complaints[0], done.stdout
+    assert 'expected "Callable[..., str]"' in complaints[1], done.stdout
+    assert '"wait" cannot be "int"' in complaints[2], done.stdout
