@@ -79,7 +79,7 @@ class Future(Generic[T]):
         TimeoutError. The result of a command is its exit status, 0, that of a group None.
         """
         task = self.wait(timeout)
-        error = outcome.exception(task)
+        error = outcome.exception(task, self.queue.broker)
         if error is not None:
             raise error
         value: T = outcome.result(task)
@@ -91,7 +91,7 @@ class Future(Generic[T]):
         Raises CancelledError for a cancelled task, as concurrent.futures does, or TimeoutError.
         """
         task = self.wait(timeout)
-        error = outcome.exception(task)
+        error = outcome.exception(task, self.queue.broker)
         if error is not None and task.status == states.CANCELLED:
             raise error
         return error

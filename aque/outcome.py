@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aque import codec, states, trust
-from aque.errors import DependencyFailedError, TaskFailedError
+from aque.errors import AqueError, DependencyFailedError, TaskFailedError
 from aque.task import Task
+
+if TYPE_CHECKING:
+    from aque.brokers.base import Broker
 
 #: What a shell says of a command that a signal ended: 128 and its number.
 _SIGNALLED = 128
@@ -31,8 +34,8 @@ def result(task: Task) -> Any:
     return None if task.result is None else codec.decode(task.result, trusted=_is_trusted(task))
 
 
-def exception(task: Task) -> BaseException | None:
-    """Return what a task failed with; None for a success."""
+def exception(task: Task, broker: Broker) -> BaseException | None:
+    """Return what a task failed with, caused by what a dependency did; None for a success."""
     if task.status == states.SUCCESS:
         return None
     if task.status == states.CANCELLED:
@@ -44,8 +47,19 @@ def exception(task: Task) -> BaseException | None:
         if isinstance(decoded, BaseException):
             return decoded
     if task.cause is not None:
-        return DependencyFailedError(f"task {task.id}: {task.error}")
+        failed = DependencyFailedError(f"task {task.id}: {task.error}")
+        failed.__cause__ = _of_dependency(task.cause, broker)
+        return failed
     return TaskFailedError(f"task {task.id} {task.error}", exit_status(task))
+
+
+def _of_dependency(id: int, broker: Broker) -> BaseException | None:
+    """Return what a dependency failed with, where that is still known, and can be decoded here."""
+    try:
+        task = broker.fetch([id])[0]
+        return exception(task, broker) if task.is_complete else None
+    except AqueError:
+        return None
 
 
 def _is_trusted(task: Task) -> bool:

@@ -243,7 +243,7 @@ def _give_result(future: Pending[Any], results: Mapping[int, str | None]) -> Non
 
 def _give_error(future: Pending[Any], broker: Broker) -> None:
     try:
-        error = outcome.exception(broker.fetch([future.id])[0])
+        error = outcome.exception(broker.fetch([future.id])[0], broker)
     except AqueError as problem:
         error = problem
     future.set_exception(error or BrokenExecutor(f"task {future.id} is being run again"))

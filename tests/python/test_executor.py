@@ -105,8 +105,10 @@ def test_a_future_among_the_arguments_is_waited_for_and_replaced(executor: Execu
     second = executor.submit(called.echo, first, more=[{"key": first}])
     assert second.result(20) == ((3,), {"more": [{"key": 3}]})
     failed = executor.submit(called.fail, "no")
-    with pytest.raises(errors.DependencyFailedError, match=f"task {failed.id}"):
-        executor.submit(called.add, failed, 1).result(20)
+    between = executor.submit(called.add, failed, 1)
+    with pytest.raises(errors.DependencyFailedError, match=f"task {failed.id}") as caught:
+        executor.submit(called.add, between, 1).result(20)
+    assert repr(caught.value.__cause__) == "ValueError('no')"
 
 
 def test_a_future_of_another_queue_is_refused(idle: Executor, tmp_path: Path) -> None:
