@@ -57,7 +57,7 @@ class Executor(futures.Executor):
         durable: bool = False,
         **defaults: Any,
     ) -> None:
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        if not _is_count(workers, 0):
             raise UsageError(f"workers must be 0 or more, not {workers!r}")
         self._has_opened = not isinstance(broker, Broker)
         if not isinstance(broker, Broker):
@@ -94,8 +94,8 @@ class Executor(futures.Executor):
         All is submitted at once, in one transaction, `chunksize` calls to a task. Iterating raises
         what a call raised, or TimeoutError `timeout` seconds after the call of map.
         """
-        if chunksize < 1:
-            raise ValueError("chunksize must be 1 or more")
+        if not _is_count(chunksize, 1):
+            raise ValueError(f"chunksize must be 1 or more, not {chunksize!r}")
         deadline = None if timeout is None else time.monotonic() + timeout
         calls = list(_chunks(zip(*iterables), chunksize))
         with Uncollected():
@@ -215,6 +215,10 @@ class _Core:
             self._attendant.end()
             self.waiting.on_look = None
             self.waiting.fail(self._broken)
+
+
+def _is_count(number: object, least: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
 def _share(workers: int) -> dict[str, float]:

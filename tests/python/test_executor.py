@@ -203,8 +203,9 @@ def test_map_keeps_the_order_whatever_the_chunks(executor: Executor) -> None:
         given = list(executor.map(operator.mul, range(10), range(10), chunksize=size))
         assert given == [n * n for n in range(10)]
     assert list(executor.map(operator.mul, [], [])) == []
-    with pytest.raises(ValueError, match="chunksize"):
-        executor.map(operator.mul, [1], [1], chunksize=0)
+    for wrong in (0, 2.0, True, "2"):
+        with pytest.raises(ValueError, match="chunksize must be 1 or more, not "):
+            executor.map(operator.mul, [1], [1], chunksize=wrong)  # type: ignore[arg-type]
 
 
 def test_map_raises_in_its_place_and_times_out(executor: Executor) -> None:
