@@ -141,12 +141,12 @@ class _Core:
         self._broken: BrokenExecutor | None = None
         self._attendant: Attendant | None = None
         queue.broker.waiter.hear(self.waiting)
+        self._unattended = Unattended(queue.broker, self.waiting.oldest, bool(workers))
+        self.waiting.on_look = self._unattended.look
         if workers:
             self._attendant = Attendant(queue.broker, workers)
             self.waiting.on_look = self._attend
             atexit.register(self.finish)
-        else:
-            self.waiting.on_look = Unattended(queue.broker, self.waiting.is_waiting).look
 
     @property
     def is_inherited(self) -> bool:
@@ -215,6 +215,7 @@ class _Core:
             self._attendant.end()
             self.waiting.on_look = None
             self.waiting.fail(self._broken)
+        self._unattended.look()
 
 
 def _is_count(number: object, least: int) -> bool:

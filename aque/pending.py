@@ -14,6 +14,7 @@ from concurrent import futures
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 from aque import codec, outcome, states
@@ -25,6 +26,8 @@ from aque.prototype import Prototype
 from aque.queue import Queue
 
 T = TypeVar("T")
+#: Ids that stand for all that wait.
+_OLDEST = 100
 #: A submitted call: its future, and what is to be stored.
 Given = tuple["Pending[Any]", Prototype]
 
@@ -149,8 +152,10 @@ class Waiting:
     def status(self, id: int) -> str:
         return states.RUNNING if id in self._running else states.PENDING
 
-    def is_waiting(self) -> bool:
-        return bool(self._futures)
+    def oldest(self) -> list[int]:
+        """Return the ids of some that wait, those that do so longest."""
+        with self._lock:
+            return list(islice(self._futures, _OLDEST))
 
     def all(self) -> list[Pending[Any]]:
         self.outbox.flush()

@@ -14,8 +14,8 @@ from aque.brokers.claims import Limit
 from aque.commands import lines, lost, terminal
 from aque.record import replace
 from aque.report import WorkerRecord
-from aque.requirements import REQUIREMENT_KEYS, Requirements, parse_limits
-from aque.schedule.eligible import Claimant
+from aque.requirements import parse_limits
+from aque.schedule.eligible import claimant_of, need_of
 from aque.schedule.resources import Resources
 from aque.schedule.why import Seat, Situation, reasons
 from aque.task import Task
@@ -64,7 +64,7 @@ def explain(broker: Broker, shown: Task) -> list[str]:
         )
     if found or shown.is_group:
         return found
-    return reasons(shown.id, _requirements(shown), situation(broker, shown))
+    return reasons(shown.id, need_of(shown), situation(broker, shown))
 
 
 def _stalled(broker: Broker, shown: Task) -> Iterator[str]:
@@ -137,11 +137,7 @@ def _seat(
     used_cpus = sum(held.cpus for held in there)
     used_memory = sum(held.memory for held in there)
     is_here = host.this_host().is_home_of(worker)
-    claimant = Claimant(
-        worker.id, worker.user, worker.kind != "worker", free, whole,
-        frozenset(worker.names.split()), worker.platform, frozenset(worker.groups.split()),
-        mounts=mounts.visible(mounts.table()) if is_here else None,
-    )  # fmt: skip
+    claimant = claimant_of(worker, free, mounts.visible(mounts.table()) if is_here else None)
     free = replace(
         free.capped(cpus - used_cpus, memory - used_memory),
         tokens={name: limit.capacity - limit.used for name, limit in limits.items()},
@@ -165,8 +161,3 @@ def _clock(shown: Task) -> str:
     at = time.localtime(shown.due_at)
     is_today = at[:3] == time.localtime()[:3]
     return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M", at)
-
-
-def _requirements(shown: Task) -> Requirements:
-    fields = {key: getattr(shown, key) for key in REQUIREMENT_KEYS if key != "worker"}
-    return Requirements(**fields, worker=shown.reserved)

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from aque import trust
 from aque.mounts import Mount
 from aque.record import record
-from aque.requirements import Requirements
+from aque.requirements import REQUIREMENT_KEYS, Requirements
 from aque.schedule import hosts
 from aque.schedule.mounts import parse
 from aque.schedule.resources import Resources
+
+if TYPE_CHECKING:
+    from aque.report import WorkerRecord
+    from aque.task import Task
 
 
 @record(frozen=True)
@@ -73,3 +78,24 @@ def obstacles(need: Requirements, claimant: Claimant) -> Iterator[str]:
         for mount in parse(need.mounts).said:
             if mount not in claimant.mounts:
                 yield f"{mount.source} ({mount.type}) is not mounted on {mount.point} there"
+
+
+# Of what the queue knows
+
+
+def need_of(task: Task) -> Requirements:
+    """Return what a task asks of where it runs."""
+    fields = {key: getattr(task, key) for key in REQUIREMENT_KEYS if key != "worker"}
+    return Requirements(**fields, worker=task.reserved)
+
+
+def claimant_of(
+    worker: WorkerRecord, free: Resources, mounts: frozenset[Mount] | None = None
+) -> Claimant:
+    """Return a worker as the claim would see it."""
+    whole = Resources(worker.cpus, worker.memory, worker.slots)
+    return Claimant(
+        worker.id, worker.user, worker.kind != "worker", free, whole,
+        frozenset(worker.names.split()), worker.platform, frozenset(worker.groups.split()),
+        mounts=mounts,
+    )  # fmt: skip

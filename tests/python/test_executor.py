@@ -47,13 +47,19 @@ def worker_of(executor: Executor) -> psutil.Process:
     return psutil.Process(record.pid)
 
 
-def test_who_waits_without_a_worker_is_told_so_once(
-    idle: Executor, caplog: pytest.LogCaptureFixture
+def test_who_waits_for_what_no_worker_runs_is_told_so_once(
+    idle: Executor, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     idle.submit(called.add, 1, 2)
-    eventually(lambda: "aque-worker --broker" in caplog.text)
-    told = [record for record in caplog.records if "no worker runs" in record.getMessage()]
-    assert [(record.name, record.levelname) for record in told] == [("aque.executor", "WARNING")]
+    with Executor(str(tmp_path / "own.db"), workers=1, host="elsewhere") as executor:
+        elsewhere = executor.submit(called.add, 1, 2)
+        eventually(lambda: "aque-worker --broker" in caplog.text)
+        eventually(lambda: f"--why {elsewhere.id} says why" in caplog.text)
+        elsewhere.cancel()
+    told = [record for record in caplog.records if "no worker" in record.getMessage()]
+    assert [(record.name, record.levelname) for record in told] == 2 * [
+        ("aque.executor", "WARNING")
+    ]
 
 
 # Results
