@@ -34,6 +34,7 @@ _RECORDS = {
     "progress": ((*_NUMBER, type(None)), (*_NUMBER, type(None)), _TEXT),
     "log": (_NUMBER, str, str, str),
     "imported": (list,),
+    "piece": (str, bool, str),
 }
 
 

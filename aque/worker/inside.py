@@ -1,7 +1,8 @@
 """Own what a runner tells its worker beside answers: records of logging, progress, and imports.
 
-They go over a pipe of their own, a line of JSON each with the task and attempt they are of. Loggers
-of aque (`aque`, `aque.job.7`) end there: their counterparts in the worker take over. A program's
+They go over a pipe of their own, a line of JSON each with the task and attempt they are of; long
+ones in pieces (pieces.py), since threads and forked children of a task speak there too. Loggers of
+aque (`aque`, `aque.job.7`) end there: their counterparts in the worker take over. A program's
 own logging works as it would anywhere; that its records are stored too is done where every logger
 hands its records to its handlers, so that neither `basicConfig` nor the handler of last resort
 notices. (A handler at the root logger would switch off both.)
@@ -12,9 +13,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Iterable
+from itertools import count
 from typing import Any
 
 from aque import context
+from aque.worker import pieces
 
 
 class Channel:
@@ -23,6 +27,7 @@ class Channel:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._task: tuple[int, int] | None = None
+        self._numbers = count()
         ours = logging.getLogger("aque")
         ours.addHandler(_Handler(self))
         ours.propagate = False
@@ -53,12 +58,16 @@ class Channel:
         self._send("progress", done, total, message)
 
     def _send(self, kind: str, *values: Any) -> None:
-        if self._task is None:
+        task = self._task
+        if task is None:
             return
-        data = json.dumps([kind, *self._task, *values]).encode() + b"\n"
+        record = json.dumps([kind, *task, *values])
+        lines: Iterable[str] = (record,)
+        if len(record) >= pieces.SHORT:
+            lines = pieces.cut(record, *task, f"{os.getpid()}.{next(self._numbers)}")
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            for line in lines:
+                os.write(self._descriptor, line.encode() + b"\n")
         except OSError:
             pass  # the worker is gone, and we are soon
 

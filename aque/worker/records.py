@@ -29,7 +29,7 @@ class Records:
         """Take in the records that are there: to the queue, and to their counterparts here."""
         for kind, id, attempt, *values in runner.read_records():
             if kind == "progress":
-                if any((each.task.id, each.task.attempt) == (id, attempt) for each in runner.sent):
+                if runner.has(id, attempt):
                     self._boss.progress.append(Progress(id, attempt, *values))
                 continue
             if kind == "imported":

@@ -24,6 +24,7 @@ from aque.worker.crew import Crew
 from aque.worker.job import Job
 from aque.worker.loop import Worker
 from aque.worker.outlet import Outlet
+from aque.worker.pieces import Pieces
 from aque.worker.program import STATE, Program
 from aque.worker.runners import Runner, Sent
 
@@ -139,6 +140,7 @@ def _runner_state(runner: Runner) -> dict[str, Any]:
         outlet: Outlet = getattr(runner, name)
         done = [data.decode("latin-1") for data in outlet.done]
         state[name] = [outlet.descriptor, outlet.rest.decode("latin-1"), done]
+    state["pieces"] = runner.pieces.begun
     state["answered"] = list(runner.answered)
     return state
 
@@ -153,6 +155,7 @@ def _runner(saved: dict[str, Any], task: Task) -> Runner:
         outlet = Outlet(descriptor, saved["mark"].encode(), rest.encode("latin-1"))
         outlet.done.extend(data.encode("latin-1") for data in done)
         saved[name] = outlet
+    saved["pieces"] = Pieces(saved.get("pieces"))
     saved["answered"] = deque(Answer(*values) for values in saved["answered"])
     saved["key"] = tuple(saved["key"])
     saved["sent"] = deque([Sent(saved["sent"], task, 0)])

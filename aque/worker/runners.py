@@ -28,6 +28,7 @@ from aque.worker import answers, runner
 from aque.worker.answers import Answer
 from aque.worker.kinds import Key
 from aque.worker.outlet import Outlet
+from aque.worker.pieces import Pieces
 
 #: Bytes of requests that surely fit into the pipe of a runner that does not read yet.
 ROOM = 48_000
@@ -73,6 +74,7 @@ class Runner:
     answered: deque[Answer] = field(default_factory=deque)
     buffer: bytearray = field(default_factory=bytearray)
     records_buffer: bytes = b""
+    pieces: Pieces = field(default_factory=Pieces)
     #: What it has run last.
     last: Task | None = None
 
@@ -115,6 +117,7 @@ class Runner:
         """Forget the first call, which it has answered: so it has read what was sent with that."""
         _, task, self.read = self.sent.popleft()
         self.last = task
+        self.pieces.end(task.id)
         return task
 
     def take_back(self, is_dead: bool = False) -> list[Task]:
@@ -166,14 +169,31 @@ class Runner:
         while more := _read(self.records, 1 << 16):
             data += more
         *lines, self.records_buffer = (self.records_buffer + data).split(b"\n")
-        self.is_garbled |= len(self.records_buffer) > answers.MOST
         found = []
         for line in lines:
             try:
-                found.append(answers.parse_record(line))
+                record = self._whole(answers.parse_record(line))
             except ValueError:
                 self.is_garbled = True
+            else:
+                found += [record] if record else []
+        self.is_garbled |= len(self.records_buffer) + self.pieces.size > answers.MOST
         return found
+
+    def _whole(self, record: list[Any]) -> list[Any] | None:
+        """Return a record, or the one of which it is the last piece. Raises ValueError."""
+        kind, id, attempt, *values = record
+        if kind != "piece":
+            return record
+        line = self.pieces.take(id, *values) if self.has(id, attempt) else None
+        whole = None if line is None else answers.parse_record(line)
+        if whole is not None and whole[0] == "piece":
+            raise ValueError("a piece of pieces")
+        return whole
+
+    def has(self, id: int, attempt: int) -> bool:
+        """Whether it has, or waits to have, this task."""
+        return any((each.task.id, each.task.attempt) == (id, attempt) for each in self.sent)
 
     @property
     def room(self) -> int:

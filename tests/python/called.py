@@ -197,6 +197,33 @@ def log() -> None:
         logging.getLogger("tool.part").exception("wrong")
 
 
+def log_at_once(count: int, size: int) -> None:
+    """Have two threads and two forked children, each forked by a thread, log long records."""
+    tool = logging.getLogger("tool")
+    start = threading.Barrier(4)
+
+    def say(name: str) -> None:
+        for _ in range(count):
+            tool.warning(name * size)
+
+    def say_in_child(name: str) -> None:
+        pid = os.fork()
+        if pid == 0:
+            say(name)
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+    def begin(name: str) -> None:
+        start.wait()
+        (say if name in "ab" else say_in_child)(name)
+
+    threads = [threading.Thread(target=begin, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 LOG_LINE = log.__code__.co_firstlineno + 8
 
 

@@ -15,7 +15,7 @@ from support import aque, started_worker
 from aque.brokers.base import Broker
 from aque.queue import Queue
 from aque.task import Task
-from aque.worker import reload
+from aque.worker import pieces, reload
 from aque.worker.outlet import Outlet
 from aque.worker.runners import Runner, Sent
 
@@ -59,19 +59,26 @@ def test_what_a_runner_has_said_before_a_reload_is_known_after_it(task: Task) ->
     out, write_out = os.pipe()
     err, write_err = os.pipe()
     answers, write_answer = os.pipe()
-    for descriptor in (out, err, answers):
+    records, write_record = os.pipe()
+    for descriptor in (out, err, answers, records):
         os.set_blocking(descriptor, False)
     before = Runner(
-        ("python", "user", None, None), 1, "MARK", -1, -1, -1, answers, -1,
+        ("python", "user", None, None), 1, "MARK", -1, -1, -1, answers, records,
         Outlet(out, b"MARK"), Outlet(err, b"MARK"), sent=deque([Sent(4, task, 0)]),
     )  # fmt: skip
     os.write(write_out, b"printed\0\xffMARKMA")
     os.write(write_err, b"MARK")
     before.stdout.read()
     before.stderr.read()
+    record = json.dumps(["progress", task.id, task.attempt, 1, 2, "x" * 5000])
+    *first, last = pieces.cut(record, task.id, task.attempt, "name")
+    os.write(write_record, "\n".join([*first, ""]).encode())
+    assert before.read_records() == []
     after = reload._runner(json.loads(json.dumps(reload._runner_state(before))), task)
     os.write(write_out, b"RK of the next")
     os.write(write_answer, b'[4, 1, 2, 0, 0, null, true, "success", "7"]\n')
+    os.write(write_record, last.encode() + b"\n")
+    assert after.read_records() == [json.loads(record)]
     after.read_answers()
     after.stdout.read()
     assert [answer.result for answer in after.answered] == ["7"]
@@ -79,7 +86,9 @@ def test_what_a_runner_has_said_before_a_reload_is_known_after_it(task: Task) ->
         b"printed\0\xff", b"", b" of the next"
     ]  # fmt: skip
     assert after.stderr.end() == b""
-    for descriptor in (out, write_out, err, write_err, answers, write_answer):
+    for descriptor in (
+        out, write_out, err, write_err, answers, write_answer, records, write_record
+    ):  # fmt: skip
         os.close(descriptor)
 
 

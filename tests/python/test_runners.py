@@ -96,6 +96,14 @@ def test_logging_works_as_usual_and_its_records_are_kept(queue: Queue, broker: B
     assert len(messages(queue, future.id)) == 4
 
 
+@pytest.mark.usefixtures("worker")
+def test_long_records_of_threads_and_forked_children_do_not_mix(queue: Queue) -> None:
+    future = queue.submit(called.log_at_once, 20, 20_000)
+    future.result(20)
+    wanted = [f"WARNING tool {name * 20_000}" for name in "abcd" for _ in range(20)]
+    assert sorted(messages(queue, future.id)) == wanted
+
+
 def test_records_of_aque_go_on_in_the_worker(queue: Queue, broker: Broker) -> None:
     future = queue.submit(called.log)
     said = work(broker, "--verbose")
@@ -252,6 +260,7 @@ def test_a_kill_reaches_the_one_it_is_for(queue: Queue, broker: Broker) -> None:
         (6, b'["log", 1, 1, 1e999, "INFO", "x", "y"]\n'),
         (6, b'["progress", 1, 1]\n'),
         (6, b'{"kind": []}\n'),
+        (6, b'["piece", 1, 1, "x", true, "[\\"piece\\", 1, 1, \\"x\\", true, \\"\\"]"]\n'),
     ],
 )
 def test_a_task_that_speaks_for_its_runner_is_an_error_and_its_worker_lives(
