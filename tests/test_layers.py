@@ -206,6 +206,7 @@ BORDERS = (
     "brokers.events",
     "commands.entry",
     "worker.runner",
+    "worker.inside",
     "worker.supervisor",
     "worker.loop",
     "worker.crew",

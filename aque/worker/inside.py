@@ -5,7 +5,8 @@ ones in pieces (pieces.py), since threads and forked children of a task speak th
 aque (`aque`, `aque.job.7`) end there: their counterparts in the worker take over. A program's
 own logging works as it would anywhere; that its records are stored too is done where every logger
 hands its records to its handlers, so that neither `basicConfig` nor the handler of last resort
-notices. (A handler at the root logger would switch off both.)
+notices. (A handler at the root logger would switch off both.) So one that cannot be put into words
+is told of by those handlers alone.
 """
 
 from __future__ import annotations
@@ -78,7 +79,10 @@ class _Handler(logging.Handler):
         self._channel = channel
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._channel.log(record)
+        try:
+            self._channel.log(record)
+        except Exception:  # its arguments do not fit, or their own code fails
+            self.handleError(record)
 
 
 def _hook(channel: Channel) -> None:
@@ -86,7 +90,10 @@ def _hook(channel: Channel) -> None:
 
     def call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
         if record.name.partition(".")[0] != "aque":
-            channel.log(record)
+            try:
+                channel.log(record)
+            except Exception:  # as above; the handlers will say so, each in its way
+                pass
         hand_on(self, record)
 
     logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]

@@ -190,7 +190,9 @@ def log() -> None:
     logging.basicConfig(level=logging.INFO)
     tool.info("%d thing", 1)
     tool.debug("not asked for")
+    tool.warning("%d things", "three")
     logging.getLogger("aque.job").debug("ours")
+    logging.getLogger("aque.job").debug("%d of ours", "three")
     try:
         raise ValueError("in a log")
     except ValueError:
@@ -224,7 +226,7 @@ def log_at_once(count: int, size: int) -> None:
         thread.join()
 
 
-LOG_LINE = log.__code__.co_firstlineno + 8
+LOG_LINE = log.__code__.co_firstlineno + 10
 
 
 def report(gate: str) -> None:

@@ -92,6 +92,7 @@ def test_logging_works_as_usual_and_its_records_are_kept(queue: Queue, broker: B
     shown = output(broker, future.id, "stderr").decode().splitlines()
     assert shown[:2] == ["before", "INFO:tool:1 thing"]  # of last resort, then of basicConfig
     assert "ours" not in shown
+    assert shown.count("--- Logging error ---") == 2  # one for each that cannot be put into words
     queue.submit(called.add, 1, 2).result(20)
     assert len(messages(queue, future.id)) == 4
 
