@@ -210,7 +210,7 @@ def _failure(error: BaseException) -> list[Any]:
         shown = shown.tb_next
     error = error.with_traceback(shown)
     if not isinstance(error, AqueError):
-        traceback.print_exception(type(error), error, shown)
+        _say("".join(traceback.format_exception(type(error), error, shown)), end="")
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
     return [states.ERROR, None, codec.encode(error, "exception"), text, None]
 
@@ -220,17 +220,24 @@ def _exit(error: SystemExit) -> list[Any]:
     if code is None or code == 0:
         return [states.SUCCESS, "null"]
     if not isinstance(code, int):
-        print(code, file=sys.stderr)
+        _say(code)
         code = 1
     return [states.ERROR, None, None, f"ended with exit status {code & 0xFF}", code & 0xFF]
 
 
+def _say(what: object, end: str = "\n") -> None:
+    try:
+        print(what, end=end, file=sys.stderr)
+    except Exception:  # the task closed or replaced it
+        pass
+
+
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
         try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass  # the task closed or replaced it
+            getattr(sys, name).flush()
+        except Exception:  # as above
+            pass
 
 
 def _line(answer: list[Any]) -> bytes:

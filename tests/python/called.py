@@ -130,6 +130,12 @@ def close_stdout() -> int:
     return os.getpid()
 
 
+def fail_unheard(message: str) -> None:
+    del sys.stdout
+    sys.stderr.close()
+    raise ValueError(message)
+
+
 def read_stdin() -> str:
     return sys.stdin.read()
 

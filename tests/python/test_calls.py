@@ -251,6 +251,11 @@ def test_a_task_that_closed_its_output_is_the_last_of_its_runner(queue: Queue) -
     assert queue.submit(called.pid).result(10) != pid
 
 
+def test_why_a_task_failed_is_known_though_it_closed_its_output(queue: Queue) -> None:
+    error = queue.submit(called.fail_unheard, "the reason").exception(10)
+    assert repr(error) == "ValueError('the reason')"
+
+
 def test_a_runner_stays_warm(queue: Queue) -> None:
     pids = {queue.submit(called.pid).result(10) for _ in range(5)}
     assert len(pids) == 1
