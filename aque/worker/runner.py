@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from aque import codec, names, patterns, proctitle, states
 from aque.errors import AqueError
@@ -115,6 +115,7 @@ class _Runner:
         self.home = home
         self._channel = channel
         self._imports = Imports()
+        self._pid = os.getpid()
         self._functions: dict[str, Any] = {}
         self._patterns: dict[str, Callable[[patterns.Call], Any]] = {}
         self._before = _usage()
@@ -128,6 +129,8 @@ class _Runner:
             end: list[Any] = [states.SUCCESS, codec.encode(self._call(request), "result")]
         except BaseException as error:  # the border: whatever a task does, its worker is told
             end = _failure(error)
+        if os.getpid() != self._pid:
+            _leave(end)
         self._tell_imported()
         self._channel.end()
         _flush()
@@ -223,6 +226,13 @@ def _exit(error: SystemExit) -> list[Any]:
         _say(code)
         code = 1
     return [states.ERROR, None, None, f"ended with exit status {code & 0xFF}", code & 0xFF]
+
+
+def _leave(end: list[Any]) -> NoReturn:
+    """End a child that a task forked, and that came out of its function as if it were a runner."""
+    _flush()
+    status, *_, exit_status = end
+    os._exit(0 if status == states.SUCCESS else exit_status or 1)
 
 
 def _say(what: object, end: str = "\n") -> None:

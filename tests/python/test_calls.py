@@ -245,6 +245,15 @@ def test_a_child_that_a_task_left_behind_ends_with_its_runner(queue: Queue) -> N
     eventually(lambda: not is_alive(child))
 
 
+def test_a_forked_child_that_comes_out_of_its_task_ends_there(queue: Queue, broker: Broker) -> None:
+    pid = queue.submit(called.pid).result(10)
+    for code, status in ((None, 0), (0, 0), (3, 3), ("words", 1)):
+        future = queue.submit(called.fork, code)
+        assert future.result(10) == status
+        assert output(broker, future.id) == b"child\n"
+    assert queue.submit(called.pid).result(10) == pid
+
+
 def test_a_task_that_closed_its_output_is_the_last_of_its_runner(queue: Queue) -> None:
     pid = queue.submit(called.close_stdout).result(10)
     eventually(lambda: not is_alive(pid))
