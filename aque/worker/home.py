@@ -28,11 +28,13 @@ class Home:
         self._main = sys.modules["__main__"]
         self._streams = (sys.stdout, sys.stderr)
         self._stdin = open(0, closefd=False)  # noqa: SIM115
+        self._environ = os.environ
+        self._lists = (sys.argv, sys.path)  # a task may put others in their places
         self._path = list(sys.path)
         self._common: dict[str, Any] = {}
         self._has_files = False
         self._given: dict[str, str] = {}
-        self._entered = dict(_raw())  # what the environment is between tasks
+        self._entered = dict(self._raw())  # what the environment is between tasks
         self._descriptors = {number: _keep(number) for number in (0, 1, 2)}
 
     def enter(self, common: dict[str, Any], id: int, attempt: int) -> None:
@@ -41,6 +43,7 @@ class Home:
             self._begin_batch(common)
         self._tell(b"AQUE_TID", b"%d" % id)
         self._tell(b"AQUE_ATTEMPT", b"%d" % attempt)
+        sys.argv, sys.path = self._lists
         sys.argv[:] = [""]
         if common["umask"] is not None:
             os.umask(common["umask"])
@@ -60,7 +63,7 @@ class Home:
         if common["environ"] != self._given:
             os.environ.update(common["environ"])
             self._given = common["environ"]
-            self._entered = dict(_raw())
+            self._entered = dict(self._raw())
         path = common["import_path"]
         if path is not None:
             before, behind = surroundings.split_import_path(path)
@@ -99,8 +102,9 @@ class Home:
         sys.stdout, sys.stderr = self._streams
         for number, kept in self._descriptors.items():
             os.dup2(kept, number)
-        if _raw() != self._entered:
-            _put_back(self._entered)
+        os.environ = self._environ  # noqa: B003
+        if self._raw() != self._entered:
+            _put_back(self._entered, dict(self._raw()))
         for number in (1, 2):
             _write(self._descriptors[number], self._mark)
 
@@ -108,14 +112,12 @@ class Home:
         """Hold nobody's directory busy while idle."""
         os.chdir("/")
 
+    def _raw(self) -> dict[Any, Any]:
+        """Return the dict beneath os.environ, which compares in a microsecond."""
+        return getattr(self._environ, "_data", None) or dict(os.environb)
 
-def _raw() -> dict[Any, Any]:
-    """Return the dict beneath os.environ, which compares in a microsecond."""
-    return getattr(os.environ, "_data", None) or dict(os.environb)
 
-
-def _put_back(entered: dict[Any, Any]) -> None:
-    now = dict(_raw())
+def _put_back(entered: dict[Any, Any], now: dict[Any, Any]) -> None:
     for name in now.keys() - entered.keys():
         del os.environb[name]
     for name, value in entered.items():

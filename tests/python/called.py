@@ -113,7 +113,10 @@ def spoil() -> None:
     """Change what a good guest would leave alone."""
     os.environ["SPOILED"] = "yes"
     os.environ.pop("HOME", None)
+    os.environ = dict(os.environ)  # type: ignore[assignment]  # noqa: B003
     sys.path.insert(0, "/spoiled")
+    sys.path = tuple(sys.path)  # type: ignore[assignment]
+    sys.argv = ("spoiled",)  # type: ignore[assignment]
     os.chdir("/usr")
     os.umask(0o777)
     sys.stdout = sys.stderr
@@ -128,6 +131,8 @@ def surroundings() -> dict[str, Any]:
         "spoiled": os.environ.get("SPOILED"),
         "home": os.environ.get("HOME"),
         "path": "/spoiled" in sys.path,
+        "argv": sys.argv,
+        "tid": os.environ.get("AQUE_TID"),
         "cwd": os.getcwd(),
         "umask": umask,
         "pid": os.getpid(),

@@ -228,7 +228,8 @@ def test_what_one_task_spoils_the_next_finds_as_it_was(
     os.umask(umask)
     home = os.environ["HOME"]
     assert seen == {
-        "spoiled": None, "home": home, "path": False, "cwd": str(tmp_path), "umask": umask
+        "spoiled": None, "home": home, "path": False, "argv": [""], "tid": str(future.id),
+        "cwd": str(tmp_path), "umask": umask,
     }  # fmt: skip
     assert output(broker, future.id) == b"to stdout\n"
 
