@@ -77,7 +77,7 @@ HOMES = {
         "brokers.hearing",
         "commands.patience",
         "worker.namesake",
-        "worker.runner",
+        "worker.remains",
         "outbox",
         "pending",
         "attendant",

@@ -1,7 +1,8 @@
 """Own what a runner is between tasks, and puts back after each: a task is a guest.
 
-Environment, directory, descriptors, streams and `sys.path` are as they were when the next one
-begins. What has not changed is only compared, since a task may take less time than putting back.
+Environment, directory, standard streams and their descriptors, `sys.argv` and `sys.path` are as
+they were when the next one begins; what cannot be put back is remains.py's. What has not changed is
+only compared, since a task may take less time than putting back.
 
 After each task a mark is written to both output pipes, so that the worker knows where its output
 ends and that of the next begins, whoever wrote it (C code, a child). The mark is random, told by

@@ -18,7 +18,6 @@ import os
 import resource
 import select
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, NoReturn
@@ -29,6 +28,7 @@ from aque.worker import usage
 from aque.worker.home import Home
 from aque.worker.imports import Imports
 from aque.worker.inside import Channel
+from aque.worker.remains import Remains
 
 REQUESTS, ANSWERS, TOKENS, RECORDS = 3, 4, 5, 6
 TOKEN_SIZE = 4
@@ -37,8 +37,6 @@ TOKEN_SIZE = 4
 _SUCCESS = "[%d,%d,%d,%d,%d,%d,%s,%s,%s]\n"
 _quote = json.encoder.encode_basestring_ascii
 
-#: A runner whose memory has grown by so much is not used again.
-_MOST_GROWTH = 512 << 20
 _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 #: Loads the aque package from its own directory alone, leaving sys.path to the task.
@@ -119,7 +117,7 @@ class _Runner:
         self._functions: dict[str, Any] = {}
         self._patterns: dict[str, Callable[[patterns.Call], Any]] = {}
         self._before = _usage()
-        self._least = self._before.ru_maxrss
+        self._remains = Remains(self._before)
 
     def answer(self, request: _Request) -> bool:
         """Run a call and answer it; say whether another may follow."""
@@ -136,7 +134,7 @@ class _Runner:
         _flush()
         after, before = _usage(), self._before
         self._before = after
-        is_clean = self._is_clean(after)
+        is_clean = not self._remains.are_many(after)
         user_time = round(1e6 * (after.ru_utime - before.ru_utime))
         system_time = round(1e6 * (after.ru_stime - before.ru_stime))
         times = (started_at, time.time_ns() // 1000, user_time, system_time)
@@ -180,18 +178,6 @@ class _Runner:
             if text.startswith('{"$name"') and names.script_of(func) is None:
                 self._functions[text] = func
         return func
-
-    def _is_clean(self, used: Any) -> bool:
-        """Whether the task left neither threads, children nor much memory behind."""
-        if threading.active_count() > 1 or sys.__stdout__.closed or sys.__stderr__.closed:  # type: ignore[union-attr]
-            return False
-        if usage.bytes_of(used.ru_maxrss - self._least) > _MOST_GROWTH:
-            return False
-        try:
-            os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return True
-        return False
 
 
 def _result_of(id: int) -> Any:

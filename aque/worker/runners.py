@@ -3,8 +3,8 @@
 A Python call in a process of its own would pay 20 ms and more for the interpreter and its imports,
 so runners stay. Calls of one runner share its modules, hence one per (interpreter, user,
 environment, import path), and never two calls at once. Its pipes stay too (fresh ones for each call
-halve the rate). A runner is not used again once a call left threads, children or much memory
-behind, or was killed.
+halve the rate). A runner is not used again once a call left what cannot be put back (remains.py),
+or was killed.
 
 Calls that take less time than it takes to tell of them are sent several at once (calls.py decides
 which). What was sent may have to be taken back: the call before it takes long after all, or is to

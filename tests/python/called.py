@@ -271,6 +271,12 @@ def hog(megabytes: int) -> None:
 HELD: list[bytes] = []
 
 
+def keep_open(count: int) -> int:
+    for _ in range(count):
+        os.open(os.devnull, os.O_RDONLY)
+    return os.getpid()
+
+
 def hog_for_good(megabytes: int) -> int:
     HELD.append(b"x" * (megabytes << 20))
     return os.getpid()

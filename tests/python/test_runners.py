@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -291,6 +292,18 @@ def test_a_task_cannot_tell_the_progress_of_another(queue: Queue, broker: Broker
         queue.kill([one.id, two.id])
         ended(broker, one.id)
         ended(broker, two.id)
+
+
+def test_a_runner_is_replaced_before_its_tasks_have_left_it_no_descriptors(
+    queue: Queue, broker: Broker
+) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with started_worker(
+        broker, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (512, limit))
+    ):
+        pids = [queue.submit(called.keep_open, 100).result(20) for _ in range(6)]
+    assert pids[0] != pids[3]
+    assert pids == [pids[0]] * 3 + [pids[3]] * 3
 
 
 def test_a_runner_that_has_grown_is_replaced(queue: Queue, worker: Any) -> None:
