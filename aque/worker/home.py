@@ -1,8 +1,10 @@
 """Own what a runner is between tasks, and puts back after each: a task is a guest.
 
-Environment, directory, standard streams and their descriptors, `sys.argv` and `sys.path` are as
-they were when the next one begins; what cannot be put back is remains.py's. What has not changed is
-only compared, since a task may take less time than putting back.
+Environment, directory, standard streams and their descriptors, `sys.argv`, `sys.path` and handlers
+of signals are as they were when the next one begins. Modules stay imported, so the handlers that
+they set meanwhile do too, and any higher recursion limit: they will not ask again. What cannot be
+put back is remains.py's. What has not changed is only compared, since a task may take less time
+than putting back.
 
 After each task a mark is written to both output pipes, so that the worker knows where its output
 ends and that of the next begins, whoever wrote it (C code, a child). The mark is random, told by
@@ -12,13 +14,20 @@ the worker, and a task that guessed it would spoil only the output of its own us
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from _signal import getsignal  # type: ignore[import-not-found]  # ten times as fast as signal's
 from base64 import b64decode
 from typing import Any
 
 from aque import surroundings
 
 _WRITING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+#: Signals whose handlers are put back: those that tasks get. To ask of all takes a microsecond.
+_SIGNALS = tuple(
+    int(getattr(signal, f"SIG{name}"))
+    for name in "HUP INT QUIT USR1 USR2 PIPE ALRM TERM CHLD TSTP".split()
+)
 
 
 class Home:
@@ -37,6 +46,12 @@ class Home:
         self._given: dict[str, str] = {}
         self._entered = dict(self._raw())  # what the environment is between tasks
         self._descriptors = {number: _keep(number) for number in (0, 1, 2)}
+        self.keep_settings()
+
+    def keep_settings(self) -> None:
+        """Let the handlers of signals and the recursion limit of now be what is put back."""
+        self._handlers = _handlers()
+        self._recursion = sys.getrecursionlimit()
 
     def enter(self, common: dict[str, Any], id: int, attempt: int) -> None:
         """Take on a task's surroundings; what is `common` to its batch is looked at once."""
@@ -99,6 +114,11 @@ class Home:
 
     def restore(self) -> None:
         """Put back what the task may have changed, and mark the end of its output."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if _handlers() != self._handlers:
+            _put_back_handlers(self._handlers)
+        if sys.getrecursionlimit() < self._recursion:
+            sys.setrecursionlimit(self._recursion)
         sys.modules["__main__"] = self._main
         sys.stdout, sys.stderr = self._streams
         for number, kept in self._descriptors.items():
@@ -116,6 +136,16 @@ class Home:
     def _raw(self) -> dict[Any, Any]:
         """Return the dict beneath os.environ, which compares in a microsecond."""
         return getattr(self._environ, "_data", None) or dict(os.environb)
+
+
+def _handlers() -> list[Any]:
+    return list(map(getsignal, _SIGNALS))
+
+
+def _put_back_handlers(handlers: list[Any]) -> None:
+    for number, handler in zip(_SIGNALS, handlers):
+        if getsignal(number) is not handler and handler is not None:
+            signal.signal(number, handler)
 
 
 def _put_back(entered: dict[Any, Any], now: dict[Any, Any]) -> None:

@@ -160,13 +160,16 @@ class _Runner:
             sys.modules["__main__"] = script
         args = codec.decode(request.args, results=_result_of) if request.args else ()
         kwargs = codec.decode(request.kwargs, results=_result_of) if request.kwargs else {}
-        self._tell_imported()  # before it runs: it may run for long, and its files be changed
+        if self._tell_imported():  # before it runs: it may run for long, and its files be changed
+            self.home.keep_settings()
         return pattern(patterns.Call(request.id, func, tuple(args), dict(kwargs)))
 
-    def _tell_imported(self) -> None:
+    def _tell_imported(self) -> bool:
+        """Tell which files have been imported; say whether any were."""
         paths = self._imports.take()
         if paths:
             self._channel.tell_imported(paths)
+        return bool(paths)
 
     def _function(self, text: str | None) -> Any:
         """Decode what is to be called: by name, once, but for a script's, of which one is main."""

@@ -14,6 +14,12 @@ from typing import Any
 
 import aque
 
+#: What only a runner asks for as it imports this.
+RECURSION = 2000
+if "AQUE_TID" in os.environ:
+    sys.setrecursionlimit(RECURSION)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
 
 def add(a: int, b: int) -> int:
     return a + b
@@ -117,6 +123,10 @@ def spoil() -> None:
     sys.path.insert(0, "/spoiled")
     sys.path = tuple(sys.path)  # type: ignore[assignment]
     sys.argv = ("spoiled",)  # type: ignore[assignment]
+    sys.setrecursionlimit(60)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
     os.chdir("/usr")
     os.umask(0o777)
     sys.stdout = sys.stderr
@@ -132,6 +142,9 @@ def surroundings() -> dict[str, Any]:
         "home": os.environ.get("HOME"),
         "path": "/spoiled" in sys.path,
         "argv": sys.argv,
+        "recursion": sys.getrecursionlimit(),
+        "handlers": [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1)],
+        "alarm": signal.getitimer(signal.ITIMER_REAL),
         "tid": os.environ.get("AQUE_TID"),
         "cwd": os.getcwd(),
         "umask": umask,

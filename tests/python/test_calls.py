@@ -229,7 +229,8 @@ def test_what_one_task_spoils_the_next_finds_as_it_was(
     home = os.environ["HOME"]
     assert seen == {
         "spoiled": None, "home": home, "path": False, "argv": [""], "tid": str(future.id),
-        "cwd": str(tmp_path), "umask": umask,
+        "cwd": str(tmp_path), "umask": umask, "alarm": (0.0, 0.0),
+        "recursion": called.RECURSION, "handlers": [signal.SIG_DFL, signal.SIG_IGN],
     }  # fmt: skip
     assert output(broker, future.id) == b"to stdout\n"
 
