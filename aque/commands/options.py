@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import sys
@@ -181,16 +180,7 @@ class Cpus(click.ParamType):
     name = "cpus"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            self.fail(f"{value!r} is no number of cpus; write 2, 0.5, or -4 for a quarter of all")
-        if number < 0:
-            cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-            return (cpus or os.cpu_count() or 1) / -number
-        if number != number or number == float("inf"):
-            self.fail(f"{value!r} is no number of cpus")
-        return number
+        return quantities.parse_cpus(value)
 
 
 class Signal(click.ParamType):

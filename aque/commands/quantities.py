@@ -1,7 +1,8 @@
-"""Own how durations and sizes are written: `1d2h3m4.5s`, `4G`."""
+"""Own how durations, sizes and cpus are written: `1d2h3m4.5s`, `4G`, `-4`."""
 
 from __future__ import annotations
 
+import math
 import re
 
 from aque.errors import UsageError
@@ -26,3 +27,20 @@ def parse_size(value: int | str) -> int:
         raise UsageError(f"{value!r} is no size; write 4096, 512M or 4G")
     power = " KMGT".index(match.group(2).upper() or " ")
     return int(float(match.group(1)) * 1024**power)
+
+
+def parse_cpus(value: float | str) -> float:
+    """Return a number of cpus; -N is one Nth of the machine. Raises UsageError for what is none."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if number < 0:
+        from aque import surroundings
+
+        number = surroundings.count_cpus() / -number
+    if not math.isfinite(number):
+        raise UsageError(
+            f"{value!r} is no number of cpus; write 2, 0.5, or -4 for a quarter of all"
+        )
+    return number

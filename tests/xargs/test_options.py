@@ -67,7 +67,10 @@ def test_options_are_understood(argv, fields):
         (["--max-chars=x"], f'invalid number "x" for -s option{TRY}'),
         (["-l0"], f"value 0 for -l option should be >= 1{TRY}"),
         (["-P", str(2**31)], f"value {2**31} for -P option should be <= {2**31 - 1}{TRY}"),
-        (["--cpus=nan"], f'invalid number "nan" for --cpus option{TRY}'),
+        (
+            ["--cpus=nan"],
+            "'nan' is no number of cpus; write 2, 0.5, or -4 for a quarter of all",
+        ),
         (["--priority=1.5"], f'invalid number "1.5" for --priority option{TRY}'),
         (
             ["-d\\x100"],

@@ -18,6 +18,7 @@ from xargs import pair, runs
 from aque import states
 from aque.brokers.base import Broker
 from aque.commands.xargs.progress import Progress
+from aque.worker import host
 
 
 def test_what_fails_is_tried_again_and_only_its_last_end_counts(broker: Broker):
@@ -171,6 +172,11 @@ def test_commands_wait_for_their_limit(broker: Broker, tmp_path):
     script = "mkdir lock || exit 1; sleep 0.05; rmdir lock"
     argv = ["--limit=nuke", "-n1", "-P4", "sh", "-c", script]
     assert runs.run(*argv, data=b"a b c d", cwd=tmp_path) == pair.Outcome(b"", b"", 0)
+
+
+def test_cpus_below_0_are_a_part_of_the_machine(broker: Broker):
+    assert runs.run("--cpus=-2", "true", data=b"a") == pair.Outcome(b"", b"", 0)
+    assert [task.cpus for task in runs.children(broker)] == [host.count_cpus() / 2]
 
 
 @pytest.mark.parametrize(

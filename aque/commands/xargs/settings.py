@@ -193,7 +193,7 @@ def priority(options: Options, value: str | None) -> Options:
 
 
 def cpus(options: Options, value: str | None) -> Options:
-    return records.replace(options, cpus=values.decimal(value or "", "--cpus"))
+    return records.replace(options, cpus=quantities.parse_cpus(value or ""))
 
 
 def memory(options: Options, value: str | None) -> Options:

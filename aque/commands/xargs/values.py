@@ -5,7 +5,6 @@ Everything here raises ValueError with the text that a person is to see.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 
@@ -53,17 +52,6 @@ def integer(text: str, option: str) -> int:
     if not re.fullmatch(_NUMBER, text, re.ASCII):
         raise ValueError(f'invalid number "{text}" for {option} option\n{TRY_HELP}')
     return int(text)
-
-
-def decimal(text: str, option: str) -> float:
-    """Read a finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f'invalid number "{text}" for {option} option\n{TRY_HELP}')
-    return value
 
 
 def limit(text: str) -> tuple[str, int]:
