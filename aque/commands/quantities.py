@@ -25,8 +25,10 @@ def parse_size(value: int | str) -> int:
     match = re.fullmatch(_SIZE, str(value), re.IGNORECASE)
     if match is None:
         raise UsageError(f"{value!r} is no size; write 4096, 512M or 4G")
-    power = " KMGT".index(match.group(2).upper() or " ")
-    return int(float(match.group(1)) * 1024**power)
+    size = float(match.group(1)) * 1024 ** " KMGT".index(match.group(2).upper() or " ")
+    if math.isinf(size):
+        raise UsageError(f"a size of {len(match.group(1))} digits is too large; write 512M or 4G")
+    return int(size)
 
 
 def parse_cpus(value: float | str) -> float:

@@ -345,6 +345,7 @@ def test_every_file_of_a_real_tree_goes_through_two_workers_once(broker: Broker)
         (["-c", "inf", "echo"], "no number of cpus"),
         (["--memory", "-1", "echo"], "no size"),
         (["--memory", "9" * 30, "echo"], ""),
+        (["--memory", "9" * 400, "echo"], "too large"),
         (["--priority", "9" * 30, "echo"], ""),
         (["--env", "novalue", "echo"], "is not KEY=VALUE"),
         (["--after", "x", "echo"], "selects no tasks"),

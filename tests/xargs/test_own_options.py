@@ -188,6 +188,13 @@ def test_cpus_below_0_are_a_part_of_the_machine(broker: Broker):
         (["--halt=soon"], 'invalid condition "soon" for --halt option; write soon,fail=1 or '
          "now,fail=20%"),
         (["--host=nowhere"], "this host is none of nowhere; --detach leaves it to workers"),
+        (["--host=10.0.0.0/40"], "'10.0.0.0/40' is no network: '10.0.0.0/40' does not appear to be "
+         "an IPv4 or IPv6 network"),
+        ([f"--priority={2**63}"], f"priority cannot be {2**63}"),
+        ([f"--memory={2**63}"], f"memory cannot be {2**63}"),
+        (["--detach", f"--memory={2**63}"], f"memory cannot be {2**63}"),
+        ([f"--memory={'9' * 400}"], "a size of 400 digits is too large; write 512M or 4G"),
+        ([f"--timeout={'9' * 400}"], "timeout cannot be inf"),
         (["--timeout=x"], "'x' is no duration; write 90, 1.5s, 10m or 1d2h3m4.5s"),
         (["--joblog=/nope/log"], "cannot write the log /nope/log: No such file or directory"),
         (["-p", "--cpus=1"], "-p cannot ask for commands that wait for cpus, memory or a limit"),

@@ -16,10 +16,13 @@ from aque.commands.xargs.plan import Plan
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
 from aque.errors import BrokerError, UsageError
+from aque.schedule import hosts
 from aque.worker import turns
 from aque.worker.loop import Worker
 from aque.worker.signals import Signals
 from aque.worker.starter import Foreground
+
+_NUMBERS = ("priority", "cpus", "memory", "timeout")
 
 
 def run(options: Options) -> int:
@@ -67,7 +70,14 @@ def run(options: Options) -> int:
 
 
 def _refuse(options: Options) -> None:
-    """Raise UsageError for options that do not go together."""
+    """Raise UsageError for options that do not go together, or that no queue could hold."""
+    numbers = {name: getattr(options, name) for name in _NUMBERS if getattr(options, name)}
+    if numbers:
+        from aque import fields  # few runs have any
+
+        fields.check(numbers)
+    if options.host is not None:
+        hosts.check(options.host)
     if options.interactive and options.needs_room:
         raise UsageError("-p cannot ask for commands that wait for cpus, memory or a limit")
     given = [
