@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from aque import mounts, states
+from aque import mounts, states, trust
 from aque.brokers.base import Broker
 from aque.brokers.claims import Limit
 from aque.commands import lines, lost, terminal
@@ -94,6 +94,16 @@ def situation(broker: Broker, shown: Task) -> Situation:
         [_seat(worker, workers, running, limits) for worker in usable], limits, holders,
         broker.ahead(shown), broker.heads(), _work_left(running),
         sum({_home(worker): worker.cpus for worker in sorted(usable, key=_cpus)}.values()),
+        None if usable else _claimant_here(here),
+    )  # fmt: skip
+
+
+def _claimant_here(here: host.Host) -> Claimant:
+    """Return what a worker would be that we started."""
+    whole = Resources(here.cpus, here.memory, 1)
+    return Claimant(
+        0, trust.user_name(), False, whole, whole, host.names(), here.platform,
+        trust.group_names(), mounts=mounts.visible(mounts.table()),
     )  # fmt: skip
 
 

@@ -39,7 +39,8 @@ class Situation:
 
     `limit_holders` are the ids of the running tasks that hold each limit's tokens. `heads` are the
     best of each kind of ready tasks. `work_left` is the cpu seconds that running tasks are expected
-    to take yet, None where that is not known, and `cpus` are those of all hosts.
+    to take yet, None where that is not known, and `cpus` are those of all hosts. `here` is what a
+    worker would be that was started here.
     """
 
     seats: Sequence[Seat]
@@ -49,6 +50,7 @@ class Situation:
     heads: Sequence[tuple[Candidate, Requirements]] = ()
     work_left: float | None = None
     cpus: float = 0.0
+    here: Claimant | None = None
 
     @property
     def expected_wait(self) -> float | None:
@@ -62,14 +64,17 @@ def reasons(id: int, need: Requirements, situation: Situation) -> list[str]:
     """Say why this ready task with these needs does not run, the gravest first."""
     seats = situation.seats
     if not seats:
-        return ["no worker is running; aque-worker starts one"]
+        return _without_workers(need, situation)
     able = [seat for seat in seats if next(obstacles(need, seat.claimant), None) is None]
     if not able:
         return ["no live worker may run it:", *(_refusal(need, seat) for seat in seats[:_NAMED])]
     found = _limits(need, situation)
     large = [seat for seat in able if not _whole(seat).lacks(_without_limits(need))]
     if not large:
-        return [*found, _too_large(need, able)]
+        largest = Resources(
+            max(_whole(seat).cpus for seat in able), max(_whole(seat).memory for seat in able), 1
+        )
+        return [*found, *too_large(need, largest, "the largest worker")]
     roomy = [seat for seat in large if not seat.free.lacks(_without_limits(need))]
     if not roomy:
         found += [_shortage(need, seat) for seat in large[:_NAMED]]
@@ -77,6 +82,41 @@ def reasons(id: int, need: Requirements, situation: Situation) -> list[str]:
         found += _kept(id, need, roomy, situation.heads)
     place = _place(situation)
     return [*found, place if found else f"it is {place} and starts as soon as a slot is free"]
+
+
+def too_large(need: Requirements, whole: Resources, whose: str) -> list[str]:
+    """Say what can never be there, where this is all there is."""
+    amounts = {
+        "cpus": f"{need.cpus:g} cpus, and {whose} has {whole.cpus:g}",
+        "memory": f"{_size(need.memory)} of memory, and {whose} has {_size(whole.memory)}",
+    }
+    return [f"it needs {amounts[name]}" for name in whole.lacks(_without_limits(need))]
+
+
+def lacking_tokens(need: Requirements, limits: Mapping[str, Limit]) -> list[str]:
+    """Say which limits are not there, or have never tokens enough."""
+    found = []
+    for name, count in parse_limits(need.limits).items():
+        limit = limits.get(name)
+        if limit is None:
+            found.append(f"there is no limit {name} any more; aque-limit {name}=N makes it")
+        elif limit.capacity < count:
+            found.append(
+                f"it needs {count} of limit {name}, which has {limit.capacity}; "
+                f"aque-limit {name}={count} makes it enough"
+            )
+    return found
+
+
+def _without_workers(need: Requirements, situation: Situation) -> list[str]:
+    """Say that nobody is there, and why one that is started here would not do."""
+    found = lacking_tokens(need, situation.limits)
+    if situation.here is not None:
+        found += obstacles(need, situation.here)
+        found += too_large(need, situation.here.host, "this host")
+    if found:
+        return ["no worker is running, and one that is started here cannot run it:", *found]
+    return ["no worker is running; aque-worker starts one"]
 
 
 def _kept(
@@ -124,24 +164,14 @@ def _refusal(need: Requirements, seat: Seat) -> str:
 
 
 def _limits(need: Requirements, situation: Situation) -> list[str]:
-    found = []
+    found = lacking_tokens(need, situation.limits)
     for name, count in parse_limits(need.limits).items():
         limit = situation.limits.get(name)
-        if limit is None:
-            found.append(f"there is no limit {name} any more; aque-limit {name}=N makes it")
-        elif limit.capacity - limit.used < count:
+        if limit is not None and limit.capacity - limit.used < count <= limit.capacity:
             holders = _ids(situation.limit_holders.get(name, ()))
             used = f"{limit.used} of {limit.capacity} used{f' by {holders}' if holders else ''}"
             found.append(f"it needs {count} of limit {name}: {used}")
     return found
-
-
-def _too_large(need: Requirements, seats: Sequence[Seat]) -> str:
-    cpus = max(_whole(seat).cpus for seat in seats)
-    memory = max(_whole(seat).memory for seat in seats)
-    if need.cpus > cpus:
-        return f"it needs {need.cpus:g} cpus, and the largest worker has {cpus:g}"
-    return f"it needs {_size(need.memory)} of memory, and the largest worker has {_size(memory)}"
 
 
 def _shortage(need: Requirements, seat: Seat) -> str:

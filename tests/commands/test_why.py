@@ -43,6 +43,15 @@ def test_a_dependency_that_has_not_ended_is_named(broker: Broker) -> None:
     assert why(last) == [f"it has ended: error (task {ids[8]}, which it needs, failed)"]
 
 
+def test_what_no_worker_here_can_run_is_not_sent_for_one(broker: Broker) -> None:
+    assert why(submit(broker, "true")) == ["no worker is running; aque-worker starts one"]
+    assert why(submit(broker, "true", cpus=2 * CPUS, host="nowhere")) == [
+        "no worker is running, and one that is started here cannot run it:",
+        "its host does not match nowhere",
+        f"it needs {2 * CPUS} cpus, and this host has {CPUS}",
+    ]
+
+
 def test_a_start_time_a_pause_and_a_dependency_are_all_said(broker: Broker) -> None:
     first = submit(broker, "true")
     id = submit(broker, "true", hold=True, dependencies=[first], due_at=time.time() + 86400)

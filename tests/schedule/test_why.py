@@ -26,6 +26,21 @@ def test_without_a_worker_that_is_all_there_is_to_say() -> None:
     assert why(Requirements("me")) == ["no worker is running; aque-worker starts one"]
 
 
+def test_without_a_worker_what_one_here_would_lack_is_said() -> None:
+    def unable(need: Requirements, **limits: Limit) -> list[str]:
+        here = Claimant(0, "me", False, WHOLE, WHOLE, frozenset({"box"}), "linux")
+        first, *found = reasons(99, need, Situation([], limits, {}, Ahead(0, None), here=here))
+        assert first == "no worker is running, and one that is started here cannot run it:"
+        return found
+
+    assert unable(Requirements("me", cpus=16)) == ["it needs 16 cpus, and this host has 4"]
+    assert unable(Requirements("me", host="nowhere")) == ["its host does not match nowhere"]
+    need = Requirements("me", limits='{"nuke":3}')
+    few = "it needs 3 of limit nuke, which has 2; aque-limit nuke=3 makes it enough"
+    assert unable(need, nuke=Limit(2, 0)) == [few]
+    assert why(need, seat(), nuke=Limit(2, 1))[0] == few
+
+
 def test_a_task_that_could_run_is_told_its_place() -> None:
     (reason,) = why(Requirements("me"), seat(), ahead=2)
     assert reason == "it is 3rd in line and starts as soon as a slot is free"
