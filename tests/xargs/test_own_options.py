@@ -195,6 +195,10 @@ def test_cpus_below_0_are_a_part_of_the_machine(broker: Broker):
         (["--detach", f"--memory={2**63}"], f"memory cannot be {2**63}"),
         ([f"--memory={'9' * 400}"], "a size of 400 digits is too large; write 512M or 4G"),
         ([f"--timeout={'9' * 400}"], "timeout cannot be inf"),
+        (["--cpus=5000"], f"it needs 5000 cpus, and this host has {host.count_cpus()}; --detach "
+         "leaves it to workers"),
+        (["--limit=few:3"], "it needs 3 of limit few, which has 2; aque-limit few=3 makes "
+         "it enough"),
         (["--timeout=x"], "'x' is no duration; write 90, 1.5s, 10m or 1d2h3m4.5s"),
         (["--joblog=/nope/log"], "cannot write the log /nope/log: No such file or directory"),
         (["-p", "--cpus=1"], "-p cannot ask for commands that wait for cpus, memory or a limit"),
@@ -202,5 +206,6 @@ def test_cpus_below_0_are_a_part_of_the_machine(broker: Broker):
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_in_one_line(broker: Broker, argv, told):
+    broker.set_limits({"few": 2})
     assert runs.run(*argv, "true", data=b"a") == pair.Outcome(b"", f"xargs: {told}\n".encode(), 1)
     assert broker.roots(0.0, None, None)[0] == []

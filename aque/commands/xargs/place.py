@@ -22,8 +22,10 @@ from aque.record import record
 from aque.report import Progress
 from aque.requirements import Requirements, limits_text, missing_limit
 from aque.schedule import hosts
+from aque.schedule.resources import Resources
 from aque.task import Task
 from aque.worker import host, membership
+from aque.worker.host import Host
 from aque.worker.membership import Membership, Share
 from aque.worker.signals import NOTED
 
@@ -83,7 +85,7 @@ def _settle(url: str | None, options: Options, is_private: bool) -> Place:
     here = host.this_host()
     share = Share(here.cpus, here.memory, options.max_procs or UNLIMITED)
     try:
-        _refuse_what_cannot_be(options, broker, is_private)
+        _refuse_what_cannot_be(options, broker, here, is_private)
         member = membership.join(broker, here, membership.XARGS, None, share)
         group = None if options.resume is None else _reopen(broker, options, member)
         if group is None:
@@ -99,12 +101,39 @@ def _settle(url: str | None, options: Options, is_private: bool) -> Place:
     return Place(broker, member, group.id, group.environment, environ, is_private)
 
 
-def _refuse_what_cannot_be(options: Options, broker: Broker, is_private: bool) -> None:
-    """Raise StateError for a limit that nobody has set, or another host than this."""
+def _refuse_what_cannot_be(options: Options, broker: Broker, here: Host, is_private: bool) -> None:
+    """Raise StateError for a limit without tokens enough, or another or larger host than this."""
     if not is_private:
         refuse_missing_limits(options, broker)
     if options.host is not None and not hosts.matches(options.host, host.names()):
         raise StateError(f"this host is none of {options.host}; --detach leaves it to workers")
+    if options.needs_room:
+        _refuse_what_never_fits(needs(options, None, is_private), broker, here)
+
+
+def _refuse_what_never_fits(need: Requirements, broker: Broker, here: Host) -> None:
+    limits = broker.limits()
+    tokens = {name: limit.capacity for name, limit in limits.items()}
+    whole = Resources(here.cpus, here.memory, 1, tokens)
+    if whole.lacks(need):
+        from aque.schedule import why
+
+        reasons = [
+            f"{reason}; --detach leaves it to workers"
+            for reason in why.too_large(need, whole, "this host")
+        ]
+        raise StateError((reasons or why.lacking_tokens(need, limits))[0])
+
+
+def needs(options: Options, worker: int | None, is_private: bool) -> Requirements:
+    """Return what each command needs; a private queue has no limits."""
+    return Requirements(
+        user=trust.user_name(),
+        cpus=options.cpus or 0.0,
+        memory=options.memory or 0,
+        limits=None if is_private else limits_text(dict(options.limits)),
+        worker=worker,
+    )
 
 
 def refuse_missing_limits(options: Options, broker: Broker) -> None:
@@ -137,13 +166,7 @@ def _enter(directory: str) -> None:
 
 def model(options: Options, group: int, member: Membership, is_private: bool) -> Prototype:
     """Return what the task of each command is like, but for its arguments."""
-    need = Requirements(
-        user=trust.user_name(),
-        cpus=options.cpus or 0.0,
-        memory=options.memory or 0,
-        limits=None if is_private else limits_text(dict(options.limits)),
-        worker=member.id,
-    )
+    need = needs(options, member.id, is_private)
     stdin = "/dev/tty" if options.open_tty else None
     return Prototype(
         pattern="shell", parent=group, requirements=need, stdin=stdin,
