@@ -44,8 +44,9 @@ def reason(broker: Broker, failed: Task) -> str:
         return children
     if failed.cause is not None:
         found = broker.select(Selection(ids=[failed.cause]))
-        name = f" ({lines.label(found[0])})" if found else ""
-        return f"it never ran, since task {failed.cause}{name} failed"
+        name = f" ({lines.label(found[0])})" if found else ", which was removed,"
+        because = f"task {failed.cause}{name} failed"
+        return because if failed.is_group else f"it never ran, since {because}"
     said = []
     if failed.exit_signal is not None:
         said.append(signal_in_words(failed.exit_signal))

@@ -8,10 +8,11 @@ import sys
 
 import pytest
 from jobs import ended, script, submit
-from support import aque, eventually, started_worker
+from support import aque, child, enlist, eventually, group, run, started_worker
 
-from aque import reading
+from aque import reading, states
 from aque.brokers.base import Broker
+from aque.commands import details
 from aque.queue import Queue
 
 WATCH = [sys.executable, "-m", "aque.commands.output", "-w"]
@@ -62,6 +63,20 @@ def test_earlier_attempts_are_shown_and_a_failed_task_says_why(broker: Broker) -
     other = aque("status", "2").stdout
     assert r"task 2 failed: it never ran, since task 1 (evil\x1b[2J) failed" in other
     assert other.endswith("  retry     aque-retry -r 2\n")
+
+
+def test_a_group_whose_failed_child_was_removed_is_not_said_never_to_have_run(
+    broker: Broker,
+) -> None:
+    worker = enlist(broker)
+    (parent,) = broker.create([group(status=states.CREATING, owner=worker)])
+    good, bad = broker.create([child(parent), child(parent)])
+    broker.commit([parent])
+    run(broker, worker, good)
+    run(broker, worker, bad, states.ERROR)
+    broker.remove([bad])
+    first, *_ = details.describe(broker, broker.fetch([parent])[0])
+    assert first == f"task {parent} failed: task {bad}, which was removed, failed"
 
 
 def test_a_group_is_followed_with_the_children_that_come_meanwhile(broker: Broker) -> None:
