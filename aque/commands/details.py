@@ -33,8 +33,7 @@ def describe(broker: Broker, failed: Task) -> Iterator[str]:
     if written:
         yield f"  stderr    the last {len(written)} lines" if len(written) > 1 else "  stderr"
         yield from (f"    {line}" for line in written)
-    is_by_another = failed.cause is not None and not _of_children(broker, failed)
-    yield f"  retry     aque-retry {'-r ' if is_by_another else ''}{failed.id}"
+    yield f"  retry     {_retry(broker, failed)}"
 
 
 def reason(broker: Broker, failed: Task) -> str:
@@ -104,6 +103,30 @@ def _used(failed: Task) -> str:
     if failed.user_time is not None:
         said.append(f"{lines.duration(failed.user_time + (failed.system_time or 0))} of cpu")
     return ", ".join(said)
+
+
+def _retry(broker: Broker, failed: Task) -> str:
+    """Say how to retry a task, or why that cannot be: what it needs has to be there."""
+    missing = _missing(broker, failed)
+    if missing is not None:
+        task, dependency = missing
+        return f"not possible: task {task} depends on task {dependency}, which was removed"
+    is_by_another = failed.cause is not None and not _of_children(broker, failed)
+    return f"aque-retry {'-r ' if is_by_another else ''}{failed.id}"
+
+
+def _missing(broker: Broker, failed: Task) -> tuple[int, int] | None:
+    """Return a task that a retry would retry too, and a dependency of it that was removed."""
+    level, seen = [failed.id], set[int]()
+    while level:
+        seen.update(level)
+        needs = {e.dependency: e.task for e in broker.edges(level) if e.kind != CHILD}
+        statuses = broker.statuses(list(needs))
+        for dependency in sorted(needs.keys() - statuses.keys()):
+            return needs[dependency], dependency
+        failures = (states.ERROR, states.CANCELLED)
+        level = [id for id, status in statuses.items() if status in failures and id not in seen]
+    return None
 
 
 def _dependents(broker: Broker, failed: Task) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from jobs import ended, script, submit
+from jobs import ended, fetch, script, submit
 from support import aque, child, enlist, eventually, group, run, started_worker
 
 from aque import reading, states
@@ -63,6 +63,21 @@ def test_earlier_attempts_are_shown_and_a_failed_task_says_why(broker: Broker) -
     other = aque("status", "2").stdout
     assert r"task 2 failed: it never ran, since task 1 (evil\x1b[2J) failed" in other
     assert other.endswith("  retry     aque-retry -r 2\n")
+
+
+def test_what_cannot_be_retried_is_not_said_to_be(broker: Broker) -> None:
+    first = submit(broker, "true")
+    second = submit(broker, "true", after=[first])
+    third = submit(broker, "true", after=[second])
+    run(broker, enlist(broker), first, states.ERROR)
+    assert [*details.describe(broker, fetch(broker, third))][
+        -1
+    ] == f"  retry     aque-retry -r {third}"
+    aque("rm", str(first))
+    for id in (second, third):
+        assert [*details.describe(broker, fetch(broker, id))][-1] == (
+            f"  retry     not possible: task {second} depends on task {first}, which was removed"
+        )
 
 
 def test_a_group_whose_failed_child_was_removed_is_not_said_never_to_have_run(
