@@ -85,6 +85,7 @@ def test_a_cancelled_group_ends_after_its_running_children(broker: Broker, worke
     assert [request.id for request in broker.requests(worker)] == [one]
     broker.finish([end(running, states.CANCELLED)])
     assert status(broker, parent) == states.CANCELLED
+    assert broker.fetch([parent])[0].error == "killed"  # a child had run
 
 
 def test_a_group_that_is_put_together_is_cancelled_when_it_is_committed(broker: Broker) -> None:

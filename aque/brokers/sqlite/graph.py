@@ -128,7 +128,7 @@ def _end_of(tx: Transaction, row: Row, killed_at: float | None) -> tuple[str, st
         if waiting and tx.rows(_UNFINISHED_CHILD, (id,)):
             return None
         if is_killed:
-            return states.CANCELLED, "killed before it ran"
+            return states.CANCELLED, "killed" if pattern is None else "killed before it ran"
         return states.ERROR, f"task {cause}, which it needs, failed"
     if waiting or status != states.PENDING:
         return None
