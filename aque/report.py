@@ -122,6 +122,13 @@ class WorkerRecord:
     names: str = ""
     platform: str = ""
     groups: str = ""
+    #: Since when it starts nothing more, and ends once what it runs has.
+    draining_at: float | None = None
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether it may start what anybody has submitted."""
+        return self.kind == "worker" and self.draining_at is None
 
 
 def worker_keys() -> tuple[str, ...]:

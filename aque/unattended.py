@@ -53,7 +53,7 @@ class Unattended:
     def _trouble(self) -> str | None:
         url = self._broker.to_url()
         try:
-            workers = [worker for worker in self._broker.workers() if worker.kind == "worker"]
+            workers = [worker for worker in self._broker.workers() if worker.takes_work]
             if not workers and not self._has_own:
                 return f"no worker runs for this queue; aque-worker --broker {url} starts one"
             for task in self._broker.fetch(self._awaited()) if workers else ():

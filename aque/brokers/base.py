@@ -249,6 +249,10 @@ class Broker(Hearing):
         """
 
     @abstractmethod
+    def drain(self, worker: int) -> None:
+        """Say that a worker starts nothing more, and ends once what it runs has."""
+
+    @abstractmethod
     def dismiss(self, worker: int) -> bool:
         """Say that a worker has ended; False, and nothing is changed, while a task runs by it."""
 

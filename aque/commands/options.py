@@ -117,9 +117,12 @@ def note_missing_worker(queue: Queue, name: str, ids: Sequence[int], always: boo
     if not (always or sys.stderr.isatty()):
         return
     recovery(queue)()  # one that was killed is none
-    waits = any(s not in states.COMPLETE_STATES for s in queue.broker.statuses(ids).values())
-    if waits and not queue.broker.workers():
-        print(f"{name}: no worker is running; aque-worker starts one", file=sys.stderr)
+    waits = any(s in states.WAITING_STATES for s in queue.broker.statuses(ids).values())
+    workers = queue.broker.workers()
+    if waits and all(worker.draining_at is not None for worker in workers):
+        from aque.commands import standstill
+
+        print(f"{name}: {standstill.said_none(workers)}", file=sys.stderr)
 
 
 def recovery(queue: Queue) -> Callable[[], object]:

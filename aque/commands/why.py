@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from aque import mounts, states, trust
 from aque.brokers.base import Broker
 from aque.brokers.claims import Limit
-from aque.commands import lines, lost, terminal
+from aque.commands import lines, lost, standstill, terminal
 from aque.record import replace
 from aque.report import WorkerRecord
 from aque.requirements import parse_limits
@@ -90,11 +90,13 @@ def situation(broker: Broker, shown: Task) -> Situation:
             holders[name].append(held.id)
     limits = broker.limits()
     usable = [w for w in workers if w.kind == "worker" or w.id == shown.reserved]
+    idle = [sentence for w in usable if (sentence := standstill.explain(w, here))]
+    usable = [w for w in usable if not standstill.note(w, here)]
     return Situation(
         [_seat(worker, workers, running, limits) for worker in usable], limits, holders,
         broker.ahead(shown), broker.heads(), _work_left(running),
         sum({_home(worker): worker.cpus for worker in sorted(usable, key=_cpus)}.values()),
-        None if usable else _claimant_here(here),
+        None if usable else _claimant_here(here), idle,
     )  # fmt: skip
 
 

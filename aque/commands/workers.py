@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from aque.brokers.base import Broker
-from aque.commands import lines, rendering, terminal
+from aque.commands import lines, rendering, standstill, terminal
 from aque.report import WorkerRecord
 from aque.worker import host, liveness
 
@@ -37,17 +37,20 @@ def _record(broker: Broker, worker: WorkerRecord, here: host.Host) -> dict[str, 
     """Return a worker's keys with values that JSON can hold."""
     kept = {key: value for key, value in vars(worker).items() if key not in _SECRET}
     ids = [task.id for task in broker.running(worker.id)]
-    instants = {key: rendering.instant(kept[key]) for key in ("started_at",)}
+    at = {key: kept[key] for key in ("started_at", "draining_at") if kept[key] is not None}
+    instants = {key: rendering.instant(instant) for key, instant in at.items()}
     is_dead = liveness.is_gone(broker, worker, here)
-    return {**kept, **instants, "running": ids, "is_dead": is_dead}
+    is_stopped = standstill.is_stopped(worker, here)
+    return {**kept, **instants, "running": ids, "is_dead": is_dead, "is_stopped": is_stopped}
 
 
 def _row(broker: Broker, worker: WorkerRecord, here: host.Host, now: float) -> tuple[str, ...]:
     is_dead = liveness.is_gone(broker, worker, here)
+    state = standstill.note(worker, here) or "up"
     return (
         str(worker.id),
         worker.kind,
-        "dead" if is_dead else f"up {lines.duration(now - worker.started_at)}",
+        "dead" if is_dead else f"{state} {lines.duration(now - worker.started_at)}",
         f"{len(broker.running(worker.id))} of {worker.slots} slots",
         f"{worker.cpus:g} cpus",
         f"pid {worker.pid}",

@@ -40,7 +40,8 @@ class Situation:
     `limit_holders` are the ids of the running tasks that hold each limit's tokens. `heads` are the
     best of each kind of ready tasks. `work_left` is the cpu seconds that running tasks are expected
     to take yet, None where that is not known, and `cpus` are those of all hosts. `here` is what a
-    worker would be that was started here.
+    worker would be that was started here. `idle` says of each worker that might run the task, but
+    starts nothing now, why.
     """
 
     seats: Sequence[Seat]
@@ -51,6 +52,7 @@ class Situation:
     work_left: float | None = None
     cpus: float = 0.0
     here: Claimant | None = None
+    idle: Sequence[str] = ()
 
     @property
     def expected_wait(self) -> float | None:
@@ -110,13 +112,18 @@ def lacking_tokens(need: Requirements, limits: Mapping[str, Limit]) -> list[str]
 
 def _without_workers(need: Requirements, situation: Situation) -> list[str]:
     """Say that nobody is there, and why one that is started here would not do."""
+    if situation.idle and need.worker is not None:
+        return [*situation.idle]
     found = lacking_tokens(need, situation.limits)
     if situation.here is not None:
         found += obstacles(need, situation.here)
         found += too_large(need, situation.here.host, "this host")
+    none = "no worker starts anything" if situation.idle else "no worker is running"
     if found:
-        return ["no worker is running, and one that is started here cannot run it:", *found]
-    return ["no worker is running; aque-worker starts one"]
+        said = [f"{none}, and one that is started here cannot run it:", *found]
+    else:
+        said = [f"{none}; aque-worker starts {'another' if situation.idle else 'one'}"]
+    return [*said, *situation.idle]
 
 
 def _kept(

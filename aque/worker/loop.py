@@ -15,7 +15,7 @@ from aque import mounts
 from aque.errors import BrokerError
 from aque.worker import processes, recovery, relay, talk, terminal
 from aque.worker.exchange import Exchange
-from aque.worker.membership import Share
+from aque.worker.membership import XARGS, Share
 from aque.worker.plan import Plan
 from aque.worker.renewal import Renewal
 
@@ -127,15 +127,19 @@ class Worker(Exchange):
 
     def stop(self) -> None:
         """Start nothing new, end what runs, and have it requeued."""
-        self.is_draining = True
+        self._begin_drain()
         self.crew.steering.stop(self.settings["grace"])
 
     def drain(self) -> None:
         """Start nothing new, and let what runs go on for the grace."""
-        self.is_draining = True
+        self._begin_drain()
         self.crew.calls.take_back_all()
         if self.grace is not None:
             self.drain_until = time.monotonic() + self.grace
+
+    def _begin_drain(self) -> None:
+        self.is_draining = True
+        self._check_at = 0.0  # the queue is told in the same turn
 
     def close(self) -> None:
         """Leave the queue; nothing may be running."""
@@ -203,11 +207,19 @@ class Worker(Exchange):
                 if is_first or now >= self._round_at:
                     self._make_round(now)
                 self._poll()
+            self._tell_of_drain()
             if self.crew.jobs:
                 self.crew.steering.handle(self.broker.requests(self.membership.id))
             plan.check()
         except (BrokerError, OSError) as error:  # even to look, the system may lack something
             self._postpone(error)
+
+    def _tell_of_drain(self) -> None:
+        """Have the queue know that we drain; who runs nothing is about to leave it anyway."""
+        is_told = self._is_drain_told or self.membership.kind == XARGS
+        if self.is_draining and self.crew.jobs and not is_told:
+            self.broker.drain(self.membership.id)
+            self._is_drain_told = True
 
     def _make_round(self, now: float) -> None:
         """See to what is still ours, then to what the dead have left."""

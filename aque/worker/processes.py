@@ -35,6 +35,11 @@ class Process:
         return self.state in "ZX"
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it, and it waits for CONT."""
+        return self.state == "T"
+
+    @property
     def is_held(self) -> bool:
         """Whether it waits for a device or a debugger, and can not even be killed meanwhile."""
         return self.state in "Dt"

@@ -13,6 +13,7 @@ from support import aque, eventually, started_worker
 
 from aque import states
 from aque.brokers.base import Broker
+from aque.commands import why
 from aque.queue import Queue
 
 Popen = subprocess.Popen[bytes]
@@ -31,17 +32,24 @@ def test_a_first_signal_lets_what_runs_end_and_starts_nothing_new(
 ) -> None:
     gate = tmp_path / "gate"
     with started_worker(broker, "-v", stderr=subprocess.PIPE) as worker:
+        done = ended(broker, submit(broker, "true")).id
         id = gated(broker, gate)
         running(broker, id)
         worker.send_signal(number)
         assert worker.stderr is not None
         eventually(lambda: b"waits for task " in worker.stderr.readline())  # type: ignore[union-attr]
         later = submit(broker, "true", cpus=0)
+        eventually(lambda: broker.workers()[0].draining_at)
+        assert why.explain(broker, fetch(broker, later))[0] == (
+            "no worker starts anything; aque-worker starts another"
+        )
+        assert "draining" in aque("status", "--workers").stdout
+        assert "all workers are draining" in aque("retry", "-s", str(done)).stderr
         gate.touch()
         assert worker.wait(10) == 0
     assert fetch(broker, id).status == states.SUCCESS
     assert output(broker, id) == b"done\n"
-    assert fetch(broker, later).status == states.PENDING
+    assert {fetch(broker, waits).status for waits in (later, done)} == {states.PENDING}
     assert not broker.workers()
 
 

@@ -273,6 +273,10 @@ class SQLiteBroker(SQLiteLooker):
         with self._write() as tx:
             return sqlite.roster.beat(tx, worker)
 
+    def drain(self, worker: int) -> None:
+        with self._write() as tx:
+            sqlite.roster.drain(tx, worker)
+
     def dismiss(self, worker: int) -> bool:
         with self._write() as tx:
             return sqlite.roster.dismiss(tx, worker)

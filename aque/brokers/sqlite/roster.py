@@ -32,6 +32,10 @@ def beat(tx: Transaction, worker: int) -> bool:
     return ended[0][0] is None
 
 
+def drain(tx: Transaction, worker: int) -> None:
+    tx.execute("UPDATE worker SET draining_at = ? WHERE id = ?", (tx.now, worker))
+
+
 def dismiss(tx: Transaction, worker: int) -> bool:
     return tx.execute(_DISMISS, (tx.now, worker, worker)).rowcount == 1
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from aque import states
 from aque.brokers.base import Broker
-from aque.commands import lines, lost, terminal
+from aque.commands import lines, lost, standstill, terminal
 from aque.commands.watch.cells import Row
 from aque.report import WorkerRecord
 from aque.worker import host, meter
@@ -29,6 +30,7 @@ class Header:
         self._here = host.this_host()
         self._workers: list[WorkerRecord] = []
         self.dead = lost.NOBODY
+        self._idle: Counter[str] = Counter()  # by why they start nothing
         self._machine = ""
         self._load = (0.0, 0.0, 0.0)
 
@@ -36,6 +38,8 @@ class Header:
         """Find out who works, and how busy this machine is since the last look."""
         self._workers = self._broker.workers()
         self.dead = lost.dead_workers(self._broker, self._workers)
+        alive = [worker for worker in self._workers if worker.id not in self.dead]
+        self._idle = Counter(filter(None, (standstill.note(w, self._here) for w in alive)))
         self._machine, self._load = _machine(), os.getloadavg()
 
     def local(self) -> set[int]:
@@ -58,7 +62,8 @@ class Header:
                 said += [(": " if len(said) == 1 else ", ", ""),
                          (f"{counts[status]:,} {status}", status)]  # fmt: skip
         yield said
-        yield [(said_rate(counts, rate, len(self._workers) > len(self.dead)), "")]
+        has_workers = len(self._workers) > len(self.dead) + self._idle.total()
+        yield [(said_rate(counts, rate, has_workers), "")]
 
     def _said_workers(self, running: int) -> str:
         alive = [worker for worker in self._workers if worker.id not in self.dead]
@@ -68,6 +73,7 @@ class Header:
             slots = sum(worker.slots for worker in alive)
             noun = "worker" if len(alive) == 1 else "workers"
             said = f"{len(alive)} {noun}, {running:,} of {slots:,} slots"
+            said += "".join(f", {count} {why}" for why, count in sorted(self._idle.items()))
         return said + (f", {len(self.dead)} dead" if self.dead else "")
 
 
