@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from aque.commands import entry, options
+
+if TYPE_CHECKING:
+    from aque.queue import Queue
 
 
 @click.command()
@@ -55,8 +59,32 @@ def kill(
         return entry.complain("aque-kill", _ended_already(before), 1)
     with patience.telling("aque-kill", wanted, ""):  # Ctrl-C may also come later
         killed = queue.kill(wanted, number, grace, recursive)
-    waiting.wait_complete(queue.broker, killed, on_poll=options.recovery(queue))
+    waiting.wait_complete(queue.broker, killed, on_poll=_telling(queue, killed))
     return 0
+
+
+def _telling(queue: Queue, ids: Sequence[int]) -> Callable[[], object]:
+    """Return what to do each second, which tells once of each who is stopped and has to end them.
+
+    One that was stopped a moment ago may be about to go on, so not before a second is over.
+    """
+    from aque.commands import standstill
+
+    recover = options.recovery(queue)
+    told: set[str] | None = None
+
+    def on_poll() -> None:
+        nonlocal told
+        recover()
+        if told is None:
+            told = set()
+            return
+        for line in standstill.awaited(queue.broker, ids):
+            if line not in told:
+                entry.complain("aque-kill", line, 0)
+                told.add(line)
+
+    return on_poll
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

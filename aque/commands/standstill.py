@@ -6,10 +6,11 @@ knows, so it is said of workers of this host alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+from aque.brokers.base import Broker
 from aque.report import WorkerRecord
-from aque.worker import processes
+from aque.worker import host, processes
 from aque.worker.host import Host
 
 
@@ -35,6 +36,17 @@ def explain(worker: WorkerRecord, here: Host) -> str:
     if worker.draining_at is None:
         return ""
     return f"{called(worker)} is draining: it starts nothing more, and ends when what it runs has"
+
+
+def awaited(broker: Broker, ids: Collection[int]) -> Iterator[str]:
+    """Say of each stopped worker that it has to go on before what it has of these tasks ends."""
+    here = host.this_host()
+    for worker in broker.workers():
+        if not is_stopped(worker, here):
+            continue
+        held = {task.id for task in broker.running(worker.id)} | {*broker.owned(worker.id)}
+        if not held.isdisjoint(ids):
+            yield f"waits for {called(worker)}, which is stopped; {remedy(worker)}"
 
 
 def called(worker: WorkerRecord) -> str:

@@ -48,7 +48,8 @@ def explain(broker: Broker, shown: Task) -> list[str]:
         return [died]
     if shown.status == states.RUNNING:
         stopped = ", and is stopped; aque-resume lets it go on" if shown.stopped_at else ""
-        return [f"it is running{stopped}", *_stalled(broker, shown)]
+        held = [*_stalled(broker, shown), *_stopped_worker(broker, shown)]
+        return [f"it is running{stopped}", *held]
     if shown.is_complete:
         return [f"it has ended: {shown.status}{f' ({shown.error})' if shown.error else ''}"]
     found = []
@@ -77,6 +78,13 @@ def _stalled(broker: Broker, shown: Task) -> Iterator[str]:
                 f"what it writes waits: the disk of {path} ({size}) is as good as full; "
                 f"free some room, or aque-kill {shown.id} ends it"
             )
+
+
+def _stopped_worker(broker: Broker, shown: Task) -> list[str]:
+    """Say that who runs a task is stopped, so that its end would not be noticed."""
+    here = host.this_host()
+    known = broker.workers([shown.worker or 0])
+    return [standstill.explain(w, here) for w in known if standstill.is_stopped(w, here)]
 
 
 def situation(broker: Broker, shown: Task) -> Situation:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,10 +24,11 @@ from jobs import (
     submit,
     work,
 )
-from support import aque, eventually, started_worker
+from support import aque, eventually, started, started_worker
 
 from aque import states
 from aque.brokers.base import Broker
+from aque.commands import why
 from aque.queue import Queue
 
 #: Says it is ready, and does not heed TERM.
@@ -74,6 +77,24 @@ def test_what_runs_is_cancelled_and_its_signal_kept(broker: Broker) -> None:
         task = fetch(broker, id)
         assert (task.status, task.exit_signal) == (states.CANCELLED, signal.SIGTERM)
         assert aque("wait", str(id), status=143).stdout == ""
+
+
+def test_who_waits_for_a_worker_that_is_stopped_is_told(broker: Broker) -> None:
+    with started_worker(broker, "--name", "box") as worker:
+        id = submit(broker, "sleep", "600")
+        running(broker, id)
+        worker.send_signal(signal.SIGSTOP)
+        remedy = f"is stopped; fg or kill -CONT {worker.pid} lets it go on"
+        called = f"worker box (pid {worker.pid})"
+        eventually(lambda: why.explain(broker, fetch(broker, id))[1:] == [f"{called} {remedy}"])
+        words = [sys.executable, "-m", "aque.commands.kill", str(id)]
+        with started(words, stderr=subprocess.PIPE) as killing:
+            assert killing.stderr is not None
+            said = killing.stderr.readline().decode()
+            assert said == f"aque-kill: waits for {called}, which {remedy}\n"
+            worker.send_signal(signal.SIGCONT)
+            assert killing.wait(10) == 0
+    assert fetch(broker, id).status == states.CANCELLED
 
 
 def test_what_does_not_heed_term_is_killed_after_the_grace(broker: Broker) -> None:
