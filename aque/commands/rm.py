@@ -14,7 +14,7 @@ _FLAGS = {
     "success": ("success",),
     "error": ("error",),
     "killed": ("cancelled",),
-    "pending": ("pending", "paused"),
+    "pending": ("pending",),
     "complete": ("success", "error", "cancelled"),
     "everything": ("creating", "pending", "paused", "success", "error", "cancelled"),
 }
@@ -27,7 +27,9 @@ _MOST_REASONS = 10
 @click.option("-e", "--error", is_flag=True, help="All that failed.")
 @click.option("-s", "--success", is_flag=True, help="All that succeeded.")
 @click.option("-k", "--killed", is_flag=True, help="All that were killed.")
-@click.option("-p", "--pending", is_flag=True, help="All that wait.")
+@click.option(
+    "-p", "--pending", is_flag=True, help="All that are pending; not those that are held."
+)
 @click.option("-c", "--complete", is_flag=True, help="All that have ended.")
 @click.option("-a", "--all", "everything", is_flag=True, help="All but what runs.")
 @click.option("-x", "--all-users", is_flag=True, help="Those of all users.")

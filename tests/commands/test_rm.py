@@ -41,9 +41,12 @@ def test_states_select_what_is_forgotten(broker: Broker) -> None:
     Queue(broker).kill([killed])
     work(broker)
     waiting = submit(broker, "true")
+    held = [submit(broker, "true", hold=True)]
+    held += [submit(broker, "true", hold=True, dependencies=held)]
     for flag, id in (("-s", good), ("-e", bad), ("-k", killed), ("-p", waiting)):
         assert aque("rm", "-v", flag).stdout == f"{id}\n"
-    assert broker.existing(0, 100) == []
+    assert broker.existing(0, 100) == held
+    aque("rm", "-a")
     ids = [submit(broker, "true"), submit(broker, "false")]
     work(broker)
     left = submit(broker, "true")
