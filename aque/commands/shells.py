@@ -4,15 +4,13 @@ from __future__ import annotations
 
 _BASH = r"""
 _aque() {
-    local line value text IFS=$'\n'
+    local line value text
     local -a values=() texts=()
     COMPREPLY=()
-    while IFS=$'\t' read -r line; do
+    while IFS= read -r line; do  # a tab in IFS would be taken from the begin
         case $line in
-            $'\t'file) compopt -o filenames 2>/dev/null
-                COMPREPLY=($(compgen -f -- "$2")); return ;;
-            $'\t'directory) compopt -o filenames 2>/dev/null
-                COMPREPLY=($(compgen -d -- "$2")); return ;;
+            $'\t'file) _aque_files default -f "$2"; return ;;
+            $'\t'directory) _aque_files dirnames -d "$2"; return ;;
             $'\tcommand\t'*) _aque_command "${line##*$'\t'}" "$2"; return ;;
         esac
         value=${line%%$'\t'*} text=${line#*$'\t'}
@@ -30,12 +28,15 @@ _aque() {
 }
 _aque_command() {
     if declare -F _command_offset >/dev/null; then _command_offset "$1"; return; fi
-    compopt -o filenames 2>/dev/null
     if [[ $1 == "$COMP_CWORD" && $2 != */* ]]; then
         COMPREPLY=($(compgen -c -- "$2"))
     else
-        COMPREPLY=($(compgen -f -- "$2"))
+        _aque_files default -f "$2"
     fi
+}
+_aque_files() {
+    local IFS=$'\n'
+    compopt -o "$1" 2>/dev/null || COMPREPLY=($(compgen "$2" -- "$3"))  # bash 3 has no compopt
 }
 complete -o nosort -F _aque NAMES 2>/dev/null || complete -F _aque NAMES
 """
@@ -47,8 +48,8 @@ _aque() {
     local line n
     lines=("${(@f)$(aque --complete zsh $((CURRENT - 1)) "${(@Q)words}" 2>/dev/null)}")
     case $lines[1] in
-        $'\t'file) _files; return ;;
-        $'\t'directory) _files -/; return ;;
+        $'\t'file) compset -P 1 '--*='; _files; return ;;
+        $'\t'directory) compset -P 1 '--*='; _files -/; return ;;
         $'\tcommand\t'*)
             n=${lines[1]##*$'\t'}
             shift $n words
@@ -76,7 +77,9 @@ function __aque_complete
     set -l lines (aque --complete fish (count $words) $words "$begin" 2>/dev/null)
     switch "$lines[1]"
         case \tfile
-            __fish_complete_path "$begin"
+            set -l option (string match -r -- '^--[^=]*=' "$begin")
+            set -l path (string replace -r -- '^--[^=]*=' '' "$begin")
+            __fish_complete_path "$path" | string replace -r -- '^' "$option"
         case \tdirectory
             __fish_complete_directories "$begin"
         case \tcommand\t\*

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from aque.commands import completion, umbrella
 from aque.queue import Queue
 
 ROOT = Path(__file__).parents[2]
+ERASE_LINE = b"\x15"
 
 
 @pytest.fixture
@@ -109,8 +111,8 @@ def test_another_shell_is_refused() -> None:
     assert umbrella.main(["--completion", "tcsh"]) == 2
 
 
-def press_tab(shell: list[str], setup: str, line: str, expected: str) -> None:
-    """Type a line and TAB into an interactive shell, until it shows what is expected."""
+def press_tab(shell: list[str], setup: str, lines: Sequence[tuple[str, str]]) -> None:
+    """Type lines and TAB into an interactive shell, until it shows what is expected of each."""
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     environ.update(TERM="xterm", PS1="$ ", HOME=os.environ["XDG_STATE_HOME"], COLUMNS="200")
     ours, theirs = os.openpty()
@@ -121,8 +123,10 @@ def press_tab(shell: list[str], setup: str, line: str, expected: str) -> None:
         try:
             os.write(ours, f"{setup}; echo re''ady\n".encode())
             read_until(ours, "\nready")
-            os.write(ours, f"{line}\t".encode())
-            read_until(ours, expected)
+            for line, expected in lines:
+                os.write(ours, f"{line}\t".encode())
+                read_until(ours, expected)
+                os.write(ours, ERASE_LINE)
         finally:
             process.kill()
             process.wait()
@@ -141,26 +145,48 @@ def read_until(terminal: int, expected: str) -> None:
 @pytest.mark.parametrize(
     ("shell", "options"), [("bash", ["--norc", "--noprofile", "-i"]), ("zsh", ["-f", "-i"])]
 )
-def test_a_tab_completes_in_a_real_shell(queue: Queue, shell: str, options: list[str]) -> None:
+def test_a_tab_completes_in_a_real_shell(
+    queue: Queue, tmp_path: Path, shell: str, options: list[str]
+) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
-    install = f'eval "$(aque --completion {shell})"'
-    press_tab([shell, *options], install, "aque-status --worke", "aque-status --workers")
-    press_tab([shell, *options], install, "aque-xargs -0 --limit nu", "--limit nuke")
+    (tmp_path / "my notes.txt").touch()
+    (tmp_path / "myriads").mkdir()
+    install = f'eval "$(aque --completion {shell})"; cd {tmp_path}'
+    lines = [
+        ("aque-status --worke", "aque-status --workers "),
+        ("aque-xargs -0 --limit nu", "--limit nuke "),
+        ("aque-submit --stdin my\\ ", "--stdin my\\ notes.txt "),
+        ("aque-xargs --arg-file=my\\ ", "--arg-file=my\\ notes.txt "),
+        ("aque-submit --cwd my", "--cwd myriads/"),
+        ("aque-submit -c 2 mkfif", "-c 2 mkfifo "),
+        ("aque xargs -0 cat my\\ ", "cat my\\ notes.txt "),
+    ]
+    press_tab([shell, *options], install, lines)
 
 
-def test_fish_completes_too(queue: Queue) -> None:
+def test_bash_completion_goes_on_with_the_command(own_queue: str) -> None:
+    install = """eval "$(aque --completion bash)"; _command_offset() { COMPREPLY=("from$1"); }"""
+    line = ("aque-submit -c 2 git che", "from3 ")
+    press_tab(["bash", "--norc", "--noprofile", "-i"], install, [line])
+
+
+def test_fish_completes_too(queue: Queue, tmp_path: Path) -> None:
     if shutil.which("fish") is None:
         pytest.skip("fish is not installed")
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     code = (
         "aque --completion fish | source;"
-        "complete -C 'aque-status --worke'; complete -C 'aque-kill 1'; complete -C 'aque xargs ech'"
+        "complete -C 'aque-status --worke'; complete -C 'aque-kill 1';"
+        f"cd {tmp_path}; complete -C 'aque-xargs -a not'; complete -C 'aque-submit --stdin=not';"
+        "complete -C 'aque xargs ech'"
     )
+    (tmp_path / "notes.txt").touch()
     done = subprocess.run(
         ["fish", "--no-config", "-c", code], env=environ, capture_output=True, text=True, check=True
     )
     lines = done.stdout.splitlines()
     assert lines[0].startswith("--workers\t")
     assert lines[1] == "1\tpending beauty pass"
-    assert any(line.startswith("echo") for line in lines[2:]), done.stdout
+    assert lines[2:4] == ["notes.txt", "--stdin=notes.txt"]
+    assert any(line.startswith("echo") for line in lines[4:]), done.stdout
