@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from aque import brokers, states, task
 from aque.brokers.base import Broker
 from aque.brokers.questions import Selection
 from aque.brokers.settings import DEFAULTS
+from aque.task import Task
 
 #: What operands are, by the command.
 OPERANDS = {
@@ -23,7 +25,7 @@ BY_OPTION = {
     "after": "ids",
     "after_any": "ids",
     "parent": "ids",
-    "resume": "ids",
+    "resume": "runs",
     "limits": "limits",
     "limit": "limits",
     "host": "hosts",
@@ -72,6 +74,8 @@ def find(kind: str, command: str, begin: str, url: str | None) -> Found:
     broker = brokers.from_url(url, create=False)
     if kind == "ids":
         return _after_comma(begin, _ids(broker, command))
+    if kind == "runs":
+        return _fitting(begin, _runs(broker))
     if kind == "limits":
         limits = broker.limits()
         return _fitting(begin, ((n, f"{x.used} of {x.capacity} taken") for n, x in limits.items()))
@@ -82,10 +86,17 @@ def find(kind: str, command: str, begin: str, url: str | None) -> Found:
 def _ids(broker: Broker, command: str) -> Found:
     found = broker.select(Selection(statuses=_USEFUL.get(command, ())), _MOST)
     newest = sorted(found, key=lambda shown: -shown.id)
-    return [(str(t.id), f"{t.status} {task.label(t)}"[:60]) for t in newest] + [
-        ("last", "the one submitted last"),
-        ("all", "all there are"),
-    ]
+    return [*_told(newest), ("last", "the one submitted last"), ("all", "all there are")]
+
+
+def _runs(broker: Broker) -> Found:
+    from aque.commands.xargs import resuming
+
+    return [*_told(islice(resuming.find_runs(broker), _MOST)), ("last", "the last run")]
+
+
+def _told(shown: Iterable[Task]) -> Found:
+    return [(str(t.id), f"{t.status} {task.label(t)}"[:60]) for t in shown]
 
 
 def _after_comma(begin: str, found: Found) -> Found:

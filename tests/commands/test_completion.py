@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support import aque
 
 from aque import brokers
 from aque.commands import completion, umbrella
@@ -51,6 +52,12 @@ def test_ids_come_with_what_they_are(queue: Queue) -> None:
 def test_only_tasks_are_offered_that_the_command_can_do_something_with(queue: Queue) -> None:
     assert values("aque-kill ") == ["1", "last", "all"]
     assert values("aque-retry ") == ["2", "last", "all"]
+
+
+def test_only_runs_of_aque_xargs_are_offered_to_resume(queue: Queue) -> None:
+    queue.submit_ex(name="group", children=[{"pattern": "shell", "args": ["true"]}])
+    aque("xargs", "--name", "lint", "true", input="a b")
+    assert offered("aque-xargs --resume ") == ["5\tsuccess lint", "last\tthe last run"]
 
 
 @pytest.mark.parametrize(

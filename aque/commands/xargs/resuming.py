@@ -66,19 +66,25 @@ def _refuse_what_is_its_own(options: Options, group: Task, command: Sequence[str
         raise UsageError(f"leave --priority out; aque-priority changes that of task {group.id}")
 
 
-def _last_run(broker: Broker) -> Task:
-    """Return the last run that is ours. Raises StateError where there is none."""
+def find_runs(broker: Broker) -> Iterator[Task]:
+    """Yield the groups of the runs that are ours, the newest first."""
     before = 1 << 62
     ours = (Condition("pattern", "=", None), Condition("user", "=", trust.user_name()))
     while True:
         conditions = (*ours, Condition("id", "<", before))
         page = broker.search(conditions, newest_first=True, limit=_PAGE)
-        for group in page:
-            if _told(group) is not None:
-                return group
+        yield from (group for group in page if _told(group) is not None)
         if len(page) < _PAGE:
-            raise StateError("there is no run to resume")
+            return
         before = page[-1].id
+
+
+def _last_run(broker: Broker) -> Task:
+    """Return the last run that is ours. Raises StateError where there is none."""
+    last = next(find_runs(broker), None)
+    if last is None:
+        raise StateError("there is no run to resume")
+    return last
 
 
 def _told(group: Task) -> dict[str, Any] | None:
