@@ -1,7 +1,7 @@
 """Own the border between a command and its process: names, errors, exit statuses.
 
 Every command ends the same way: 0, 1 for no, 2 for usage, 3 for a queue that cannot be used; one
-line that says what is wrong; quietly on a closed pipe, and with 130 on Ctrl-C.
+line that says what is wrong; quietly on a closed pipe, and by the signal on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from aque import proctitle
 from aque.commands import standard
 from aque.errors import AqueError
 
-INTERRUPTED = 128 + signal.SIGINT
 _NO, _USAGE = 1, 2
 
 
@@ -84,7 +83,9 @@ def _guard(name: str, act: Callable[[], object]) -> int:
     except AqueError as error:
         return complain(name, str(error), type(error).exit_status)
     except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        from aque.commands import ending
+
+        return ending.by_signal(signal.SIGINT)
     except BrokenPipeError:
         standard.drop_output()
         return 128 + signal.SIGPIPE

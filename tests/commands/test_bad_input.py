@@ -227,14 +227,14 @@ def test_a_full_standard_output_is_said(broker: Broker) -> None:
 
 
 @pytest.mark.parametrize("command", ["wait", "output"])
-def test_an_interrupt_ends_a_command_with_130(broker: Broker, command: str) -> None:
+def test_an_interrupt_ends_a_command_by_the_signal(broker: Broker, command: str) -> None:
     id = submit(broker, "true")
     options = ["-w"] if command == "output" else []
     words = [sys.executable, "-m", f"aque.commands.{command}", *options, str(id)]
     with started(words, stderr=subprocess.PIPE) as process:
         eventually(lambda: is_listening(process.pid))
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(10) == -signal.SIGINT
         assert process.stderr is not None
         said = process.stderr.read()
     assert b"Traceback" not in said

@@ -216,7 +216,7 @@ def test_an_interrupted_watch_leaves_the_task_alone(broker: Broker) -> None:
         assert watcher.stderr.readline() == b"aque-submit: task 1\n"
         eventually(lambda: is_listening(watcher.pid))
         watcher.send_signal(signal.SIGINT)
-        assert watcher.wait(10) == 130
+        assert watcher.wait(10) == -signal.SIGINT
         assert watcher.stderr.read() == b""
     assert fetch(broker, 1).status == states.PENDING
 

@@ -133,7 +133,7 @@ def test_what_waits_is_paused_and_given_another_priority(
     terminal.press("q", "r")
     terminal.shows("^task 1 is pending; only one that has ended can be retried")
     terminal.press("\x03")
-    terminal.leave(130)
+    terminal.leave(-signal.SIGINT)
 
 
 def test_on_a_narrow_terminal_the_commands_are_told_apart(
@@ -191,7 +191,7 @@ def test_wide_groups_are_summed_up_folded_entered_sorted_and_scrolled(
     assert len(terminal.shows(r"^k kill.*…\Z").splitlines()) == 12
     assert max(map(len, terminal.lines)) <= 60
     terminal.process.terminate()
-    terminal.leave(128 + signal.SIGTERM)
+    terminal.leave(-signal.SIGTERM)
     assert not _COLOR.search(terminal.raw)
 
 
@@ -229,7 +229,7 @@ def test_without_a_terminal_it_is_printed_once_an_interval(broker: Broker) -> No
         assert process.stdout is not None
         read = [process.stdout.readline().decode().rstrip() for _ in range(12)]
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(30) == -signal.SIGINT
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert [line.split(" ")[0] for line in read] == ["aque", "no", "1", "0", "1", ""] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aque.brokers.questions import Selection
+from aque.commands import ending
 from aque.queue import Queue
 
 
@@ -18,5 +19,5 @@ def show(queue: Queue, within: Selection, interval: float, color: str) -> int:
         with screen.Screen(color) as opened:
             Live(queue, opened, within, interval).run()
     except screen.Ended as ended:
-        return 128 + ended.number
+        return ending.by_signal(ended.number)
     return 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -92,6 +91,7 @@ def _run(parsed: Options) -> int:
         say(str(error))
         return 1
     if status < 0:  # ended by a signal: so that a shell sees it, end by it
-        signal.signal(-status, signal.SIG_DFL)
-        os.kill(os.getpid(), -status)
+        from aque.commands import ending
+
+        return ending.by_signal(-status)
     return status
