@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from aque.commands import entry, options
 from aque.errors import UsageError
@@ -23,6 +24,16 @@ class Interval(options.Duration):
             raise UsageError(
                 f"--watch takes seconds, not {value!r}; tasks come before it: {example}"
             ) from None
+
+_LISTS = {
+    "statuses": "--status", "filters": "--filter", "csv": "--csv", "pattern": "--format",
+    "interval": "--watch",
+}  # fmt: skip
+#: What says nothing of what these show, by its parameter's name.
+_CLASHES = {
+    "--workers": {"why": "--why", "ids": "IDS", **_LISTS},
+    "--why": {"as_json": "--json", **_LISTS},
+}
 
 
 @click.command()
@@ -76,11 +87,13 @@ def status(interval: float | None, workers: bool, why: bool, **given: Any) -> in
     from aque.commands import listing
 
     if workers:
+        _refuse_beside("--workers")
         from aque.commands import workers as working
 
         working.show(options.open_broker(given["broker"]), given["color"], given["as_json"])
         return 0
     if why:
+        _refuse_beside("--why")
         from aque.commands import why as explaining
 
         if not given["ids"]:
@@ -91,6 +104,13 @@ def status(interval: float | None, workers: bool, why: bool, **given: Any) -> in
     if interval is not None:
         return listing.watch(listing.Request(**given), interval)
     return listing.show(listing.Request(**given))
+
+
+def _refuse_beside(option: str) -> None:
+    context = click.get_current_context()
+    for key, other in _CLASHES[option].items():
+        if context.get_parameter_source(key) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option} and {other} exclude each other")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -368,6 +368,11 @@ BAD = {
     ("--filter", "cpus>many"): "'cpus' is a number, 'many' is not",
     ("-s", "done"): "'done' is no state",
     ("--json", "--csv", "id"): "exclude each other",
+    ("--workers", "--csv", "id"): "--workers and --csv exclude each other",
+    ("--workers", "--watch=0"): "--workers and --watch exclude each other",
+    ("--workers", "--why", "1"): "--workers and --why exclude each other",
+    ("--workers", "1"): "--workers and IDS exclude each other",
+    ("--why", "1", "--json"): "--why and --json exclude each other",
     ("--depth", "-1"): "--depth",
     ("seven",): "selects no tasks",
 }
