@@ -22,6 +22,8 @@ from aque.queue import Queue
 BATCH = 1000
 
 _STORED = "-"
+#: What parts the tasks of a JSON document.
+_BETWEEN = ",\n "
 #: Options that are a prototype's keys as they are.
 _AS_GIVEN = (
     "name priority cpus memory stdout stderr parent host platform hold timeout retries retry_delay"
@@ -38,7 +40,7 @@ def submit_one(request: Request, watch: bool, as_json: bool) -> int:
     future = queue.submit_ex(_prototype(queue, request, here))
     if watch:
         return _follow(queue, [future.id])
-    _print(queue, [future.id], as_json)
+    _print([future.id], f"{_json(queue, [future.id]) if as_json else future.id}\n")
     return 0
 
 
@@ -47,18 +49,26 @@ def submit_many(request: Request, source: str, watch: bool, as_json: bool) -> in
     if request.command:
         raise UsageError("with --from the commands are in the file; give none here")
     queue = _open_queue(request)
+    batches = _submit_batches(queue, request, source)
+    if watch:
+        ids = [id for batch in batches for id in batch]
+        return _follow(queue, ids) if ids else 0
+    if as_json:
+        _print_document(queue, batches)
+        return 0
+    for batch in batches:
+        _print(batch, "".join(f"{id}\n" for id in batch))
+    return 0
+
+
+def _submit_batches(queue: Queue, request: Request, source: str) -> Iterator[list[int]]:
+    """Yield the ids of each batch once it is stored."""
     here = surroundings.take()
-    ids: list[int] = []
     with _open(source) as file:
         lines = ((n, line) for n, line in enumerate(file, 1) if line.strip())
         while batch := list(islice(lines, BATCH)):
             submitted = _parse(queue, request, here, batch)
-            batch_ids = [future.id for future in queue.submit_many(submitted)]
-            if watch:
-                ids += batch_ids
-            else:
-                _print(queue, batch_ids, as_json)
-    return _follow(queue, ids) if ids else 0
+            yield [future.id for future in queue.submit_many(submitted)]
 
 
 def _open_queue(request: Request) -> Queue:
@@ -210,16 +220,30 @@ def _open(source: str) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _print(queue: Queue, ids: Sequence[int], as_json: bool) -> None:
-    """Print ids, or tasks. Raises OSError that says they are stored, where nobody is told so."""
+def _print_document(queue: Queue, batches: Iterable[list[int]]) -> None:
+    """Print the tasks of all batches as one document, also where one that is refused ends it."""
+    before = "["
     try:
-        if not as_json:
-            print("\n".join(map(str, ids)))
-        else:
-            from aque.commands import rendering
+        for batch in batches:
+            _print(batch, before + _json(queue, batch))
+            before = _BETWEEN
+    except AqueError:
+        if before == _BETWEEN:
+            print("]")
+        raise
+    print("]" if before == _BETWEEN else "[]")
 
-            for task in queue.broker.fetch(ids):
-                print(rendering.to_json(task))
+
+def _json(queue: Queue, ids: Sequence[int]) -> str:
+    from aque.commands import rendering
+
+    return _BETWEEN.join(map(rendering.to_json, queue.broker.fetch(ids)))
+
+
+def _print(ids: Sequence[int], text: str) -> None:
+    """Print what tells of tasks. Raises OSError that says they are stored, where it cannot."""
+    try:
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise

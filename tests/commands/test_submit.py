@@ -302,6 +302,15 @@ def test_batches_before_a_bad_one_stay(broker: Broker) -> None:
     assert len(broker.existing(0, 10_000)) == 1000
 
 
+def test_tasks_from_lines_are_one_document(broker: Broker) -> None:
+    lines = '["true"]\n' * 1001
+    done = aque("submit", "--json", "--from", "-", input=lines)
+    assert [task["id"] for task in json.loads(done.stdout)] == list(range(1, 1002))
+    done = aque("submit", "--json", "--from", "-", input=lines + "oops\n", status=2)
+    assert [task["id"] for task in json.loads(done.stdout)] == list(range(1002, 2002))
+    assert aque("submit", "--json", "--from", "-", input="").stdout == "[]\n"
+
+
 def test_lines_from_many_tasks_can_be_watched_to_the_worst_end(broker: Broker) -> None:
     lines = '["sh", "-c", "echo a; exit 3"]\n["sh", "-c", "exit 5"]\n["true"]\n'
     with started_worker(broker):
