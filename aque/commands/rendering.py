@@ -27,6 +27,7 @@ Record = Mapping[str, Any]
 KEYS = (*task.KEYS, "is_lost")
 
 _WIDTH = re.compile(r"[1-9]\d*")
+_TOO_WIDE = re.compile(r"\d{5}")
 _FLOATS = tuple(field.name for field in fields(Task) if "float" in str(field.type))
 _INSTANTS = tuple(key for key in _FLOATS if key.endswith("_at"))
 
@@ -83,7 +84,7 @@ def formatter(pattern: str) -> Callable[[Record], str]:
         values = {k: _NOTHING if v is None else v for k, v in record.items()}
         try:
             return pattern.format_map(values)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise UsageError(f"--format {pattern!r}: {error}") from None
 
     return write
@@ -115,4 +116,13 @@ def _check_fields(pattern: str) -> None:
             safe = terminal.safe(field)
             raise UsageError(f"--format takes keys, no attributes or indices: '{safe}'")
         check_key(field)
-        _check_fields(spec or "")
+        _check_width(spec or "")
+
+
+def _check_width(spec: str) -> None:
+    """Refuse what would take as much memory as it is wide, as by the value of another field."""
+    safe = terminal.safe(spec)
+    if "{" in spec:
+        raise UsageError(f"--format takes numbers as widths, no other fields: '{safe}'")
+    if _TOO_WIDE.search(spec):
+        raise UsageError(f"--format takes widths up to 9999: '{safe}'")

@@ -54,7 +54,6 @@ FORMATS = {
     "{name}|{exit_signal}|{exit_signal:5d}|": "x||     |",
     "{{{id}}}": "{7}",
     "{name!r}": "'x'",
-    "{id:{cpus:.0f}}": "     7",
     "plain": "plain",
     "{created_at}": "2023-11-14T22:13:20Z",
 }
@@ -70,20 +69,23 @@ def test_a_pattern_is_filled_from_the_keys(pattern: str) -> None:
 BAD_FORMATS = {
     "{name.__class__}": "no attributes or indices: 'name.__class__'",
     "{args[0]}": "no attributes or indices",
-    "{id:{name.__class__}}": "no attributes or indices",
-    "{id:{args[0]}}": "no attributes or indices",
+    "{id:{name.__class__}}": "no other fields",
     "{nmae}": "no key 'nmae'",
     "{}": "no key ''",
     "{0}": "no key '0'",
     "{id": "--format",
     "{id!x}": "--format",
+    "{name:999999999999}": "widths up to 9999",
+    "{id:.999999999f}": "widths up to 9999",
+    "{id:{memory}}": "no other fields",
+    "{memory:c}": "--format",
 }
 
 
 @pytest.mark.parametrize("pattern", BAD_FORMATS)
 def test_a_pattern_that_reaches_beyond_the_keys_is_refused(pattern: str) -> None:
     with pytest.raises(UsageError, match=BAD_FORMATS[pattern].replace("[", r"\[")):
-        rendering.formatter(pattern)(rendering.to_record(Task(7, "success")))
+        rendering.formatter(pattern)(rendering.to_record(Task(7, "success", memory=4 << 30)))
 
 
 def test_a_format_that_does_not_suit_its_value_is_a_usage_error() -> None:
