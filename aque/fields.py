@@ -1,13 +1,14 @@
 """Own what may stand in the fields of a prototype, so that what cannot run is refused at submit.
 
 A program is told at once, by the name of the field, and not by a task that fails in the night.
-Bytes that are no text are kept as they are; only NUL, which ends a C string, no argument, variable
-or path can hold.
+Bytes that are no text are kept as they are, each as the surrogate that stands for it. What no
+argument, variable or path can hold is NUL, which ends a C string, and a surrogate of no byte.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ REQUIREMENTS = frozenset(("user", "cpus", "memory", "host", "platform", "limits"
 KEYS = {*EDGES, *VALUES, *PLAIN, *REQUIREMENTS, "hold", "io_paths"} - {"mounts"}
 
 _TEXTS = "name cwd import_path interpreter stdin stdout stderr".split()
+
+_UNSTARTABLE = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
 
 _INFINITY = float("inf")
 #: The largest whole number that a queue can store.
@@ -53,7 +56,7 @@ def check(submitted: Mapping[str, Any]) -> None:
     for key in _TEXTS:
         value = submitted.get(key)
         if isinstance(value, str):
-            _refuse_nul(key, value)
+            _check_text(key, value)
     if submitted.get("user") is not None:
         trust.check_user(submitted["user"])
     if not isinstance(submitted.get("keep_background", False), bool):
@@ -91,8 +94,8 @@ def _check_environ(environ: Any) -> None:
             raise UsageError(f"an environment holds texts, not {key!r}: {value!r}")
         if not key or "=" in key:
             raise UsageError(f"no variable of an environment can be named {key!r}")
-        if "\0" in key or "\0" in value:
-            _refuse_nul("environment", f"{key}={value}")
+        if not (_can_start(key) and _can_start(value)):
+            _check_text("environment", f"{key}={value}")
 
 
 def _check_command(submitted: Mapping[str, Any]) -> None:
@@ -104,13 +107,21 @@ def _check_command(submitted: Mapping[str, Any]) -> None:
         text = os.fspath(word) if isinstance(word, os.PathLike) else word
         if not isinstance(text, str):
             raise UsageError(f"a command is a list of texts, and {word!r} is none")
-        _refuse_nul("argument", text)
+        _check_text("argument", text)
     is_script = (submitted.get("kwargs") or {}).get("shell")
     if not is_script and not os.fspath(words[0]):
         raise UsageError("the name of a command cannot be empty")
 
 
-def _refuse_nul(key: str, text: str) -> None:
-    if "\0" in text:
+def _can_start(text: str) -> bool:
+    """Say whether an argument, variable or path can hold this; what is ASCII is seen at once."""
+    if text.isascii():
+        return "\0" not in text
+    return _UNSTARTABLE.search(text) is None
+
+
+def _check_text(key: str, text: str) -> None:
+    if not _can_start(text):
         shown = text if len(text) <= 40 else f"{text[:40]}..."
-        raise UsageError(f"there is a NUL byte in the {key} {shown!r}; nothing can be started so")
+        wrong = "a NUL byte" if "\0" in text else "half a character"
+        raise UsageError(f"there is {wrong} in the {key} {shown!r}; nothing can be started so")

@@ -45,9 +45,12 @@ class Finder:
         """Return the mounts of paths that a task was said to use."""
         found: dict[Mount, None] = {}
         for path in paths:
-            if not isinstance(path, str) or not path or "\0" in path:
+            if not isinstance(path, str) or not path:
                 raise UsageError(f"io_paths cannot hold {path!r}")
-            found[mounts.of(os.path.join(cwd or "/", path), self._mounted)] = None
+            try:
+                found[mounts.of(os.path.join(cwd or "/", path), self._mounted)] = None
+            except ValueError:  # a NUL byte, or a surrogate that stands for no byte
+                raise UsageError(f"io_paths cannot hold {path!r}") from None
         return list(found)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aque import mounts
+from aque.errors import UsageError
 from aque.io_paths import RATE, Finder
 from aque.mounts import Mount
 
@@ -52,6 +53,12 @@ queue.submit_ex(pattern="shell", args=["true", data + "/one"])
 queue.submit_ex(pattern="shell", args=["true"], io_paths=[fast])
 print(*[task.mounts for task in queue.broker.search()], sep="\\n")
 """
+
+
+@pytest.mark.parametrize("path", ["", "/a\0b", "/\ud800", 7])
+def test_what_no_path_can_be_is_refused(path: object) -> None:
+    with pytest.raises(UsageError, match="io_paths cannot hold"):
+        Finder().said([path], "/")  # type: ignore[list-item]
 
 
 def test_tasks_on_two_mounts_are_told_apart(tmp_path: Path) -> None:

@@ -234,6 +234,7 @@ def test_tasks_can_be_read_from_lines(broker: Broker, tmp_path: Path) -> None:
         {"command": ["true"], "priority": 7, "cpus": 0.5, "memory": "1M", "clean_env": True},
         {"command": ["true"], "after": "1-2", "after_any": [3, "4"]},
         ["A=1", "sh", "-c", "echo $A"],
+        {"command": ["echo", "\udcff"], "name": "\udc80", "env": {"B": "\udcff"}},
     ]
     for _ in range(4):
         submit(broker, "true")
@@ -241,7 +242,7 @@ def test_tasks_can_be_read_from_lines(broker: Broker, tmp_path: Path) -> None:
     path.write_text("\n\n".join(map(json.dumps, lines)) + "\n")
     done = aque("submit", "--from", str(path), "--name", "of all")
     ids = [int(line) for line in done.stdout.split()]
-    assert ids == list(range(5, 12))
+    assert ids == list(range(5, 13))
     work(broker)
     tasks = broker.fetch(ids)
     assert {task.status for task in tasks} == {states.SUCCESS}
@@ -251,7 +252,7 @@ def test_tasks_can_be_read_from_lines(broker: Broker, tmp_path: Path) -> None:
     written = [output(broker, id) for id in ids]
     assert written[:2] == [b"a b\n", f"é\n{tmp_path}\n".encode()]
     assert written[2:4] == [b"script 5\n", b"input"]
-    assert written[6] == b"1\n"
+    assert written[6:] == [b"1\n", b"\xff\n"]
 
 
 @pytest.mark.parametrize(
@@ -274,6 +275,11 @@ def test_tasks_can_be_read_from_lines(broker: Broker, tmp_path: Path) -> None:
         ('{"command": ["A=1"]}', "no command after"),
         ('{"command": ["x"], "stdin": "-"}', "name a file"),
         ('{"command": ["x"], "shell": 1}', "true or false"),
+        ('["echo", "a\\u0000b"]', "a NUL byte in the argument"),
+        ('["echo", "\\ud800"]', "half a character in the argument"),
+        ('{"command": ["x"], "name": "\\udc00"}', "half a character in the name"),
+        ('{"command": ["x"], "cwd": "/\\ud800"}', "half a character in the cwd"),
+        ('{"command": ["x"], "env": {"A": "\\ud800"}}', "half a character in the environment"),
     ],
 )
 def test_a_bad_line_is_named_and_its_batch_is_not_kept(
