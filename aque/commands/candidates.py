@@ -24,7 +24,7 @@ OPERANDS = {
 BY_OPTION = {
     "after": "ids",
     "after_any": "ids",
-    "parent": "ids",
+    "parent": "id",
     "resume": "runs",
     "limits": "limits",
     "limit": "limits",
@@ -74,6 +74,8 @@ def find(kind: str, command: str, begin: str, url: str | None) -> Found:
     broker = brokers.from_url(url, create=False)
     if kind == "ids":
         return _after_comma(begin, _ids(broker, command))
+    if kind == "id":
+        return _fitting(begin, _ids(broker, command)[:-1])  # not all
     if kind == "runs":
         return _fitting(begin, _runs(broker))
     if kind == "limits":

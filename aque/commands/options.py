@@ -22,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _CLOCK = re.compile(r"\d{1,2}:\d{2}")
 _SELECTOR = re.compile(r"\d+(-\d+)?|last|all")
+_ONE_TASK = re.compile(r"\d+|last")
 
 
 def broker_option(command: F) -> F:
@@ -51,6 +52,22 @@ def check_selector(word: str) -> str:
     for part in word.split(","):
         if not _SELECTOR.fullmatch(part):
             raise UsageError(f"{word!r} selects no tasks; write 7, 3-9, 1,4,8-10, last or all")
+    return word
+
+
+class OneTask(Selector):
+    """One word that names one task: its id, or `last`."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        return check_task(str(value))
+
+
+def check_task(word: str) -> str:
+    """Return a selector of one task as it is. Raises UsageError where it is none."""
+    if not _ONE_TASK.fullmatch(word):
+        raise UsageError(f"{word!r} names no task; write its id, or last")
     return word
 
 

@@ -30,7 +30,7 @@ class Request:
     stderr: str | None
     after: Sequence[str]
     after_any: Sequence[str]
-    parent: int | None
+    parent: str | None
     host: str | None
     platform: str | None
     limits: Sequence[str]
@@ -144,11 +144,15 @@ def _selectors(key: str, value: Any) -> list[str]:
     return words
 
 
+def _task(key: str, value: Any) -> str:
+    return options.check_task(str(value))
+
+
 _CHECKS = {
     "command": _texts, "shell": _flag, "name": _text, "priority": _integer, "cpus": _number,
     "memory": _size, "cwd": _text, "env": _settings, "clean_env": _flag, "stdin": _text,
     "stdout": _text, "stderr": _text, "after": _selectors, "after_any": _selectors,
-    "parent": _integer, "host": _pattern, "platform": _pattern, "limits": _texts, "hold": _flag,
+    "parent": _task, "host": _pattern, "platform": _pattern, "limits": _texts, "hold": _flag,
     "keep_background": _flag,
     "delay": _duration, "timeout": _duration, "retries": _count, "retry_delay": _duration,
     "duration": _duration, "at": _instant,

@@ -37,7 +37,9 @@ _WORDS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
     "--after-any", multiple=True, type=options.Selector(), metavar="IDS",
     help="Wait until these have ended.",
 )  # fmt: skip
-@click.option("--parent", type=int, metavar="ID", help="Make it a child of this task.")
+@click.option(
+    "--parent", type=options.OneTask(), metavar="ID", help="Make it a child of this task."
+)
 @click.option("--host", metavar="GLOB", help="Only there, as render*,!render7 or 10.0.0.0/24.")
 @click.option("--platform", metavar="GLOB", help="Only there, as linux or darwin.")
 @click.option(

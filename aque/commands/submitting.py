@@ -26,7 +26,7 @@ _STORED = "-"
 _BETWEEN = ",\n "
 #: Options that are a prototype's keys as they are.
 _AS_GIVEN = (
-    "name priority cpus memory stdout stderr parent host platform hold timeout retries retry_delay"
+    "name priority cpus memory stdout stderr host platform hold timeout retries retry_delay"
     " keep_background duration io_paths user"
 ).split()
 #: A name, and tokens that are more than none.
@@ -110,6 +110,9 @@ def _parse(
 
 
 def _prototype(queue: Queue, request: Request, here: Mapping[str, Any]) -> dict[str, Any]:
+    parent = None
+    if request.parent is not None:
+        (parent,) = options.resolve(queue.broker, [request.parent])
     settings, command = ([], request.command) if request.shell else _split(request.command)
     if not command:
         raise UsageError("no command after the KEY=VALUE words")
@@ -122,8 +125,9 @@ def _prototype(queue: Queue, request: Request, here: Mapping[str, Any]) -> dict[
         "after_any": options.resolve(queue.broker, request.after_any),
         "limits": _limits(request.limits),
         "due_at": _due_at(request),
+        "parent": parent,
         **{key: getattr(request, key) for key in _AS_GIVEN},
-        **_surroundings(queue, request, settings, here),
+        **_surroundings(queue, request, parent, settings, here),
         **_stdin(request.stdin),
     }
     if request.shell:
@@ -134,13 +138,17 @@ def _prototype(queue: Queue, request: Request, here: Mapping[str, Any]) -> dict[
 
 
 def _surroundings(
-    queue: Queue, request: Request, settings: Sequence[str], here: Mapping[str, Any]
+    queue: Queue,
+    request: Request,
+    parent: int | None,
+    settings: Sequence[str],
+    here: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return directory, environment and umask; a child takes its parent's where none is given."""
     changes = _changes(request, settings)
     cwd = os.path.abspath(request.cwd) if request.cwd else None
-    if request.parent is not None:
-        return {"cwd": cwd, "environ": _childs_environ(queue, request, changes)}
+    if parent is not None:
+        return {"cwd": cwd, "environ": _childs_environ(queue, parent, request, changes)}
     inherited = here["environ"]
     if request.user is not None:
         changes = {**trust.login_environ(request.user), **changes}
@@ -150,15 +158,14 @@ def _surroundings(
 
 
 def _childs_environ(
-    queue: Queue, request: Request, changes: Mapping[str, str]
+    queue: Queue, parent: int, request: Request, changes: Mapping[str, str]
 ) -> dict[str, str] | None:
     """Return a child's environment: its parent's with these changes; None where it is the same."""
     if request.clean_env:
         return dict(changes)
     if not changes:
         return None
-    parents = queue.broker.fetch([request.parent]) if request.parent is not None else []
-    stored = parents[0].environment if parents else None
+    stored = queue.broker.fetch([parent])[0].environment
     return {**({} if stored is None else queue.broker.environ(stored)), **changes}
 
 

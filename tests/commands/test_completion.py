@@ -47,6 +47,7 @@ def test_ids_come_with_what_they_are(queue: Queue) -> None:
     assert offered("aque-status ")[:2] == ["2\tcancelled sleep 1000", "1\tpending beauty pass"]
     assert values("aque output 1,") == ["1,2", "1,1", "1,last", "1,all"]
     assert values("aque-submit --after l") == ["last"]
+    assert values("aque-submit --parent ") == ["2", "1", "last"]
 
 
 def test_only_tasks_are_offered_that_the_command_can_do_something_with(queue: Queue) -> None:

@@ -458,7 +458,7 @@ def test_a_child_has_what_its_parent_has(broker: Broker, tmp_path: Path) -> None
     parent = submitted(*words, cwd=tmp_path / "there")
     text = 'pwd; echo "$A-$B-$C"'
     under = ["--parent", str(parent)]
-    plain = submitted(*under, "sh", "-c", text, env={**os.environ, "C": "not this"})
+    plain = submitted("--parent", "last", "sh", "-c", text, env={**os.environ, "C": "not this"})
     changed = submitted(*under, "B=3", "sh", "-c", text, env={**os.environ, "C": "not this"})
     clean = submitted(*under, "--clean-env", "B=4", "sh", "-c", text)
     here = submitted(*under, "--cwd", str(tmp_path), "-c", "0.5", "--priority", "8", "pwd")
@@ -481,7 +481,9 @@ def test_a_child_has_what_its_parent_has(broker: Broker, tmp_path: Path) -> None
 
 def test_a_failed_child_fails_its_parent(broker: Broker) -> None:
     parent = submitted("--hold", "true")
-    child = submitted("--parent", str(parent), "false")
+    child = int(
+        aque("submit", "--from", "-", input='{"command": ["false"], "parent": "last"}').stdout
+    )
     aque("resume", str(parent))
     work(broker)
     assert (fetch(broker, parent).status, fetch(broker, parent).cause) == (states.ERROR, child)
