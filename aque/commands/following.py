@@ -131,6 +131,7 @@ class _Following:
         self._style = style
         self._asked: dict[int, Task] = {}
         self._shown: dict[int, _Shown] = {}  # of those that run
+        self._whole: dict[int, int] = {}  # the attempts of others that were shown to their ends
         self._number = broker.changes().number
         broker.fetch(ids)
         self._members = set(ids)
@@ -172,12 +173,15 @@ class _Following:
         if shown is not None and shown.attempt != task.attempt:
             shown.close()
             shown = None
+        if self._whole.get(task.id) == task.attempt:  # changed since, but not by writing
+            return
         shown = shown or _Shown(self._broker, task.id, task.attempt, self._style)
         shown.read()
         if task.status in states.ACTIVE_STATES:
             self._shown[task.id] = shown
         else:
             shown.close()
+            self._whole[task.id] = task.attempt
 
 
 class _Shown:

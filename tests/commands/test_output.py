@@ -117,6 +117,18 @@ def test_a_group_is_followed_with_the_children_that_come_meanwhile(broker: Broke
     assert said.endswith(f"  retry     aque-retry {group}\n")
 
 
+def test_what_was_shown_is_not_shown_again_when_the_task_changes(broker: Broker) -> None:
+    id = script(broker, "echo first; exit 1", retries=1, retry_delay=1000)
+    with started_worker(broker, "-2", "-q"):
+        eventually(lambda: broker.fetch([id])[0].attempt and broker.statuses([id])[id] == "pending")
+    with subprocess.Popen([*WATCH, str(id)], stdout=subprocess.PIPE) as follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == b"first\n"
+        broker.prioritize([id], 7)
+        Queue(broker).kill([id])
+        assert follower.stdout.read() == b""
+
+
 def test_who_names_no_tasks_is_told_how_to(broker: Broker) -> None:
     said = aque("output", status=2).stderr
     assert said == (
