@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from aque.commands import entry, options
 
 if TYPE_CHECKING:
     from aque.queue import Queue
+
+_LIKE_A_SIGNAL = re.compile(r"[A-Z0-9]+")
 
 
 @click.command()
@@ -93,13 +96,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _rewrite(words: list[str]) -> list[str]:
-    """Write `-9`, `-INT` and `-SIGINT` as `-s SIG`, as kill(1) takes them."""
+    """Write `-9`, `-INT` and `-SIGINT` as `-s SIG`, as kill(1) takes them.
+
+    No option is in capitals or digits, so what is no signal is refused as one too.
+    """
     end = words.index("--") if "--" in words else len(words)
     rewritten: list[str] = []
     for word in words[:end]:
         name = word[1:]
-        is_short = (word.startswith("-") and len(word) > 2) or name.isdigit()
-        if is_short and word[0] == "-" and options.signal_number(name) is not None:
+        is_named = len(name) > 1 and options.signal_number(name) is not None
+        if word.startswith("-") and (is_named or _LIKE_A_SIGNAL.fullmatch(name)):
             rewritten += ["-s", name]
         else:
             rewritten.append(word)

@@ -189,6 +189,11 @@ def test_a_signal_is_given_as_to_kill(broker: Broker, option: str, number: int) 
         assert (task.status, task.exit_signal) == (states.CANCELLED, number)
 
 
+@pytest.mark.parametrize("option", ["-FOO", "-0"])
+def test_what_is_no_signal_is_said(broker: Broker, option: str) -> None:
+    one_line(aque("kill", option, "1", status=2).stderr, f"'{option[1:]}' is no signal; write 9")
+
+
 def test_a_signal_alone_leaves_the_task_to_itself(broker: Broker) -> None:
     text = "trap 'echo heard; exit 3' USR1; echo ready; while :; do sleep 0.01; done"
     with started_worker(broker):
