@@ -35,14 +35,14 @@ def parse_cpus(value: float | str) -> float:
     """Return a number of cpus; -N is one Nth of the machine. Raises UsageError for what is none."""
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
-    if number < 0:
-        from aque import surroundings
-
-        number = surroundings.count_cpus() / -number
     if not math.isfinite(number):
         raise UsageError(
             f"{value!r} is no number of cpus; write 2, 0.5, or -4 for a quarter of all"
         )
-    return number
+    if number >= 0:
+        return number
+    from aque import surroundings
+
+    return surroundings.count_cpus() / -number

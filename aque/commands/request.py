@@ -110,11 +110,10 @@ def _pattern(key: str, value: Any) -> str:
     return hosts.check(_text(key, value))
 
 
-def _number(key: str, value: Any) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < float("inf"):
-        raise UsageError(f"{key!r} is a number from 0, not {json.dumps(value)}")
-    return float(value)
+def _cpus(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UsageError(f"{key!r} is a number, not {json.dumps(value)}")
+    return quantities.parse_cpus(value)
 
 
 def _duration(key: str, value: Any) -> float:
@@ -149,7 +148,7 @@ def _task(key: str, value: Any) -> str:
 
 
 _CHECKS = {
-    "command": _texts, "shell": _flag, "name": _text, "priority": _integer, "cpus": _number,
+    "command": _texts, "shell": _flag, "name": _text, "priority": _integer, "cpus": _cpus,
     "memory": _size, "cwd": _text, "env": _settings, "clean_env": _flag, "stdin": _text,
     "stdout": _text, "stderr": _text, "after": _selectors, "after_any": _selectors,
     "parent": _task, "host": _pattern, "platform": _pattern, "limits": _texts, "hold": _flag,

@@ -16,7 +16,7 @@ import pytest
 from jobs import ended, fetch, in_namespace, is_listening, one_line, output, submit, work
 from support import aque, eventually, started, started_worker
 
-from aque import states
+from aque import states, surroundings
 from aque.brokers.base import Broker
 from aque.queue import Queue
 
@@ -234,7 +234,7 @@ def test_tasks_can_be_read_from_lines(broker: Broker, tmp_path: Path) -> None:
         {"command": ["true"], "priority": 7, "cpus": 0.5, "memory": "1M", "clean_env": True},
         {"command": ["true"], "after": "1-2", "after_any": [3, "4"]},
         ["A=1", "sh", "-c", "echo $A"],
-        {"command": ["echo", "\udcff"], "name": "\udc80", "env": {"B": "\udcff"}},
+        {"command": ["echo", "\udcff"], "name": "\udc80", "env": {"B": "\udcff"}, "cpus": -2},
     ]
     for _ in range(4):
         submit(broker, "true")
@@ -248,6 +248,7 @@ def test_tasks_can_be_read_from_lines(broker: Broker, tmp_path: Path) -> None:
     assert {task.status for task in tasks} == {states.SUCCESS}
     assert [task.name for task in tasks[:3]] == ["of all", "of all", "by the shell"]
     assert (tasks[4].priority, tasks[4].cpus, tasks[4].memory) == (7, 0.5, 1 << 20)
+    assert tasks[7].cpus == surroundings.count_cpus() / 2
     assert len(broker.edges(ids)) == 4
     written = [output(broker, id) for id in ids]
     assert written[:2] == [b"a b\n", f"é\n{tmp_path}\n".encode()]
@@ -265,8 +266,8 @@ def test_tasks_can_be_read_from_lines(broker: Broker, tmp_path: Path) -> None:
         ('{"command": ["x"], "nmae": "x"}', "no key 'nmae'"),
         ('{"command": [1]}', "'command' is a list of texts"),
         ('{"command": ["x"], "cpus": "two"}', "'cpus' is a number"),
-        ('{"command": ["x"], "cpus": NaN}', "'cpus' is a number"),
-        ('{"command": ["x"], "cpus": Infinity}', "'cpus' is a number"),
+        ('{"command": ["x"], "cpus": NaN}', "nan is no number of cpus"),
+        ('{"command": ["x"], "cpus": -Infinity}', "-inf is no number of cpus"),
         ('{"command": ["x"], "priority": 1.5}', "'priority' is a whole number"),
         ('{"command": ["x"], "memory": "lots"}', "'lots' is no size"),
         ('{"command": ["x"], "env": {"A": 1}}', "'env' is an object"),
