@@ -40,11 +40,15 @@ def statuses(words: Iterable[str]) -> list[str]:
     """Read the states of `-s`, each of which may be several with commas between."""
     found: dict[str, None] = {}
     for status in (part.strip() for word in words for part in word.split(",")):
-        if status not in states.STATES:
-            known = ", ".join(states.STATES)
-            raise UsageError(f"'{terminal.safe(status)}' is no state; there are {known}")
-        found[status] = None
+        found[_status(status)] = None
     return list(found)
+
+
+def _status(word: str) -> str:
+    if word not in states.STATES:
+        known = ", ".join(states.STATES)
+        raise UsageError(f"'{terminal.safe(word)}' is no state; there are {known}")
+    return word
 
 
 def _value(key: str, operator: str, text: str) -> Any:
@@ -52,13 +56,20 @@ def _value(key: str, operator: str, text: str) -> Any:
         return text
     if operator in ("=", "!="):
         if not text or key not in _NUMERIC:
-            return text or None
+            return _status(text) if text and key == "status" else text or None
     elif key not in _NUMERIC:
         raise UsageError(f"'{key}' is text; < and > compare numbers")
     number = _number(key, text)
     if number is None:
-        raise UsageError(f"'{key}' is a number, '{terminal.safe(text)}' is not")
+        raise UsageError(f"'{key}' is {_kind(key)}, '{terminal.safe(text)}' is not")
     return number
+
+
+def _kind(key: str) -> str:
+    """Say how a value of a key that is stored as a number is written."""
+    if key in _SIZES:
+        return "a size as 4096 or 4G"
+    return "a time as 2026-01-31 or 2026-01-31T23:30" if key.endswith("_at") else "a number"
 
 
 def _number(key: str, text: str) -> float | None:

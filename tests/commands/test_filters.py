@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aque import states, task
-from aque.brokers.questions import Condition
+from aque.brokers.questions import Condition, Selection
 from aque.commands import filters
+from aque.commands.watch import narrowing
 from aque.errors import UsageError
 
 READ = {
@@ -21,6 +22,8 @@ READ = {
     "parent=": ("parent", "=", None),
     "error!=": ("error", "!=", None),
     "name!=x y": ("name", "!=", "x y"),
+    "status=error": ("status", "=", "error"),
+    "status~e*": ("status", "~", "e*"),
     "name~shot7*": ("name", "~", "shot7*"),
     "id~7*": ("id", "~", "7*"),
     "id=7": ("id", "=", 7.0),
@@ -42,6 +45,9 @@ REFUSED = {
     "cpus>many": "'cpus' is a number, 'many' is not",
     "cpus=many": "'cpus' is a number, 'many' is not",
     "cpus>": "'cpus' is a number",
+    "status=done": "'done' is no state",
+    "status!=Error": "'Error' is no state",
+    "ended_at>yesterday": "'ended_at' is a time as 2026-01-31 or 2026-01-31T23:30, 'yesterday' is",
     "cpus<nan": "'nan' is not",
     "memory>4Q": "'4Q' is not",
     "ended_at>2023-99-99": "is not",
@@ -94,3 +100,11 @@ def test_states_are_taken_by_repeating_and_by_commas() -> None:
 def test_an_unknown_state_is_refused_with_those_there_are(word: str) -> None:
     with pytest.raises(UsageError, match="creating, pending, paused, running"):
         filters.statuses([word])
+
+
+def test_in_a_watch_a_filter_stands_beside_states_and_words() -> None:
+    found = narrowing.narrow(Selection(), "CC=gcc error cpus>2 make")
+    assert (found.words, found.statuses) == (["CC=gcc", "make"], ["error"])
+    assert found.conditions == [Condition("cpus", ">", 2.0)]
+    with pytest.raises(UsageError, match="no key 'foo'"):
+        narrowing.narrow(Selection(), "foo=1")

@@ -128,6 +128,8 @@ def test_what_waits_is_paused_and_given_another_priority(
     terminal.press("P", "-", "7", "enter")
     terminal.shows("^priority -7 for 1 task", "^ 1 pending")
     assert fetch(broker, 1).priority == -7
+    terminal.press("/", "foo=1", "enter")
+    terminal.shows("^a task has no key 'foo'")
     terminal.press("w")
     terminal.shows("^  no worker is running")
     terminal.press("q", "r")
