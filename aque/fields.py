@@ -74,7 +74,9 @@ def _check_numbers(submitted: Mapping[str, Any]) -> None:
             continue
         is_storable = not isinstance(value, int) or -_MOST <= value <= _MOST
         if not isinstance(value, kind) or not least <= value < _INFINITY or not is_storable:
-            raise UsageError(f"{key} cannot be {value!r}")
+            what = "a whole number" if kind == (int,) else "a number"
+            bounds = f"from {max(least, -_MOST)} to {_MOST}"
+            raise UsageError(f"{key} cannot be {value!r}; it is {what} {bounds}")
 
 
 def check_arguments(submitted: Mapping[str, Any]) -> None:

@@ -67,8 +67,11 @@ def instant(at: float) -> str | None:
 def check_key(key: str, known: Sequence[str] = KEYS) -> str:
     """Return a key as it is. Raises UsageError where a task does not have it."""
     if key not in known:
-        keys = ", ".join(known)
-        raise UsageError(f"a task has no key '{terminal.safe(key)}'; its keys are {keys}")
+        import difflib
+
+        close = "".join(f", but '{name}'" for name in difflib.get_close_matches(key, known, 1))
+        all_of_them = "aque-status --json shows them all"
+        raise UsageError(f"a task has no key '{terminal.safe(key)}'{close}; {all_of_them}")
     return key
 
 
