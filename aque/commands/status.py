@@ -25,6 +25,7 @@ class Interval(options.Duration):
                 f"--watch takes seconds, not {value!r}; tasks come before it: {example}"
             ) from None
 
+
 _LISTS = {
     "statuses": "--status", "filters": "--filter", "csv": "--csv", "pattern": "--format",
     "interval": "--watch",

@@ -15,7 +15,7 @@ from aque.commands import lines, lost, standstill, terminal
 from aque.record import replace
 from aque.report import WorkerRecord
 from aque.requirements import parse_limits
-from aque.schedule.eligible import claimant_of, need_of
+from aque.schedule.eligible import Claimant, claimant_of, need_of
 from aque.schedule.resources import Resources
 from aque.schedule.why import Seat, Situation, reasons
 from aque.task import Task

@@ -78,8 +78,7 @@ class Standing:
         self.ears = Ears(self.selector, self._hear_bells)
         self.observer = Observer(broker, self.here, membership.id)
         self.selector.register(signals.fileno(), selectors.EVENT_READ, lambda: None)
-        self.is_draining = False
-        self._is_drain_told = False
+        self.is_draining = self._is_drain_told = False
         self.renewal: Renewal | None = None
         #: Whether it was started on a terminal: when that closes, a HUP tells so.
         self.on_terminal = False

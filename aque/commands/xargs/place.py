@@ -48,6 +48,10 @@ class Place:
     environ: Mapping[str, str]
     is_private: bool
 
+    def model(self, options: Options) -> Prototype:
+        """Return what the task of each command is like, but for its arguments."""
+        return _model(options, self.group, self.member, self.is_private)
+
 
 @contextmanager
 def open_place(options: Options) -> Iterator[Place]:
@@ -150,7 +154,7 @@ def _reopen(broker: Broker, options: Options, member: Membership) -> Task:
         (group,) = broker.fetch([options.resume])
         if group.cwd is not None:
             _enter(group.cwd)
-        broker.reopen(group.id, model(options, group.id, member, is_private=False))
+        broker.reopen(group.id, _model(options, group.id, member, is_private=False))
     except AqueError:
         member.leave(broker)
         raise
@@ -164,8 +168,7 @@ def _enter(directory: str) -> None:
         raise StateError(f"the run was in {directory}: {error.strerror}") from None
 
 
-def model(options: Options, group: int, member: Membership, is_private: bool) -> Prototype:
-    """Return what the task of each command is like, but for its arguments."""
+def _model(options: Options, group: int, member: Membership, is_private: bool) -> Prototype:
     need = needs(options, member.id, is_private)
     stdin = "/dev/tty" if options.open_tty else None
     return Prototype(

@@ -11,7 +11,7 @@ from aque.commands.xargs.audience import Audience
 from aque.commands.xargs.backlog import Backlog
 from aque.commands.xargs.display import Display
 from aque.commands.xargs.joblog import JobLog
-from aque.commands.xargs.place import Place, model, open_place
+from aque.commands.xargs.place import Place, open_place
 from aque.commands.xargs.plan import Plan
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
@@ -51,8 +51,7 @@ def run(options: Options) -> int:
         source.leave_stdin()
         worker = _worker(place, options, display)
         earlier = resuming.earlier(place.broker, place.group, beyond) if is_resumed else None
-        like = model(options, place.group, place.member, place.is_private)
-        backlog = Backlog(place.broker, source, like, earlier)
+        backlog = Backlog(place.broker, source, place.model(options), earlier)
         audience = Audience(options, display, log)
         plan = Plan(worker, source, options, backlog, audience, place.group)
         gc.freeze()
