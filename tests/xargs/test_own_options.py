@@ -190,11 +190,14 @@ def test_cpus_below_0_are_a_part_of_the_machine(broker: Broker):
         (["--host=nowhere"], "this host is none of nowhere; --detach leaves it to workers"),
         (["--host=10.0.0.0/40"], "'10.0.0.0/40' is no network: '10.0.0.0/40' does not appear to be "
          "an IPv4 or IPv6 network"),
-        ([f"--priority={2**63}"], f"priority cannot be {2**63}"),
-        ([f"--memory={2**63}"], f"memory cannot be {2**63}"),
-        (["--detach", f"--memory={2**63}"], f"memory cannot be {2**63}"),
+        ([f"--priority={2**63}"], f"priority cannot be {2**63}; it is a whole number from "
+         f"{1 - 2**63} to {2**63 - 1}"),
+        ([f"--memory={2**63}"], f"memory cannot be {2**63}; it is a number from 0 to {2**63 - 1}"),
+        (["--detach", f"--memory={2**63}"], f"memory cannot be {2**63}; it is a number from 0 to "
+             f"{2**63 - 1}"),
         ([f"--memory={'9' * 400}"], "a size of 400 digits is too large; write 512M or 4G"),
-        ([f"--timeout={'9' * 400}"], "timeout cannot be inf"),
+        ([f"--timeout={'9' * 400}"], "timeout cannot be inf; it is a number from 1e-09 to "
+             f"{2**63 - 1}"),
         (["--cpus=5000"], f"it needs 5000 cpus, and this host has {host.count_cpus()}; --detach "
          "leaves it to workers"),
         (["--limit=few:3"], "it needs 3 of limit few, which has 2; aque-limit few=3 makes "
