@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 
-from aque import states
+from aque import runs, states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Selection
 from aque.commands import lines, terminal
@@ -111,6 +111,8 @@ def _retry(broker: Broker, failed: Task) -> str:
     if missing is not None:
         task, dependency = missing
         return f"not possible: task {task} depends on task {dependency}, which was removed"
+    if runs.is_cut_off(failed):
+        return f"aque-xargs --resume {failed.id}, with its input"
     is_by_another = failed.cause is not None and not _of_children(broker, failed)
     return f"aque-retry {'-r ' if is_by_another else ''}{failed.id}"
 

@@ -111,6 +111,9 @@ def test_what_was_cut_off_with_input_to_come_is_not_taken_for_done(broker: Broke
     aque("wait", str(id), status=1)
     cut_off = f"its input was cut off; give it to aque-xargs --resume {id}"
     assert runs.group(broker).error == cut_off
+    assert aque("status", str(id)).stdout.endswith(
+        f"retry     aque-xargs --resume {id}, with its input\n"
+    )
     done = runs.run("--resume", "last", data=b"1 2", cwd=tmp_path)
     assert (done.status, done.stderr) == (0, b"")
     assert runs.group(broker).status == states.SUCCESS

@@ -127,7 +127,7 @@ def _compare(broker: Broker, group: int, source: Source) -> list[Entry] | None:
 
 def _without_input(broker: Broker, group: int) -> list[Entry] | None:
     """Say where the input of a run had not been read to its end: more of it may be lost."""
-    is_cut_off = broker.fetch([group])[0].progress_total is None
+    is_cut_off = runs.is_cut_off(broker.fetch([group])[0])
     if is_cut_off:
         say(
             f"task {group} was ended before its input was; running what had been read. For the "
