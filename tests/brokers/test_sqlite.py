@@ -33,7 +33,6 @@ import aque
 from aque import brokers, location, states
 from aque.brokers.base import Broker
 from aque.brokers.sqlite import claim as claiming
-from aque.brokers.sqlite import migrations
 from aque.brokers.sqlite.broker import SQLiteBroker
 from aque.errors import AqueError, BrokerError, FullError, LockTimeoutError, TrustError
 from aque.prototype import Earlier
@@ -139,7 +138,7 @@ def test_the_file_says_what_it_is(broker: Broker, connection: sqlite3.Connection
         return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
     assert pragma("application_id") == 0x61717565
-    assert pragma("user_version") == 2
+    assert pragma("user_version") == 1
     assert pragma("auto_vacuum") == 2
     assert pragma("journal_mode") == location.find(broker.to_url()).journal
     assert pragma("integrity_check") == "ok"
@@ -467,20 +466,6 @@ def test_a_database_cut_short_is_refused(broker: Broker, path: str) -> None:
     os.truncate(path, 5000)
     with pytest.raises(BrokerError, match=re.escape(path)):
         open_queue(path).create([prototype()])
-
-
-def test_a_queue_of_the_first_version_is_upgraded(tmp_path: Path) -> None:
-    path = str(tmp_path / "old.db")
-    with closing(sqlite3.connect(path)) as older:
-        older.executescript(
-            "PRAGMA auto_vacuum = 2;" + Path(migrations.versions()[0][1]).read_text()
-        )
-        older.executescript("PRAGMA application_id = 0x61717565; PRAGMA user_version = 1")
-    os.chmod(path, 0o600)
-    with closing(open_queue(path)) as broker:
-        worker = enlist(broker)
-        broker.drain(worker)
-        assert broker.workers()[0].draining_at is not None
 
 
 def test_a_queue_of_a_version_to_come_is_refused(broker: Broker, path: str) -> None:

@@ -148,7 +148,7 @@ def test_a_reload_upgrades_the_queue_and_workers_of_the_old_code_start_nothing_m
         ids = [held(broker, gate), held(broker, gate)]
         for id in ids:
             running(broker, id)
-        (copy.package / "brokers/schema/sqlite/003_mood.sql").write_text(NEWER)
+        (copy.package / "brokers/schema/sqlite/002_mood.sql").write_text(NEWER)
         new.send_signal(signal.SIGHUP)
         heard(new, "reloaded")
         later = held(broker, gate)
@@ -164,14 +164,14 @@ def test_a_reload_upgrades_the_queue_and_workers_of_the_old_code_start_nothing_m
             w.id for w in broker.workers() if w.pid == new.pid
         )
     failed = aque("status", status=3)
-    assert "is of version 3 and this aque knows 2; upgrade this aque" in failed.stderr
+    assert "is of version 2 and this aque knows 1; upgrade this aque" in failed.stderr
 
 
 def test_an_overtaken_worker_that_runs_to_the_end_ends(broker: Broker, copy: Copy) -> None:
     with started_worker(broker, "--to-end", "-c", "1", stderr=subprocess.PIPE) as old:
         id = script(broker, "sleep 0.5")
         running(broker, id)
-        (copy.package / "brokers/schema/sqlite/003_mood.sql").write_text(NEWER)
+        (copy.package / "brokers/schema/sqlite/002_mood.sql").write_text(NEWER)
         words = [sys.executable, "-m", "aque.commands.init", "--settings"]
         subprocess.run(words, **copy.options, check=True, capture_output=True)
         left = script(broker, "true")

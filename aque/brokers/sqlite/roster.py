@@ -10,7 +10,8 @@ from aque.errors import BrokerError
 from aque.report import WorkerRecord, worker_keys
 
 Rows = Callable[..., list[Row]]
-_COLUMNS = ", ".join(f'"{key}"' for key in worker_keys())
+#: In brackets, since in quotes one that an older file lacks would be taken for a text.
+_COLUMNS = ", ".join(f"[{key}]" for key in worker_keys())
 _BEAT = "UPDATE worker SET heartbeat = heartbeat + 1, ended_at = NULL WHERE id = ?"
 _DISMISS = """
 UPDATE worker SET ended_at = ? WHERE id = ?

@@ -67,6 +67,7 @@ CREATE TABLE worker (
     slots INTEGER NOT NULL,
     started_at REAL NOT NULL,
     ended_at REAL,
+    draining_at REAL,  -- since when it starts nothing more: it ends once what it runs has
     heartbeat INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX worker_live ON worker (id) WHERE ended_at IS NULL;
