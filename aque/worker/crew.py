@@ -35,6 +35,7 @@ from aque.worker.usage import ChildUsage
 
 if TYPE_CHECKING:
     from aque.worker.calls import Calls
+    from aque.worker.records import Records
     from aque.worker.runners import Runner
 
 #: Seconds to wait for the rest of the output of a job that has ended.
@@ -259,9 +260,10 @@ class Crew:
 
     # Leaving
 
-    def hear_imports(self, hear: Callable[[list[str]], object]) -> None:
-        """Have `hear` told the files of modules that calls have imported."""
-        self._calls.records.hear_imports(hear)
+    @property
+    def records(self) -> Records:
+        """The records that calls send."""
+        return self._calls.records
 
     @property
     def _calls(self) -> Calls:

@@ -123,7 +123,7 @@ class Worker(Exchange):
         """Take over new code, by returning from `run`, as this says."""
         self.renewal = renewal
         self.crew.hear_ends(renewal.note_ended)
-        self.crew.hear_imports(renewal.note_imported)
+        self.crew.records.hear_imports(renewal.note_imported)
 
     def stop(self) -> None:
         """Start nothing new, end what runs, and have it requeued."""

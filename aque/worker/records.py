@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from aque import logs
 from aque.report import Progress
@@ -45,6 +46,17 @@ class Records:
     def hear_imports(self, hear: Callable[[list[str]], object]) -> None:
         """Have `hear` told the files of modules that calls have imported."""
         self._import_hearers.append(hear)
+
+    # Over a reload
+
+    def state(self, task: int) -> dict[str, Any] | None:
+        """Return what is known of the log of a task that runs, if it has one that has room."""
+        stream = self._logs.get(task)
+        return None if stream is None or stream.is_stalled else stream.state()
+
+    def resume(self, task: Task, state: dict[str, Any]) -> None:
+        """Go on with the log of a task where the program before had come."""
+        self._log_of(task).resume(state)
 
     def _log_of(self, task: Task) -> Stream:
         if task.id not in self._logs:

@@ -86,7 +86,7 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
     tasks = worker.broker.fetch([job["task"] for job in jobs])
     for task, saved in zip(tasks, jobs):
         runner = saved.pop("runner")
-        streams = saved.pop("streams")
+        streams, log = saved.pop("streams"), saved.pop("log", None)
         # Another attempt of it may be running elsewhere by now: this job is of its own.
         ours = replace(task, attempt=saved.pop("attempt"))
         job = Job(ours, saved["pid"], saved["slot"], saved["own_session"])
@@ -97,6 +97,8 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
             job.streams.append(stream)
         worker.crew.slots.hold(job.slot)
         worker.crew.adopt(job, None if runner is None else _runner(runner, job.task))
+        if log is not None:
+            worker.crew.records.resume(job.task, log)
     # The lock above all: a job that inherited it would keep a dead worker alive.
     _set_inheritable(_inherited(worker), False)
 
@@ -126,6 +128,7 @@ def _job_state(crew: Crew, job: Job) -> dict[str, Any]:
     state["streams"] = [(s.name, s.descriptor, s.state()) for s in job.streams]
     runner = crew.runner_of(job)
     state["runner"] = None if runner is None else _runner_state(runner)
+    state["log"] = None if runner is None else crew.records.state(job.task.id)
     return state
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections import deque
 from pathlib import Path
 
+import called
 import pytest
-from support import aque, started_worker
+from support import aque, eventually, started_worker
 
 from aque.brokers.base import Broker
 from aque.queue import Queue
@@ -52,6 +55,25 @@ def test_a_module_of_a_task_that_has_changed_is_imported_again(
         wait_for(worker, b"reloaded")
         assert queue.submit(module_here.answer).result(20) == "newer"
     sys.modules.pop("reloaded_by_a_worker", None)
+
+
+@pytest.mark.usefixtures("called_in_reach")
+def test_a_log_goes_on_where_it_was_before_a_reload(
+    queue: Queue, broker: Broker, tmp_path: Path
+) -> None:
+    aque("init", "--set", "output-inline=500", "--set", "output-limit=2000")
+    with started_worker(broker, "-v", stderr=subprocess.PIPE) as worker:
+        future = queue.submit(called.log_much, str(tmp_path))
+        eventually((tmp_path / "began").exists)
+        worker.send_signal(signal.SIGHUP)
+        wait_for(worker, b"reloaded")
+        (tmp_path / "go").touch()
+        future.result(20)
+    told = aque("output", "--log", str(future.id)).stdout
+    assert "bytes are missing here" in told
+    numbers = [int(n) for n in re.findall(r"record (\d+)\n", told)]
+    assert (numbers[0], numbers[-1]) == (0, 39)
+    assert numbers == sorted(numbers)
 
 
 def test_what_a_runner_has_said_before_a_reload_is_known_after_it(task: Task) -> None:
