@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from support import aque
@@ -69,6 +70,18 @@ def test_what_was_declined_is_no_failure_and_is_not_asked_for_again(broker: Brok
         "declined",
     ]
     assert runs.run("--resume=1") == pair.Outcome(b"", b"", 0)
+
+
+@pytest.mark.parametrize("given", ["--resume last -p", "--resume last -p </dev/null"])
+def test_what_is_run_again_is_asked_for_too(broker: Broker, tmp_path: Path, given: str):
+    script = f"[ -e {tmp_path}/ok ] && echo ran $0"
+    assert runs.run("-n1", "sh", "-c", script, data=b"a b c").status == 123
+    (tmp_path / "ok").touch()
+    program = " ".join(pair.OURS)
+    shown, status = converse(program, given, [b"n\n", b"y\n", b"n\n"])
+    assert (status, shown.count(b"?...")) == (0, 3)
+    assert re.findall(rb"ran \w", shown) == [b"ran b"]
+    assert [task.attempt for task in runs.children(broker)] == [2, 2, 2]
 
 
 def test_without_a_terminal_nothing_is_run():

@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count, islice
 
@@ -85,6 +85,11 @@ class Backlog:
         return self._source.is_over and not (self._entries or self.waiting or self._earlier)
 
     @property
+    def has_waiting(self) -> bool:
+        """Whether any wait in the queue, be it from an earlier run."""
+        return bool(self.waiting) or self._earlier is not None
+
+    @property
     def is_all_recorded(self) -> bool:
         """Whether the input has been read to its end, and all of it is in the queue."""
         return self._source.is_over and not (self._entries or self._earlier or self.is_cut_off)
@@ -143,6 +148,12 @@ class Backlog:
             return self.waiting.pop(id)
         return None
 
+    def take_again(self, ended: Iterable[Task]) -> None:
+        """Have tasks wait that have run, as their next attempts."""
+        for task in ended:
+            self.waiting[task.id] = tasks.alike(task, attempt=task.attempt + 1)
+            self.numbers.setdefault(task.id, self.last_number)
+
     def put_back(self, tasks: Sequence[Task]) -> None:
         """Have tasks wait before all others."""
         self.waiting = {**{task.id: task for task in tasks}, **self.waiting}
@@ -179,10 +190,10 @@ class Backlog:
     def _take_up(self) -> None:
         """Have what an earlier run left wait, as the next attempts."""
         assert self._earlier is not None
-        for number, task in islice(self._earlier, _STEP):
-            self.waiting[task.id] = tasks.alike(task, attempt=task.attempt + 1)
-            self.numbers[task.id] = number
-        if not self.waiting:
+        found = list(islice(self._earlier, _STEP))
+        self.numbers.update((task.id, number) for number, task in found)
+        self.take_again(task for _, task in found)
+        if not found:
             self._earlier = None
 
     def _put_in(self) -> None:

@@ -62,8 +62,7 @@ class Plan:
         self._ended_by: int | None = None
         self._cut_off = ""  # how the run was, in a word
         self._procs = options.max_procs
-        self._has_begun = False
-        self._notes_starts = True
+        self._has_begun, self._notes_starts = False, True
         #: Whether commands wait for cpus, memory or a limit, and are started by what a claim says.
         self._claims = options.needs_room
         self._interrupted = 0
@@ -172,10 +171,12 @@ class Plan:
             self._count_failed(end)
         elif end.exit_signal is not None:
             self._read_on()
-            self._abort(SIGNALLED, f"{_name(task)}: terminated by signal {end.exit_signal}")
+            self._abort(
+                SIGNALLED, f"{quoting.name_of(task)}: terminated by signal {end.exit_signal}"
+            )
         elif end.exit_status == _STOP:
             self._read_on()
-            self._abort(ABORTED, f"{_name(task)}: exited with status 255; aborting")
+            self._abort(ABORTED, f"{quoting.name_of(task)}: exited with status 255; aborting")
         elif end.exit_status:
             self._tally.fail()
         if self._halt is not None and self._halt.is_due(end.status) and not self._is_stopped:
@@ -187,7 +188,7 @@ class Plan:
         if not self._backlog.is_empty:
             return False
         self._look_for_retried()
-        return not self._has_retried
+        return self._backlog.is_empty and not self._has_retried
 
     def finish(self) -> None:
         """Close the group, and cancel what has not begun."""
@@ -247,12 +248,15 @@ class Plan:
                 self._tally.stop(notice.exit_status, is_last=False)
 
     def _look_for_retried(self) -> None:
-        """Look whether one that had ended waits again, reserved for us."""
-        if self._backlog.waiting or self._worker.crew.news.has_begins:
+        """Look whether one that had ended waits again, reserved for us; with -p it is asked for."""
+        if self._backlog.has_waiting or self._worker.crew.news.has_begins:
             return  # of which the queue knows no better than that they wait
-        self._has_retried = bool(self._broker.children(self._group, 1, (states.PENDING,)))
-        if self._has_retried:
+        retried = self._broker.children(self._group, 1, (states.PENDING,))
+        if self._asker is not None:
+            self._backlog.take_again(task for task in retried if task.due_at is None)
+        if retried:
             self._worker.look_again()
+        self._has_retried = bool(retried) and not self._backlog.waiting
 
     def _read_on(self) -> None:
         """Read what comes next, and tell what is wrong with it: GNU hears of an end after that."""
@@ -294,7 +298,3 @@ class Plan:
         crew = self._worker.crew
         if self._ended_by and crew.news.ends and not crew.jobs and self._worker.is_troubled:
             raise BrokerError("the queue cannot be told how the last commands ended")
-
-
-def _name(task: Task) -> str:
-    return (tasks.shell_words(task) or ["?"])[0]

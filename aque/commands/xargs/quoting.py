@@ -13,6 +13,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from aque import task as tasks
+from aque.task import Task
+
 #: What a shell reads differently anywhere; and what is not left as it is in double quotes, but
 #: for the first place.
 _SPECIAL = frozenset("!\"$&()*;<=>?[\\^`| '\x7f").union(map(chr, range(32)))
@@ -64,6 +67,11 @@ def quote_name(name: str, ascii_only: bool = False) -> str:
         else:
             letters.append("\\" + letter if letter in ("\\", right) else letter)
     return f"{left}{''.join(letters)}{right}"
+
+
+def name_of(task: Task) -> str:
+    """Return the word by which messages name a command."""
+    return (tasks.shell_words(task) or ["?"])[0]
 
 
 def _is_escaped(letter: str, ascii_only: bool) -> bool:

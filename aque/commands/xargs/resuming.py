@@ -42,6 +42,8 @@ def recall(options: Options) -> Options:
     told = _told(group)
     if told is None:
         raise StateError(f"task {group.id} is no run of aque-xargs")
+    if group.status == states.CREATING:
+        raise StateError(f"task {group.id} is still at work; aque-kill {group.id} ends it")
     _refuse_what_is_its_own(options, group, told["command"])
     argv = [*told["options"], *options.words, "--", *told["command"]]
     return replace(
