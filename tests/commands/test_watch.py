@@ -213,8 +213,12 @@ def test_it_stops_for_the_shell_and_comes_back_and_says_what_is_wrong_on_a_sane_
     job = 'set -m; "$@"; echo stopped $?; read x; fg >/dev/null; echo ended $?'
     terminal = open_terminal(words=["sh", "-c", job, "sh", *WATCH])
     terminal.shows("^ 1 pending")
-    terminal.press("\x1a")
-    terminal.shows("stopped 148")
+
+    def stops() -> bool:
+        terminal.press("\x1a")  # it was not heard each time, so soon after the first page
+        return eventually(lambda: "stopped 148" in terminal.text, timeout=5)
+
+    eventually(stops)
     terminal.press("\n")
     terminal.shows("^ 1 pending", "^k kill")
     broker.close()
