@@ -34,7 +34,8 @@ class Worker(Exchange):
         processes.adopt_orphans()
         while True:
             self.crew.note_ended()
-            self.guard.attend()
+            if self._needs_guard:
+                self.guard.attend()
             if self.renewal is not None:
                 self.renewal.attend()
             self._note_ends(plan)
@@ -93,7 +94,6 @@ class Worker(Exchange):
             worker, selector = self.membership.id, self.selector
             self.flood = flood = Flood(crew, self.signals, selector, worker, slots)
             while self._has_heard_all() and self.signals.take_ends(are_due=False):
-                self.guard.attend()
                 if not flood.note_ended() or crew.timed or crew.aside.has_failed:
                     return
                 plan.advance()
@@ -104,7 +104,7 @@ class Worker(Exchange):
                     self._record_and_claim(plan)
                 if self.is_troubled:
                     return
-                if self._quiet_until() <= time.monotonic():
+                if self._flood_until() <= time.monotonic():
                     break
                 for key, _ in self.selector.select(flood.pause):
                     key.data()

@@ -212,6 +212,15 @@ class Standing:
             ahead.room(), ahead.kinds(), ahead.rooms() if self.lull.is_due else {}, self._mounted,
         )  # fmt: skip
 
+    @property
+    def _needs_guard(self) -> bool:
+        """Whether there is something to guard; where all may be over in no time, while it runs."""
+        return bool(self.crew.jobs) or not self.crew.starter.is_foreground
+
+    def _guard_at(self) -> float:
+        at = self.guard.next_deadline() if self._needs_guard else None
+        return float("inf") if at is None else at
+
     def _record_at(self) -> float:
         """Return when there is something to be recorded, if nothing else comes before."""
         news = self.crew.news
@@ -226,18 +235,21 @@ class Standing:
 
     def _quiet_until(self) -> float:
         """Return when something is due that is not about the start of one's own tasks."""
-        guard_at = self.guard.next_deadline() or float("inf")
-        return min(guard_at, self._poll_at, self._check_at, self._record_at())
+        return min(self._guard_at(), self._flood_until())
+
+    def _flood_until(self) -> float:
+        """Return the same for a flood, whose commands end before a guard could have started."""
+        return min(self._poll_at, self._check_at, self._record_at())
 
     def _next_deadline(self) -> float:
-        times = [self._poll_at, self._check_at, self._record_at()]
+        times = [self._quiet_until()]
         if self._has_room:
             times.append(self._look_at)
         elif not self._is_leaving and len(self.crew.jobs) < self.share.slots:
             times.append(self.crew.room.look_at)
         if self._is_idle():
             times.append(self.upkeep.at)
-        waits = [self.crew.next_deadline(), self.drain_until, self.guard.next_deadline()]
+        waits = [self.crew.next_deadline(), self.drain_until]
         if self.renewal is not None:
             waits.append(self.renewal.next_deadline())
         for deadline in waits:
@@ -259,4 +271,8 @@ class Standing:
 
 def _guard(token: str, foreground: Foreground | None, later: float) -> Guard:
     """Return a guard. Where Ctrl-Z may stop a command too soon, it is there before that."""
-    return Guard(token, 0.0 if terminal.is_there() else later, foreground is not None)
+    if foreground is None or not terminal.is_there():
+        return Guard(token, later, foreground is not None)
+    guard = Guard(token, is_shared=True)
+    guard.attend()
+    return guard
