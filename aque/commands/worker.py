@@ -22,10 +22,13 @@ from aque.commands import entry, options  # noqa: E402
 @click.option("-2", "--to-end", is_flag=True, help="End when nothing is left to run.")
 @click.option("-c", "--cpus", type=options.Cpus(), help="Use no more cpus.  [default: all]")
 @click.option("--memory", type=options.Size(), metavar="SIZE", help="Use no more.  [default: all]")
-@click.option("--slots", type=click.IntRange(1), metavar="N", help="Tasks at a time at most.")
+@click.option(
+    "--slots", type=click.IntRange(1), metavar="N",
+    help="Run at most N tasks at a time.  [default: 16 for each cpu]",
+)  # fmt: skip
 @click.option("--name", help="What to call this worker.  [default: host:pid]")
 @click.option(
-    "--grace", type=options.Duration(), metavar="SECONDS",
+    "--grace", type=options.Duration(), metavar="DURATION",
     help="How long tasks may run on after TERM.  [default: to their end]",
 )  # fmt: skip
 @click.option("--reload", is_flag=True, help="As by HUP, when aque's or a task's code changes.")
