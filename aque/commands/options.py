@@ -12,8 +12,10 @@ import click
 
 from aque import states
 from aque.brokers.base import Broker
+from aque.brokers.questions import Condition, Selection
 from aque.commands import quantities
 from aque.errors import TaskNotFoundError, UsageError
+from aque.record import replace
 
 if TYPE_CHECKING:
     from aque.queue import Queue
@@ -23,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _CLOCK = re.compile(r"\d{1,2}:\d{2}")
 _SELECTOR = re.compile(r"\d+(-\d+)?|last|all")
 _ONE_TASK = re.compile(r"\d+|last")
+#: What waits for a worker, and not for the aque-xargs that it is reserved for.
+_FOR_ANY_WORKER = Selection([Condition("reserved", "=", None)], [states.PENDING, states.PAUSED])
 
 
 def broker_option(command: F) -> F:
@@ -127,19 +131,18 @@ def note_new(broker: Broker, name: str) -> None:
 
 
 def note_missing_worker(queue: Queue, name: str, ids: Sequence[int], always: bool = False) -> None:
-    """Tell who is about to wait for tasks that nobody is there to run.
+    """Tell who has tasks wait that nobody is there to run.
 
     But for `always` only a person at a terminal: else standard error may be a task's.
     """
     if not (always or sys.stderr.isatty()):
         return
-    recovery(queue)()  # one that was killed is none
-    waits = any(s in states.WAITING_STATES for s in queue.broker.statuses(ids).values())
-    workers = queue.broker.workers()
-    if waits and all(worker.draining_at is not None for worker in workers):
-        from aque.commands import standstill
+    from aque.commands import standstill, terminal
 
-        print(f"{name}: {standstill.said_none(workers)}", file=sys.stderr)
+    recovery(queue)()  # one that was killed is none
+    said = standstill.said_none(queue.broker.workers())
+    if said and queue.broker.count(replace(_FOR_ANY_WORKER, ids=ids)):
+        terminal.tell(f"{name}: {said}")
 
 
 def recovery(queue: Queue) -> Callable[[], object]:
