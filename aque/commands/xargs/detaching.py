@@ -17,7 +17,6 @@ from aque.commands.xargs.batches import Argv
 from aque.commands.xargs.items import InputError
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
-from aque.errors import UsageError
 from aque.prototype import Prototype
 from aque.requirements import Requirements, group_limit, limits_text
 from aque.worker import host, membership
@@ -28,7 +27,6 @@ _BATCH = 1000
 
 def detach(options: Options, source: Source) -> int:
     """Submit a run, print the id of its group, and return the exit status."""
-    _refuse(options)
     broker = brokers.from_url(options.broker)
     place.refuse_missing_limits(options, broker)
     here = host.this_host()
@@ -43,11 +41,6 @@ def detach(options: Options, source: Source) -> int:
     if error is not None:
         say(error)
     return write(1, f"{group}\n") or (0 if error is None else 1)
-
-
-def _refuse(options: Options) -> None:
-    if options.slot_var is not None or options.open_tty or options.interactive:
-        raise UsageError("-o, -p and --process-slot-var need the commands here, not --detach")
 
 
 def _submit(broker: Broker, model: Prototype, options: Options, source: Source) -> str | None:
