@@ -96,8 +96,6 @@ def watch(request: Request, interval: float) -> int:
     from aque.commands import watch
     from aque.queue import Queue
 
-    if records.writer(request.as_json, request.csv, request.pattern) is not None:
-        raise UsageError("--watch is for people; --json, --csv and --format are not")
     if interval < _SHORTEST:
         raise UsageError(f"--watch {interval:g}: no oftener than each {_SHORTEST:g} seconds")
     asked = _asked(request)
@@ -123,6 +121,8 @@ def _scope(request: Request, broker: Broker, asked: Selection) -> Selection:
         if request.is_narrowed or request.depth is not None:
             ids = _with_below(broker, ids, request.depth or 0)
         return replace(asked, ids=ids)
+    if request.depth is not None:
+        raise UsageError("--depth goes with IDS here; name some, or leave it out")
     conditions = list(asked.conditions)
     if not request.all_users:
         conditions.append(Condition("user", "=", trust.user_name()))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from aque import states
 from aque.brokers.base import Broker
@@ -35,6 +36,14 @@ def broker_option(command: F) -> F:
         metavar="URL",
         help="The queue: sqlite:///path or a path. Else $AQUE_BROKER, else your own.",
     )(command)
+
+
+def refuse_beside(option: str, others: Mapping[str, str]) -> None:
+    """Raise UsageError for a parameter of the present call, called so, that `option` rules out."""
+    context = click.get_current_context()
+    for key, other in others.items():
+        if context.get_parameter_source(key) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option} and {other} exclude each other")
 
 
 def ids_argument(required: bool = True) -> Callable[[F], F]:

@@ -373,6 +373,10 @@ BAD = {
     ("--workers", "--why", "1"): "--workers and --why exclude each other",
     ("--workers", "1"): "--workers and IDS exclude each other",
     ("--why", "1", "--json"): "--why and --json exclude each other",
+    ("--workers", "--flat"): "--workers and --flat exclude each other",
+    ("--watch", "--json"): "--watch and --json exclude each other",
+    ("--since", "1h", "1"): "IDS and --since exclude each other",
+    ("--flat", "--depth", "2"): "--depth goes with IDS here",
     ("--depth", "-1"): "--depth",
     ("seven",): "selects no tasks",
 }
