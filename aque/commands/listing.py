@@ -59,7 +59,7 @@ class Request:
         return bool(self.statuses or self.filters)
 
 
-def show(request: Request) -> int:
+def show(request: Request) -> None:
     write = records.writer(request.as_json, request.csv, request.pattern)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale that cannot show all names; for programs, bytes that are no text stay bytes.
@@ -70,7 +70,7 @@ def show(request: Request) -> int:
     broker = options.open_broker(request.broker)
     if write is not None:
         write(broker.select(_scope(request, broker, asked)), lost.dead_workers(broker))
-        return 0
+        return
     kinds: Mapping[str, int] = {}
     if request.flat or request.is_narrowed:
         shown, left = _flat(request, broker, _scope(request, broker, asked))
@@ -88,7 +88,6 @@ def show(request: Request) -> int:
         terminal.tell(_said_left(left, kinds))
     elif not (shown or request.ids or request.is_narrowed):
         terminal.tell(_said_nothing(broker))
-    return 0
 
 
 def watch(request: Request, interval: float) -> int:

@@ -110,7 +110,8 @@ def status(interval: float | None, workers: bool, why: bool, **given: Any) -> in
     if interval is not None:
         _refuse_beside("--watch")
         return listing.watch(listing.Request(**given), interval)
-    return listing.show(listing.Request(**given))
+    listing.show(listing.Request(**given))
+    return 0
 
 
 def _refuse_beside(option: str) -> None:
