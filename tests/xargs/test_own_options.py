@@ -184,7 +184,7 @@ def test_cpus_below_0_are_a_part_of_the_machine(broker: Broker):
     [
         (["--limit=nope"], "there is no limit 'nope'; aque-limit nope=N makes it"),
         (["--limit=nope=2"], "there is no limit 'nope=2'; write nope:2"),
-        (["--limit=:"], 'invalid limit ":" for --limit option; write nuke or nuke:2'),
+        (["--limit=:"], "':' is no limit; write nuke or nuke:2"),
         (["--halt=soon"], 'invalid condition "soon" for --halt option; write soon,fail=1 or '
          "now,fail=20%"),
         (["--host=nowhere"], "this host is none of nowhere; --detach leaves it to workers"),
