@@ -11,14 +11,14 @@ Runners under Python 3.9 import this module, hence no slots.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 __all__ = ["keys", "record", "replace", "values"]
 
-TYPE_CHECKING = False  # typing itself is slow to import
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from dataclasses import dataclass as record
     from dataclasses import replace
-    from typing import Any
 
 else:
 
