@@ -46,13 +46,16 @@ class Process:
 
 
 def find(pid: int) -> Process | None:
-    """Return the process of this pid, a zombie too; None when there is none."""
+    """Return the process of this pid, a zombie too; None when there is none.
+
+    Nor is one returned at which we may not look (proc(5), hidepid): it is another user's.
+    """
     if sys.platform != "linux":
         return _find_elsewhere(pid)
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     # The name, in parentheses, may hold anything, so count from its end (proc(5)).
     fields = text[text.rindex(b")") + 2 :].split()
