@@ -120,7 +120,7 @@ def _descriptors(crew: Crew) -> Iterable[int]:
 def _job_state(crew: Crew, job: Job) -> dict[str, Any]:
     kept = (
         "pid slot own_session is_python is_start_recorded started cancel_signal is_stopping"
-        " verdict stopped_since stopped_for peak kill_at"
+        " verdict stopped_since stopped_for kill_at"
     )
     state: dict[str, Any] = {name: getattr(job, name) for name in kept.split()}
     state["task"] = job.task.id
