@@ -27,8 +27,8 @@ def batches(tasks: Iterable[Task]) -> list[list[Task]]:
 
 
 def _shape(task: Task) -> tuple[Any, ...]:
-    return (task.pattern, task.func, task.cwd, task.umask, task.import_path, task.cpus, task.stdin,
-            task.stdout, task.stderr)  # fmt: skip
+    return (*key_of(task), task.pattern, task.func, task.cwd, task.umask, task.cpus,
+            task.keep_background, task.stdin, task.stdout, task.stderr)  # fmt: skip
 
 
 def common_of(
