@@ -714,7 +714,9 @@ worker = enlist(broker)
 task, = claim(broker, worker)
 created = [first]
 with open(broker.open_output(first, 1, "stdout"), "wb") as output:
-    output.write(bytes(70000))
+    output.write(bytes(90000))
+line = bytes(70000)
+broker.append_log(first, 1, line)
 ballast = open(directory + "/ballast", "wb")
 ballast.write(bytes(1 << 20))
 ballast.flush()
@@ -735,6 +737,13 @@ for _ in range(3):
         raise SystemExit("there was room")
     except FullError:
         pass
+descriptors = os.listdir("/proc/self/fd")
+try:
+    broker.append_log(first, 1, line)
+    raise SystemExit("there was room")
+except FullError:
+    pass
+assert os.listdir("/proc/self/fd") == descriptors
 assert broker.existing(0, 1 << 40) == created, "readers go on"
 told = [each.remedy for each in brokers.diagnose(directory + "/queue.db") if each.remedy]
 assert f"{directory}/queue.db.d/output/{first}-1-stdout (0.1 MiB)" in told[0], told
