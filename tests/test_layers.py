@@ -210,6 +210,7 @@ BORDERS = (
     "worker.supervisor",
     "worker.loop",
     "worker.crew",
+    "worker.namesake",
     "codec",
     "names",
     "scripts",
@@ -218,7 +219,7 @@ BORDERS = (
 
 
 def test_only_borders_catch_everything() -> None:
-    """The edges of commands, runners, supervisors and one task in a worker, and values."""
+    """The edges of commands, runners, supervisors, threads and one task in a worker, and values."""
     broad = {
         name
         for name, path in MODULES.items()
