@@ -143,7 +143,8 @@ class Job:
     def note_rest(self, table: Table) -> None:
         """Look what is left: of its session, and of those who have left that and lost their parent.
 
-        While one of a session lives, its number is not used again; then it is not ours any more.
+        While one of a session is there, if only as a zombie, its number is not used again; then it
+        is not ours any more.
         """
         is_ours = self.wait_status is None or any(
             p.session == self.pid and table.has(p) for p in self.rest

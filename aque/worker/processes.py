@@ -48,7 +48,7 @@ class Process:
 def find(pid: int) -> Process | None:
     """Return the process of this pid, a zombie too; None when there is none.
 
-    Nor is one returned at which we may not look (proc(5), hidepid): it is another user's.
+    Nor is one returned at which we may not look (proc(5), hidepid): it has another user's rights.
     """
     if sys.platform != "linux":
         return _find_elsewhere(pid)
@@ -134,9 +134,9 @@ class Table:
         return self._environs
 
     def has(self, process: Process) -> bool:
-        """Whether this very process was running still."""
+        """Whether this very process was there still, a zombie too."""
         found = self.by_pid.get(process.pid)
-        return found is not None and found.started == process.started and not found.is_zombie
+        return found is not None and found.started == process.started
 
     def with_descendants(self, roots: Iterable[Process]) -> list[Process]:
         """Return these and all that descend from them, without the zombies."""
