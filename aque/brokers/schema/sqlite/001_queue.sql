@@ -74,8 +74,7 @@ CREATE INDEX worker_live ON worker (id) WHERE ended_at IS NULL;
 
 CREATE TABLE task (
     id INTEGER PRIMARY KEY,
-    status TEXT NOT NULL CHECK (status = 'pending' OR status = 'running' OR status = 'success'
-        OR status = 'error' OR status = 'cancelled' OR status = 'paused' OR status = 'creating'),
+    status TEXT NOT NULL,  -- the triggers below say which: unlike a CHECK, they can be replaced
     waiting INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
     priority INTEGER NOT NULL,
     duration REAL NOT NULL DEFAULT 0 CHECK (duration >= 0),
