@@ -21,7 +21,6 @@ class Requirements:
     """
 
     user: str
-    group: str | None = None
     host: str | None = None
     platform: str | None = None
     cpus: float = 1.0

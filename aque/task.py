@@ -42,7 +42,6 @@ class Task:
     duration: float = 0.0
     due_at: float | None = None
     user: str = ""
-    group: str | None = None
     host: str | None = None
     platform: str | None = None
     cpus: float = 1.0

@@ -37,7 +37,6 @@ class Claimant:
     host: Resources
     names: frozenset[str] = frozenset()
     platform: str = ""
-    groups: frozenset[str] = frozenset()
     share: Resources | None = None
     #: How many tasks may be claimed to wait behind running ones, and of which kinds.
     behind: int = 0
@@ -68,8 +67,6 @@ def obstacles(need: Requirements, claimant: Claimant) -> Iterator[str]:
         return
     if not trust.may_run_as(claimant.user, need.user):
         yield f"it runs tasks of {claimant.user}, not of {need.user}"
-    if need.group is not None and need.group not in claimant.groups:
-        yield f"its user is not in group {need.group}"
     if need.host is not None and not hosts.matches(need.host, claimant.names):
         yield f"its host does not match {need.host}"
     if need.platform is not None and not hosts.matches(need.platform, [claimant.platform]):
@@ -96,6 +93,5 @@ def claimant_of(
     whole = Resources(worker.cpus, worker.memory, worker.slots)
     return Claimant(
         worker.id, worker.user, worker.kind != "worker", free, whole,
-        frozenset(worker.names.split()), worker.platform, frozenset(worker.groups.split()),
-        mounts=mounts,
+        frozenset(worker.names.split()), worker.platform, mounts=mounts,
     )  # fmt: skip

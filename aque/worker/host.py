@@ -27,7 +27,6 @@ _LOOKING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 class Host:
     name: str
     platform: str
-    machine: str
     boot: str
     pid_namespace: str
     cpus: float
@@ -42,7 +41,6 @@ def this_host() -> Host:
     return Host(
         name=os.uname().nodename,
         platform=sys.platform,
-        machine=machine.machine_id(),
         boot=machine.boot_id(),
         pid_namespace=_pid_namespace(),
         cpus=float(count_cpus()),

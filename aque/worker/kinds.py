@@ -52,6 +52,6 @@ def common_of(
 def needs_of(task: Task) -> Requirements:
     """Return what a task that waits behind this one's call may need."""
     return Requirements(
-        task.user, task.group, task.host, task.platform, task.cpus, task.memory, task.limits,
+        task.user, task.host, task.platform, task.cpus, task.memory, task.limits,
         task.mounts, task.reserved,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from aque import bell, mounts, trust
+from aque import bell, mounts
 from aque.brokers.base import Broker
 from aque.errors import BrokerError, ReplacedError
 from aque.schedule.choose import Line
@@ -207,7 +207,7 @@ class Standing:
         is_exclusive = member.kind == XARGS
         return Claimant(
             member.id, member.user, is_exclusive, free, whole,
-            frozenset() if is_exclusive else host.names(), here.platform, trust.group_names(),
+            frozenset() if is_exclusive else host.names(), here.platform,
             Resources(self.share.cpus, self.share.memory, self.share.slots),
             ahead.room(), ahead.kinds(), ahead.rooms() if self.lull.is_due else {}, self._mounted,
         )  # fmt: skip

@@ -38,7 +38,7 @@ class Stage:
         self.life = host.hold_life(self.broker, "token")
         self.worker = self.broker.enlist(
             WorkerRecord(
-                0, "token", "worker", "desk", "host", "m", "b", "p", 1, None, "me", 8, 0, 8, 0.0
+                0, "token", "worker", "desk", "host", "b", "p", 1, None, "me", 8, 0, 8, 0.0
             )
         )
 
@@ -397,7 +397,7 @@ def test_a_task_that_does_not_exist_is_named(stage: Stage) -> None:
 
 def test_tasks_of_dead_workers_are_told_apart_and_nothing_is_written(stage: Stage) -> None:
     xargs = stage.broker.enlist(
-        WorkerRecord(0, "other", "xargs", "x", "host", "m", "b", "p", 912, None, "me", 8, 0, 8, 0.0)
+        WorkerRecord(0, "other", "xargs", "x", "host", "b", "p", 912, None, "me", 8, 0, 8, 0.0)
     )
     stage.create("frame", "other")
     group = stage.group("xargs echo", owner=xargs)

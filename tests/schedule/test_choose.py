@@ -223,17 +223,10 @@ def test_a_limit_that_is_used_up_lets_others_go() -> None:
         ({"host": "sim*"}, False),
         ({"platform": "linux"}, True),
         ({"platform": "darwin"}, False),
-        ({"group": "artists"}, True),
-        ({"group": "wheel"}, False),
     ],
 )
 def test_only_what_may_run_here_is_chosen(fields: dict[str, str], may: bool) -> None:
-    who = replace(
-        claimant(),
-        names=frozenset({"render7"}),
-        platform="linux",
-        groups=frozenset({"artists"}),
-    )
+    who = replace(claimant(), names=frozenset({"render7"}), platform="linux")
     tasks = {need(**fields): [(1, 9, 0.0)], need(): ids(2)}
     assert choose(Table(tasks), who) == ([2, 1] if may else [2])
 

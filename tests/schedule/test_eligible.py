@@ -17,7 +17,6 @@ def claimant(**fields: Any) -> Claimant:
     defaults: dict[str, Any] = {
         "worker": 7, "user": "me", "is_exclusive": False, "free": NOTHING, "host": NOTHING,
         "names": frozenset({"render7", "10.0.3.7"}), "platform": "linux",
-        "groups": frozenset({"artists"}),
     }  # fmt: skip
     return Claimant(**{**defaults, **fields})
 
@@ -33,8 +32,6 @@ def need(**fields: Any) -> Requirements:
         ({"cpus": 1e9, "memory": 1 << 60}, []),
         ({"limits": '{"nuke":1}'}, []),
         ({"user": "you"}, ["it runs tasks of me, not of you"]),
-        ({"group": "artists"}, []),
-        ({"group": "wheel"}, ["its user is not in group wheel"]),
         ({"host": "render*"}, []),
         ({"host": "10.0.0.0/8"}, []),
         ({"host": "sim*"}, ["its host does not match sim*"]),

@@ -47,7 +47,7 @@ _DUE = "UPDATE task SET due_at = NULL WHERE status = 'pending' AND due_at <= ?"
 _DUE_GROUPS = "SELECT id FROM task WHERE status = 'pending' AND due_at <= ? AND pattern IS NULL"
 _NEXT_DUE = "SELECT min(due_at) FROM task WHERE status = 'pending' AND due_at IS NOT NULL"
 _REQUIREMENTS = """
-SELECT "user", "group", host, platform, cpus, memory, limits, mounts, worker
+SELECT "user", host, platform, cpus, memory, limits, mounts, worker
 FROM requirements WHERE id = ?
 """
 _USED = """

@@ -16,7 +16,7 @@ from aque.task import Task
 
 Rows = Callable[..., list[Row]]
 
-_REQUIRED = {"user", "group", "host", "platform", "cpus", "memory", "limits", "mounts"}
+_REQUIRED = {"user", "host", "platform", "cpus", "memory", "limits", "mounts"}
 _RESERVED = {"reserved": "r.worker"}
 #: Column by key of a task.
 COLUMNS = {

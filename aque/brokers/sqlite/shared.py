@@ -68,8 +68,8 @@ def store_requirements(tx: Transaction, requirements: Requirements) -> int:
     if rows:
         return int(rows[0][0])
     insert = (
-        'INSERT INTO requirements ("user", "group", host, platform, cpus, memory, limits, mounts,'
-        " worker, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        'INSERT INTO requirements ("user", host, platform, cpus, memory, limits, mounts,'
+        " worker, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
     )
     made = tx.execute(insert, (*values(requirements), key)).lastrowid
     return _counted(tx, "requirements", made)
