@@ -30,7 +30,7 @@ DEPTH = 3
 _FAILED = 10
 #: The band of a listing in which what runs stands.
 _RUNS = 2
-#: Of so many failed tasks that are named it is said why.
+#: Of so many tasks that are named it is said why they failed, or how they ran before.
 _EXPLAINED = 3
 #: Seconds between two looks of a watch, at least.
 _SHORTEST = 0.1
@@ -248,12 +248,13 @@ def _print(shown: Sequence[Line], screen: terminal.Terminal, dead: Dead) -> None
 
 
 def _explain(broker: Broker, ids: Sequence[int]) -> None:
-    """Say of the tasks named what made those fail that have."""
+    """Say of the tasks named what made those fail that have, then how others ran before."""
     from aque.commands import details
 
-    failed = [task for task in broker.fetch(ids[:LIMIT]) if task.status == states.ERROR]
-    for task in failed[:_EXPLAINED]:
-        print("\n" + "\n".join(details.describe(broker, task)))
+    tasks = sorted(broker.fetch(ids[:LIMIT]), key=lambda task: task.status != states.ERROR)
+    texts = filter(None, ("\n".join(details.describe(broker, task)) for task in tasks))
+    for text in islice(texts, _EXPLAINED):
+        print("\n" + text)
     sys.stdout.flush()
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from aque import bell, states
+from aque.brokers.questions import REQUEUED
 from aque.brokers.sqlite import begin, graph
 from aque.brokers.sqlite.sizes import pieces
 from aque.brokers.sqlite.transaction import Transaction, storable
@@ -48,10 +49,9 @@ WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _ARCHIVE = """
 INSERT OR REPLACE INTO attempt (task, attempt, status, started_at, ended_at, worker, exit_status,
-exit_signal, exception, error, user_time, system_time, max_rss)
+exit_signal, error)
 SELECT id, attempt, coalesce(?, status), started_at, coalesce(ended_at, ?), worker, exit_status,
-exit_signal, exception, coalesce(?, error), user_time, system_time, max_rss FROM task
-WHERE started_at IS NOT NULL AND id IN ({})
+exit_signal, coalesce(?, error) FROM task WHERE started_at IS NOT NULL AND id IN ({})
 """
 _NOTE_OUTCOME = """
 UPDATE task SET exit_status = ?, exit_signal = ?, exception = ?, error = ?, user_time = ?,
@@ -107,7 +107,7 @@ def finish(
 
 
 def requeue(tx: Transaction, attempts: Sequence[tuple[int, int]], reason: str) -> list[bool]:
-    answers = [_requeue(tx, id, attempt, "requeued", reason) for id, attempt in attempts]
+    answers = [_requeue(tx, id, attempt, REQUEUED, reason) for id, attempt in attempts]
     tx.rings.add(bell.READY)
     return answers
 

@@ -163,7 +163,7 @@ CREATE TABLE dependency (
 ) WITHOUT ROWID;
 CREATE INDEX dependency_reverse ON dependency (dependency, task, kind);
 
--- Attempts before the present one.
+-- Attempts before the present one. `requeued` is the status of one that did not come to its end.
 CREATE TABLE attempt (
     task INTEGER NOT NULL REFERENCES task (id) ON DELETE CASCADE,
     attempt INTEGER NOT NULL,
@@ -173,11 +173,7 @@ CREATE TABLE attempt (
     worker INTEGER,
     exit_status INTEGER,
     exit_signal INTEGER,
-    exception TEXT,
     error TEXT,
-    user_time REAL,
-    system_time REAL,
-    max_rss INTEGER,
     PRIMARY KEY (task, attempt)
 ) WITHOUT ROWID;
 
