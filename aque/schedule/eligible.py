@@ -6,6 +6,7 @@ One function serves the claim and the explanation, so that they cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from aque.schedule.resources import Resources
 if TYPE_CHECKING:
     from aque.report import WorkerRecord
     from aque.task import Task
+
+
+_needs = attrgetter(*REQUIREMENT_KEYS)
 
 
 @record(frozen=True)
@@ -61,9 +65,9 @@ def may_run(need: Requirements, claimant: Claimant) -> bool:
 
 def obstacles(need: Requirements, claimant: Claimant) -> Iterator[str]:
     """Yield what keeps a worker from such tasks, in words, the gravest first."""
-    if need.worker is not None or claimant.is_exclusive:
-        if need.worker != claimant.worker:
-            yield "it is reserved for another worker" if need.worker else "it runs only its own"
+    if need.reserved is not None or claimant.is_exclusive:
+        if need.reserved != claimant.worker:
+            yield "it is reserved for another worker" if need.reserved else "it runs only its own"
         return
     if not trust.may_run_as(claimant.user, need.user):
         yield f"it runs tasks of {claimant.user}, not of {need.user}"
@@ -82,8 +86,7 @@ def obstacles(need: Requirements, claimant: Claimant) -> Iterator[str]:
 
 def need_of(task: Task) -> Requirements:
     """Return what a task asks of where it runs."""
-    fields = {key: getattr(task, key) for key in REQUIREMENT_KEYS if key != "worker"}
-    return Requirements(**fields, worker=task.reserved)
+    return Requirements(*_needs(task))
 
 
 def claimant_of(

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
-from aque.requirements import Requirements
 from aque.task import Task
 
 #: Interpreter, user, environment and import path.
@@ -47,11 +46,3 @@ def common_of(
         "stderr": task.stderr,
         "environ": dict(environ),
     }
-
-
-def needs_of(task: Task) -> Requirements:
-    """Return what a task that waits behind this one's call may need."""
-    return Requirements(
-        task.user, task.host, task.platform, task.cpus, task.memory, task.limits,
-        task.mounts, task.reserved,
-    )  # fmt: skip

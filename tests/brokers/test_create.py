@@ -43,7 +43,7 @@ def test_a_task_is_stored_as_it_was_submitted(broker: Broker) -> None:
              "memory": 1 << 40, "limits": '{"nuke":2}', "mounts": "m"}  # fmt: skip
     broker.set_limits({"nuke": 10})
     (id,) = broker.create(
-        [Prototype(pattern="generic", requirements=requirements(**needs, worker=7), **given)]
+        [Prototype(pattern="generic", requirements=requirements(**needs, reserved=7), **given)]
     )
     (task,) = broker.fetch([id])
     assert {key: getattr(task, key) for key in given} == given

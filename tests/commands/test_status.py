@@ -401,7 +401,7 @@ def test_tasks_of_dead_workers_are_told_apart_and_nothing_is_written(stage: Stag
     )
     stage.create("frame", "other")
     group = stage.group("xargs echo", owner=xargs)
-    stage.create("echo 1", parent=group, requirements=replace(own(), worker=xargs))
+    stage.create("echo 1", parent=group, requirements=replace(own(), reserved=xargs))
     stage.start(1)
     fcntl.flock(stage.life, fcntl.LOCK_UN)
     number = stage.broker.changes().number

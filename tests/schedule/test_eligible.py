@@ -47,9 +47,9 @@ def need(**fields: Any) -> Requirements:
                 "its platform is linux, not win*",
             ],
         ),
-        ({"worker": 7}, []),
-        ({"worker": 7, "user": "you", "host": "sim*"}, []),
-        ({"worker": 8}, ["it is reserved for another worker"]),
+        ({"reserved": 7}, []),
+        ({"reserved": 7, "user": "you", "host": "sim*"}, []),
+        ({"reserved": 8}, ["it is reserved for another worker"]),
     ],
 )
 def test_what_keeps_a_worker_from_a_task(fields: dict[str, Any], says: list[str]) -> None:
@@ -59,7 +59,7 @@ def test_what_keeps_a_worker_from_a_task(fields: dict[str, Any], says: list[str]
 
 @pytest.mark.parametrize(("worker", "expected"), [(None, False), (7, True), (8, False)])
 def test_an_exclusive_worker_runs_only_its_own(worker: int | None, expected: bool) -> None:
-    assert may_run(need(worker=worker), claimant(is_exclusive=True)) is expected
+    assert may_run(need(reserved=worker), claimant(is_exclusive=True)) is expected
 
 
 def test_what_a_worker_could_use_is_its_share_of_its_host() -> None:

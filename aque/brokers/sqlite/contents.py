@@ -15,8 +15,7 @@ from aque.brokers.questions import Finding
 from aque.brokers.sqlite import finish, graph, shared
 from aque.brokers.sqlite.connection import Database
 from aque.brokers.sqlite.failures import WAY_OUT
-from aque.brokers.sqlite.look import Rows
-from aque.brokers.sqlite.transaction import Transaction
+from aque.brokers.sqlite.transaction import Rows, Transaction
 
 if TYPE_CHECKING:
     from aque.brokers.sqlite.glance import Glance

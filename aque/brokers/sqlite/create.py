@@ -166,7 +166,7 @@ def create_like(
         creation.edges += [(parent, id, CHILD) for id in creation.ids[1:]]
     _insert(creation)
     needs = prototype.requirements
-    if needs is None or needs.worker is None:  # what is reserved is for the one who puts it in
+    if needs is None or needs.reserved is None:  # what is reserved is for the one who puts it in
         tx.rings.add(bell.READY)
     return list(creation.ids)
 
@@ -258,7 +258,7 @@ def _requirements(creation: _Creation, prototype: Prototype, parent: _Parent | N
         assert parent is not None, "only a child may leave its requirements to its parent"
         if not prototype.needs:
             return parent.requirements
-        inherited = shared.fetch_requirements(creation.tx, parent.requirements)
+        inherited = shared.fetch_requirements(creation.tx.rows, parent.requirements)
         requirements = replace(inherited, **prototype.needs)
     if requirements.limits is not None:
         creation.check_limits(requirements)

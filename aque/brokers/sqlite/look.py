@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aque import task
 from aque.brokers.claims import Ahead
 from aque.brokers.questions import Condition, Edge, Selection
 from aque.brokers.sqlite import sizes
-from aque.brokers.sqlite.transaction import Row, placeholders
+from aque.brokers.sqlite.transaction import Row, Rows, placeholders
 from aque.errors import TaskNotFoundError, UsageError
 from aque.record import replace
+from aque.requirements import REQUIREMENT_KEYS
 from aque.task import Task
 
-Rows = Callable[..., list[Row]]
-
-_REQUIRED = {"user", "host", "platform", "cpus", "memory", "limits", "mounts"}
-_RESERVED = {"reserved": "r.worker"}
 #: Column by key of a task.
-COLUMNS = {
-    key: f'r."{key}"' if key in _REQUIRED else _RESERVED.get(key, f"t.{key}") for key in task.KEYS
-}
+COLUMNS = {key: f'r."{key}"' if key in REQUIREMENT_KEYS else f"t.{key}" for key in task.KEYS}
 _SELECT = f"SELECT {', '.join(COLUMNS.values())} FROM task AS t"
 JOIN = "JOIN requirements AS r ON r.id = t.requirements"
 _OPERATORS = {"=": "IS", "!=": "IS NOT", "~": "GLOB", "<": "<", ">": ">"}

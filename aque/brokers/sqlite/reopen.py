@@ -49,7 +49,7 @@ def reopen(tx: Transaction, group: int, model: Prototype) -> None:
     waiting = [id for id, child_status, _ in children if child_status in states.WAITING_STATES]
     tx.execute_in(_RELEASE, (), waiting)
     tx.execute_in(_RENEW, (tx.next_changed(),), waiting)
-    tx.execute(_REOPEN, (needs.worker, tx.next_changed(), group, status))
+    tx.execute(_REOPEN, (needs.reserved, tx.next_changed(), group, status))
     graph.count(tx, [group, *ended])
     if status in states.COMPLETE_STATES:
         graph.reopened(tx, [group])

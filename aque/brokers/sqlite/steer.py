@@ -56,7 +56,7 @@ WHERE status IN ('success', 'error', 'cancelled') AND id IN ({})
 """
 _RESERVED = """
 SELECT t.requirements, t.id FROM task AS t JOIN requirements AS r ON r.id = t.requirements
-JOIN worker AS w ON w.id = r.worker WHERE w.ended_at IS NOT NULL AND t.id IN ({})
+JOIN worker AS w ON w.id = r.reserved WHERE w.ended_at IS NOT NULL AND t.id IN ({})
 """
 _MISSING_DEPENDENCIES = """
 SELECT d.task, d.dependency FROM dependency AS d WHERE d.kind <> 'child' AND d.task IN ({})
@@ -226,7 +226,7 @@ def _open_requirements(tx: Transaction, ids: Sequence[int]) -> None:
     for needs, id in tx.rows_in(_RESERVED, ids):
         reserved.setdefault(needs, []).append(id)
     for needs, users in reserved.items():
-        opened = shared.change_requirements(tx, needs, len(users), worker=None)
+        opened = shared.change_requirements(tx, needs, len(users), reserved=None)
         tx.execute_in("UPDATE task SET requirements = ? WHERE id IN ({})", (opened,), users)
 
 

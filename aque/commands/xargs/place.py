@@ -136,7 +136,7 @@ def needs(options: Options, worker: int | None, is_private: bool) -> Requirement
         cpus=options.cpus or 0.0,
         memory=options.memory or 0,
         limits=None if is_private else limits_text(dict(options.limits)),
-        worker=worker,
+        reserved=worker,
     )
 
 

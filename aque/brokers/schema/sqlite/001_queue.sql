@@ -42,7 +42,7 @@ CREATE TABLE requirements (
     memory INTEGER NOT NULL CHECK (memory >= 0),
     limits TEXT,
     mounts TEXT,
-    worker INTEGER
+    reserved INTEGER
 );
 
 -- Nothing refers to it by a foreign key: to forget a worker would look at every task.
