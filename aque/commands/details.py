@@ -94,10 +94,10 @@ def _status_in_words(status: int, pattern: str | None) -> str:
 
 def _of_children(broker: Broker, failed: Task) -> str:
     counts = broker.count_children([failed.id]).get(failed.id, {})
-    bad = sum(counts.get(status, 0) for status in (states.ERROR, states.CANCELLED))
+    bad = sum(counts.get(status, 0) for status in states.FAILED_STATES)
     if not bad:
         return ""
-    first = broker.children(failed.id, _NAMED, (states.ERROR, states.CANCELLED))
+    first = broker.children(failed.id, _NAMED, tuple(states.FAILED_STATES))
     named = ", ".join(str(child.id) for child in first) + (", ..." if bad > len(first) else "")
     return f"{bad:,} of its {sum(counts.values()):,} children did not succeed: {named}"
 
@@ -161,8 +161,8 @@ def _missing(broker: Broker, failed: Task) -> tuple[int, int] | None:
         statuses = broker.statuses(list(needs))
         for dependency in sorted(needs.keys() - statuses.keys()):
             return needs[dependency], dependency
-        failures = (states.ERROR, states.CANCELLED)
-        level = [id for id, status in statuses.items() if status in failures and id not in seen]
+        further = {id for id, status in statuses.items() if status in states.FAILED_STATES}
+        level = sorted(further - seen)
     return None
 
 

@@ -32,7 +32,7 @@ def retry(broker: str | None, success: bool, recursive: bool, ids: Sequence[str]
     queue = options.open_queue(broker)
     wanted = options.resolve(queue.broker, ids)
     statuses = queue.broker.statuses(wanted)
-    failed = [id for id in wanted if statuses[id] in (states.ERROR, states.CANCELLED)]
+    failed = [id for id in wanted if statuses[id] in states.FAILED_STATES]
     chosen = wanted if success else failed
     if not chosen:
         raise StateError(_nothing(statuses))

@@ -20,14 +20,13 @@ from aque.brokers.sqlite.transaction import Rows, Transaction
 if TYPE_CHECKING:
     from aque.brokers.sqlite.glance import Glance
 
-_UNFINISHED = "IN ('creating', 'pending', 'paused', 'running')"
 _COUNTED = f"""
 SELECT count(*) FROM dependency AS d JOIN task AS o ON o.id = d.dependency
-WHERE d.task = t.id AND o.status {_UNFINISHED}
+WHERE d.task = t.id AND o.status {graph.UNFINISHED}
 """
 _MISCOUNTED = f"""
 SELECT t.id, t.waiting, ({_COUNTED}) AS counted FROM task AS t
-WHERE t.status IN ('creating', 'pending', 'paused') AND t.waiting <> ({_COUNTED})
+WHERE t.status {graph.WAITING} AND t.waiting <> ({_COUNTED})
 """
 _STUCK = """
 SELECT id FROM task

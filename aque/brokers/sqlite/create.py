@@ -123,7 +123,7 @@ class _Creation:
             if not rows:
                 raise DependencyResolutionError(f"there is no task {id} to wait for")
             status, cause = rows[0]
-            failed = status in (states.ERROR, states.CANCELLED)
+            failed = status in states.FAILED_STATES
             self._fates[id] = status, (cause or id) if failed else None
         return self._fates[id]
 

@@ -13,9 +13,9 @@ from aque.prototype import Prototype
 from aque.requirements import Requirements
 
 _GROUP = "SELECT status, pattern FROM task WHERE id = ?"
-_CHILDREN = """
+_CHILDREN = f"""
 SELECT id, status, requirements FROM task
-WHERE parent = ? AND status IN ('creating', 'pending', 'paused', 'running', 'error', 'cancelled')
+WHERE parent = ? AND status {graph.among(states.UNFINISHED_STATES | states.FAILED_STATES)}
 ORDER BY id
 """
 _RELEASE = "UPDATE task SET status = 'pending' WHERE status = 'paused' AND id IN ({})"
