@@ -99,7 +99,7 @@ def release_life(broker: Broker, token: str, descriptor: int) -> None:
 def has_life(broker: Broker, token: str, descriptor: int | None = None) -> bool:
     """Whether a worker's file is there; with its `descriptor`, whether it is still that one."""
     try:
-        there = os.stat(_life_path(broker, token))
+        there = os.stat(broker.life_path(token))
     except OSError:
         return False
     if descriptor is None:
@@ -110,7 +110,7 @@ def has_life(broker: Broker, token: str, descriptor: int | None = None) -> bool:
 
 def remove_life(broker: Broker, token: str) -> None:
     try:
-        os.unlink(_life_path(broker, token))
+        os.unlink(broker.life_path(token))
     except FileNotFoundError:
         pass
 
@@ -118,7 +118,7 @@ def remove_life(broker: Broker, token: str) -> None:
 def is_alive(broker: Broker, token: str) -> bool:
     """Whether a worker of this machine lives, asked of the kernel."""
     try:
-        descriptor = os.open(_life_path(broker, token), _LOOKING)
+        descriptor = os.open(broker.life_path(token), _LOOKING)
     except FileNotFoundError:
         return False
     try:
@@ -128,10 +128,6 @@ def is_alive(broker: Broker, token: str) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _life_path(broker: Broker, token: str) -> str:
-    return broker.life_path(token)
 
 
 def _read(path: str) -> str:
