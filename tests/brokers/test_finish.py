@@ -242,8 +242,9 @@ def test_a_retry_that_is_due_runs_as_the_next_attempt(broker: Broker, worker: in
     for number in range(3):
         task = attempt_of(broker, worker, id)
         assert (task.attempt, task.retried, task.due_at) == (number + 1, number, None)
-        assert (task.exit_status, task.error) == (None, None)
-        broker.finish([end(task, states.PENDING, exit_status=number, due_at=1.0)])
+        assert (task.exit_status, task.error, task.max_rss) == (None, None, None)
+        assert broker.fetch([id]) == [task]
+        broker.finish([end(task, states.PENDING, exit_status=number, max_rss=1, due_at=1.0)])
     run(broker, worker, id)
     assert [kept["exit_status"] for kept in attempts(broker, id)] == [0, 1, 2]
     assert broker.fetch([id])[0].attempt == 4

@@ -33,6 +33,7 @@ import aque
 from aque import brokers, location, states
 from aque.brokers.base import Broker
 from aque.brokers.sqlite import claim as claiming
+from aque.brokers.sqlite import insert, latest
 from aque.brokers.sqlite.broker import SQLiteBroker
 from aque.errors import AqueError, BrokerError, FullError, LockTimeoutError, TrustError
 from aque.prototype import Earlier
@@ -279,6 +280,14 @@ def test_a_claim_uses_the_index_that_was_made_for_it(
 
 
 # What many tasks share, and earlier attempts
+
+
+def test_of_each_column_it_is_said_how_long_it_tells_of_an_attempt(
+    broker: Broker, connection: sqlite3.Connection
+) -> None:
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(task)")}
+    of_attempt = {*latest.PROCESS, *latest.OUTCOME, *latest.REST}
+    assert columns == of_attempt | {*insert.COLUMNS, "attempt", "retried", "crashes"}
 
 
 def attempts(connection: sqlite3.Connection, id: int) -> list[tuple[int, str, object]]:

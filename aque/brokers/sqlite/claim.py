@@ -22,6 +22,7 @@ from typing import Any
 from aque import bell, states, task
 from aque.brokers.claims import Candidate, Choose, Claim, Limit
 from aque.brokers.sqlite import graph, shared
+from aque.brokers.sqlite.latest import OUTCOME, PROCESS, cleared
 from aque.brokers.sqlite.sizes import batches
 from aque.brokers.sqlite.transaction import Row, Rows, Transaction, placeholders
 from aque.requirements import REQUIREMENT_KEYS, Requirements, parse_limits
@@ -65,19 +66,17 @@ SELECT r.limits, count(*) FROM task AS t JOIN requirements AS r ON r.id = t.requ
 WHERE t.status = 'running' AND t.started_at IS NOT NULL AND r.limits IS NOT NULL GROUP BY r.limits
 """
 _IS_MEMBER = "SELECT 1 FROM worker WHERE id = ? AND ended_at IS NULL"
-_START = """
+_START = f"""
 UPDATE task SET status = 'running', attempt = attempt + 1, worker = ?, started_at = ?, changed = ?,
-pid = NULL, pid_started = NULL, session = NULL, stopped_at = NULL, exit_status = NULL,
-exit_signal = NULL, exception = NULL, error = NULL
-WHERE id IN ({}) AND status = 'pending' AND waiting = 0
+{cleared(OUTCOME)}
+WHERE id IN ({{}}) AND status = 'pending' AND waiting = 0
 """
 #: What a start makes of a row, beside worker, started_at and changed; a pending one has not ended.
 _AS_STARTED = {
-    "status": states.RUNNING, "waiting": 0, "due_at": None, "ended_at": None, "pid": None,
-    "pid_started": None, "session": None, "stopped_at": None, "exit_status": None,
-    "exit_signal": None, "exception": None, "error": None,
+    **dict.fromkeys((*PROCESS, *OUTCOME)),
+    "status": states.RUNNING, "waiting": 0, "due_at": None, "ended_at": None,
 }  # fmt: skip
-_KNOWN = {*_AS_STARTED, *REQUIREMENT_KEYS, "worker", "started_at", "changed"}
+_KNOWN = {*_AS_STARTED, *REQUIREMENT_KEYS, "changed"}
 _OWN = [key for key in task.KEYS if key not in _KNOWN]
 _FETCH = f"SELECT requirements, {', '.join(_OWN)} FROM task WHERE id IN ({{}})"
 #: So many at least are compared with the first of them, in all but what differs among calls that

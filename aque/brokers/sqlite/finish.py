@@ -12,6 +12,7 @@ from types import MappingProxyType
 from aque import bell, states
 from aque.brokers.questions import REQUEUED
 from aque.brokers.sqlite import begin, graph
+from aque.brokers.sqlite.latest import PROCESS, cleared
 from aque.brokers.sqlite.sizes import pieces
 from aque.brokers.sqlite.transaction import Transaction, storable
 from aque.report import Chunk, End, Progress, Report, Start
@@ -31,8 +32,8 @@ WHERE id IN ({0}) AND attempt = {1} AND status = 'running'
 #: Successes that are one statement: each checks the transition, and can be undone, by itself.
 _TOGETHER = 16
 _HAS_SUCCEEDED = "SELECT 1 FROM task WHERE id = ? AND attempt = ? AND changed = ?"
-_GIVE_BACK = """
-UPDATE task SET status = 'pending', attempt = attempt - 1, worker = NULL, stopped_at = NULL,
+_GIVE_BACK = f"""
+UPDATE task SET status = 'pending', attempt = attempt - 1, {cleared(PROCESS)},
 changed = ? WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _STOPPED = "SELECT 1 FROM task WHERE id = ? AND stopped_at IS NOT NULL"
@@ -41,10 +42,8 @@ UPDATE task SET progress_done = ?, progress_total = ?, progress_message = ?
 WHERE id = ? AND attempt = ? AND status IN ('running', 'creating')
 """
 _IS_RUNNING = "SELECT cancel_at FROM task WHERE id = ? AND attempt = ? AND status = 'running'"
-_REQUEUE = """
-UPDATE task SET status = 'pending', waiting = ?, cause = ?, worker = NULL, pid = NULL,
-pid_started = NULL, session = NULL, started_at = NULL, stopped_at = NULL, progress_done = NULL,
-progress_total = NULL, progress_message = NULL, changed = ?
+_REQUEUE = f"""
+UPDATE task SET status = 'pending', waiting = ?, cause = ?, {cleared(PROCESS)}, changed = ?
 WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _ARCHIVE = """

@@ -10,6 +10,7 @@ from aque import bell, states
 from aque.brokers.questions import Request
 from aque.brokers.sqlite import finish, graph, shared
 from aque.brokers.sqlite.graph import FAILED, UNFINISHED, WAITING, among
+from aque.brokers.sqlite.latest import OUTCOME, PROCESS, REST, cleared
 from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import DependencyResolutionError, StateError
 
@@ -39,14 +40,11 @@ WHERE t.status = 'running' AND t.worker = ? ORDER BY s.number
 """
 _STATUS = "SELECT id, status FROM task WHERE id IN ({})"
 _CAUSE = "SELECT id, cause FROM task WHERE id IN ({})"
+#: A group's progress_total is no attempt's: how much it will have is known once its input ended.
 _RETRY = f"""
-UPDATE task SET status = 'pending', waiting = 0, cause = NULL, error = NULL, exception = NULL,
-result = NULL, exit_status = NULL, exit_signal = NULL, started_at = NULL, ended_at = NULL,
-cancel_at = NULL, cancel_signal = NULL, cancel_grace = NULL, user_time = NULL, system_time = NULL,
-max_rss = NULL, retried = 0, crashes = 0, due_at = NULL, stopped_at = NULL, worker = NULL,
-pid = NULL, pid_started = NULL, session = NULL, owner = NULL, progress_done = NULL,
-progress_total = CASE WHEN pattern IS NULL THEN progress_total END, progress_message = NULL,
-changed = ?
+UPDATE task SET status = 'pending', waiting = 0, retried = 0, crashes = 0, changed = ?,
+{cleared(key for key in (*PROCESS, *OUTCOME, *REST) if key != "progress_total")},
+progress_total = CASE WHEN pattern IS NULL THEN progress_total END
 WHERE status {among(states.COMPLETE_STATES)} AND id IN ({{}})
 """
 _RESERVED = """
