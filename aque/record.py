@@ -12,9 +12,11 @@ Runners under Python 3.9 import this module, hence no slots.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["keys", "record", "replace", "values"]
+__all__ = ["keys", "make", "record", "replace", "values"]
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as record
@@ -30,6 +32,17 @@ else:
     def replace(one: Any, **changes: Any) -> Any:
         """Return a record like this one but for the changes."""
         return type(one)(**{**one.__dict__, **changes})
+
+
+def make(cls: type[T], fields: Any, changes: Any) -> T:
+    """Make a record of all its fields, by key in their order, and changes of them.
+
+    Nothing is checked: it takes a fifth of the time of a call with 30 fields.
+    """
+    made = object.__new__(cls)
+    made.__dict__.update(fields)
+    made.__dict__.update(changes)
+    return made
 
 
 def keys(cls: type) -> tuple[str, ...]:
