@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -35,6 +37,7 @@ from aque.brokers.base import Broker
 from aque.brokers.sqlite import claim as claiming
 from aque.brokers.sqlite import insert, latest
 from aque.brokers.sqlite.broker import SQLiteBroker
+from aque.brokers.sqlite.lock import TIMEOUT
 from aque.errors import AqueError, BrokerError, FullError, LockTimeoutError, TrustError
 from aque.prototype import Earlier
 
@@ -400,6 +403,17 @@ def test_one_queue_under_two_names_has_one_lock(broker: Broker, tmp_path: Path, 
         with pytest.raises(LockTimeoutError):
             impatient.create([prototype()])
     impatient.close()
+
+
+def test_a_broker_that_is_collected_in_a_transaction_does_not_wait_for_it(
+    broker: Broker, path: str
+) -> None:
+    another = open_queue(path)
+    another.itself = another  # type: ignore[attr-defined]
+    del another
+    began = time.monotonic()
+    broker.claim(enlist(broker), lambda offer: [gc.collect()][1:])
+    assert time.monotonic() - began < TIMEOUT / 2
 
 
 def test_the_stops_of_a_terminal_wait_until_the_transaction_is_over(broker: Broker) -> None:
