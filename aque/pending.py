@@ -177,7 +177,7 @@ class Waiting:
         for future in self._take(changes.removed):
             future.set_exception(TaskNotFoundError(f"task {future.id} was removed"))
 
-    def note_error(self, error: BrokerError) -> None:
+    def note_error(self, error: Exception) -> None:
         if isinstance(error, ReplacedError):  # nobody will tell of an end in the file we have open
             self.fail(error)
         if self.on_look is not None:
