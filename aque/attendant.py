@@ -52,7 +52,9 @@ class Attendant:
             self._is_ending = True
             self._close()
             # Somebody has to reap it, though nobody may wait for it any more.
-            threading.Thread(target=self._process.wait, name="aque-reaper", daemon=True).start()
+            reaper = threading.Thread(target=self._process.wait, name="aque-reaper", daemon=True)
+            with suppress(RuntimeError):  # Python 3.12 starts none at its end; `wait` does it then
+                reaper.start()
 
     def wait(self) -> None:
         self._process.wait()
