@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, as_completed, wait
 from pathlib import Path
 
@@ -25,6 +25,7 @@ import aque
 from aque import errors, states
 from aque.brokers.base import Broker
 from aque.executor import Executor
+from aque.prototype import Prototype
 
 
 @pytest.fixture
@@ -283,6 +284,29 @@ def test_a_shutdown_that_does_not_wait_lets_what_was_submitted_end(broker: Broke
     executor.shutdown(wait=False)
     assert [future.result(20) for future in futures] == [0, 2, 4, 6, 8]
     eventually(lambda: not is_alive(process.pid))
+
+
+def test_what_is_being_stored_at_a_shutdown_is_heard_of(
+    idle: Executor, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = broker.create
+    begun, is_shut = threading.Event(), threading.Event()
+
+    def create_late(prototypes: Sequence[Prototype]) -> list[int]:
+        begun.set()
+        assert is_shut.wait(20)
+        return create(prototypes)
+
+    monkeypatch.setattr(broker, "create", create_late)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        submitted = pool.submit(idle.submit_many, [{"func": called.add, "args": (1, 2)}])
+        assert begun.wait(20)
+        idle.shutdown(wait=False)
+        is_shut.set()
+    (future,) = submitted.result()
+    broker.cancel([future.id], signal.SIGTERM, 0)
+    with pytest.raises(CancelledError):
+        future.result(20)
 
 
 def test_a_shutdown_can_cancel_what_waits(broker: Broker, tmp_path: Path) -> None:
