@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import os
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -244,6 +245,7 @@ def _chunks(items: Iterator[Any], size: int) -> Iterator[tuple[Any, ...]]:
 
 def _results(pending: list[Pending[Any]], deadline: float | None) -> Iterator[Any]:
     pending.reverse()
+    maker = os.getpid()
 
     def results() -> Iterator[Any]:
         try:
@@ -251,7 +253,7 @@ def _results(pending: list[Pending[Any]], deadline: float | None) -> Iterator[An
                 left = None if deadline is None else deadline - time.monotonic()
                 yield from pending.pop().result(left)
         finally:
-            for future in pending:
+            for future in pending if os.getpid() == maker else ():
                 future.cancel()
 
     return results()

@@ -1,4 +1,8 @@
-"""Own the future of a call that an executor was given: a real one of concurrent.futures."""
+"""Own the future of a call that an executor was given: a real one of concurrent.futures.
+
+No thread of a fork resolves what it inherited. So there a future asks the queue instead, as one of
+`aque.Queue` does, and takes no lock of the executor's: another thread may have held it at the fork.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from aque import states
+from aque.futures import Future
 
 if TYPE_CHECKING:
     from aque.awaited import Waiting
@@ -52,13 +57,36 @@ class Pending(futures.Future[T]):
 
     def cancel(self) -> bool:
         """Cancel the task if it has not started; whether it is cancelled now."""
+        if asked := self._in_fork():
+            return asked.cancel()
         if not self.done():
             self._waiting.cancel([self])
         return self.cancelled()
 
     def running(self) -> bool:
+        if asked := self._in_fork():
+            return asked.running()
         return not self.done() and self._waiting.status(self._id) == states.RUNNING
+
+    def done(self) -> bool:
+        return asked.done() if (asked := self._in_fork()) else super().done()
+
+    def cancelled(self) -> bool:
+        return asked.cancelled() if (asked := self._in_fork()) else super().cancelled()
+
+    def result(self, timeout: float | None = None) -> T:
+        return asked.result(timeout) if (asked := self._in_fork()) else super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        asked = self._in_fork()
+        return asked.exception(timeout) if asked else super().exception(timeout)
 
     def become_cancelled(self) -> None:
         super().cancel()
         self.set_running_or_notify_cancel()
+
+    def _in_fork(self) -> Future[T] | None:
+        """Return whom a fork asks of what had not ended yet; None in the process that made us."""
+        if not self._waiting.is_inherited or super().done():
+            return None
+        return Future(self.queue, self.id)

@@ -410,6 +410,29 @@ def test_a_fork_of_the_program_and_its_executor_do_not_wait_for_each_other(
     assert (done.stdout, done.stderr) == (2 * REFUSED, "")
 
 
+def test_a_fork_hears_of_what_it_inherited_and_leaves_it_alone(
+    executor: Executor, tmp_path: Path
+) -> None:
+    (tmp_path / "open").touch()
+    gates = [str(tmp_path / name) for name in ("open", "gate", "gate", "gate")]
+    results = executor.map(called.print_and_wait, gates)
+    assert next(results) is None
+    future = executor.submit(called.add, 1, 2)
+    assert future.id
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            del results  # which would else cancel what waits
+            assert not future.done()
+            (tmp_path / "gate").touch()
+            status = future.result(20) if future.exception(20) is None else 1
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    assert list(results) == [None] * 3
+
+
 # Surviving
 
 
