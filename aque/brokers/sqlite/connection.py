@@ -33,7 +33,7 @@ from typing import Any
 from aque import bell
 from aque.brokers.sqlite import beside, kernel, migrations, place
 from aque.brokers.sqlite.failures import translated
-from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
+from aque.brokers.sqlite.lock import AT_CLOSE, TIMEOUT, WriteLock
 from aque.brokers.sqlite.sync import Log
 from aque.brokers.sqlite.transaction import Row, Transaction
 from aque.errors import BrokerError, ReplacedError
@@ -71,7 +71,7 @@ def _close(
         return
     log.close()
     if opened:
-        with suppress(BrokerError, OSError), lock.held(None if of() else 0.0):
+        with suppress(BrokerError, OSError), lock.held(AT_CLOSE if of() else 0.0):
             _close_all(opened)
             kernel.retire(lock)
     _close_all(opened)

@@ -32,7 +32,8 @@ from contextlib import contextmanager
 from aque.brokers.sqlite import beside
 from aque.errors import LockTimeoutError
 
-TIMEOUT = 30.0
+#: Seconds to wait for the lock; and to close, as nobody who has it for so long leaves us the last.
+TIMEOUT, AT_CLOSE = 30.0, 1.0
 
 _STOPS = frozenset(map(int, (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)))
 #: Without its wrapper, whose enums take 20 us a lock.
