@@ -82,7 +82,7 @@ def test_what_runs_or_waits_cannot_be_retried(broker: Broker) -> None:
 
 def test_nobody_is_missed_where_the_aque_xargs_of_a_task_is_there(broker: Broker) -> None:
     xargs = enlist(broker, kind="xargs")
-    (its,) = broker.create([prototype(requirements=requirements(worker=xargs))])
+    (its,) = broker.create([prototype(requirements=requirements(reserved=xargs))])
     run(broker, xargs, its, states.ERROR)
     assert aque("retry", str(its)).stderr == ""
     other = submit(broker, "true")
