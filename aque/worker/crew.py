@@ -221,14 +221,6 @@ class Crew:
         self.release(job)
         self.end(job.task, job.end(time.time()))
 
-    def has_kept_output(self, job: Job) -> bool:
-        """Keep the last of a job's output; False where that is to be tried again."""
-        return self.intake.finish(job)
-
-    def keep(self, pid: int) -> None:
-        """Leave alone what a runner's last call has started, when that ends."""
-        self.reaper.kept.add(pid)
-
     def release(self, job: Job) -> None:
         del self.jobs[job.pid]
         self.timed.pop(job.pid, None)
