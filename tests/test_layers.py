@@ -207,7 +207,7 @@ BORDERS = (
     "commands.entry",
     "worker.runner",
     "worker.inside",
-    "worker.supervisor",
+    "worker.flood.supervisor",
     "worker.loop",
     "worker.crew",
     "codec",

@@ -13,8 +13,9 @@ import time
 
 from aque import mounts
 from aque.errors import BrokerError
-from aque.worker import processes, recovery, relay, talk, terminal
+from aque.worker import processes, recovery, talk, terminal
 from aque.worker.exchange import Exchange
+from aque.worker.flood import relay
 from aque.worker.membership import XARGS, Share
 from aque.worker.plan import Plan
 from aque.worker.renewal import Renewal
@@ -89,7 +90,7 @@ class Worker(Exchange):
         """Have supervisors start one's own tasks, as long as it is a flood and nothing else."""
         crew, lasted, is_over = self.crew, 0.0, True
         try:
-            from aque.worker.flood import Flood  # a short run has none
+            from aque.worker.flood.flood import Flood  # a short run has none
 
             worker, selector = self.membership.id, self.selector
             self.flood = flood = Flood(crew, self.signals, selector, worker, slots)

@@ -18,7 +18,7 @@ from aque.worker import host, leftovers, terminal
 from aque.worker.complaint import Complaint
 from aque.worker.crew import Crew
 from aque.worker.ears import Ears
-from aque.worker.gauge import Gauge
+from aque.worker.flood.gauge import Gauge
 from aque.worker.guarding import Guard
 from aque.worker.liveness import Observer
 from aque.worker.lull import Lull
@@ -29,7 +29,7 @@ from aque.worker.starter import Foreground, Starter
 from aque.worker.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from aque.worker.flood import Flood
+    from aque.worker.flood.flood import Flood
 
 #: Seconds until output and the start of a process are recorded when nothing else is.
 RECORD_DELAY = 0.1
