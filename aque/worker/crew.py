@@ -35,6 +35,7 @@ from aque.worker.usage import ChildUsage
 
 if TYPE_CHECKING:
     from aque.worker.calls import Calls
+    from aque.worker.flood.flood import Flood
     from aque.worker.records import Records
     from aque.worker.runners import Runner
 
@@ -67,6 +68,8 @@ class Crew:
         self.reaper = Reaper(starter, self.jobs, self.intake.read)
         self._hearers: list[Callable[[int, int], object]] = []
         self.aside = Aside(self._usage, self.end)
+        #: While there is one. Then what a plan has given may not have begun.
+        self.flood: Flood | None = None
 
     # Starting
 
@@ -152,6 +155,11 @@ class Crew:
         self.news.end(task, end)
 
     # Hearing
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is at work, and the queue knows all."""
+        return not self.jobs and not self.news
 
     @property
     def is_draining(self) -> bool:

@@ -25,7 +25,8 @@ from aque.worker.job import Job
 from aque.worker.loop import Worker
 from aque.worker.outlet import Outlet
 from aque.worker.pieces import Pieces
-from aque.worker.program import STATE, Program
+from aque.worker.program import STATE
+from aque.worker.renewal import Renewal
 from aque.worker.runners import Runner, Sent
 
 
@@ -40,21 +41,19 @@ def take_state() -> dict[str, Any] | None:
     return state
 
 
-def execute(worker: Worker, program: Program) -> None:
-    """Exec the worker's program. Raises OSError or BrokerError, and the old code goes on."""
+def execute(worker: Worker, renewal: Renewal) -> None:
+    """Exec the worker's program anew. Raises OSError or BrokerError, and the old code goes on."""
     inherited = _inherited(worker)
     worker.crew.starter.runners.close()
-    member = worker.membership
+    member = worker.standing.membership
     state = {
         "membership": {
             key: getattr(member, key) for key in ("id", "token", "kind", "user", "life")
         },
-        "share": vars(worker.share),
-        "guard": worker.guard.state(),
-        "is_draining": worker.is_draining,
-        "drain_until": worker.drain_until,
-        "on_terminal": worker.on_terminal,
-        "watched": None if worker.renewal is None else worker.renewal.state(),
+        "share": vars(worker.standing.share),
+        "guard": worker.crew.guard.state(),
+        **worker.state(),
+        "watched": renewal.state(),
         "runners": sorted(worker.crew.starter.runners.pids),
         "kept": sorted(worker.crew.reaper.kept),
         "jobs": [_job_state(worker.crew, job) for job in worker.crew.jobs.values()],
@@ -67,7 +66,7 @@ def execute(worker: Worker, program: Program) -> None:
         inherited.append(file.fileno())
         _set_inheritable(inherited, True)
         try:
-            program.execute({**os.environ, STATE: str(file.fileno())})
+            renewal.program.execute({**os.environ, STATE: str(file.fileno())})
         except OSError:
             _set_inheritable(inherited, False)
             worker.signals.install()
@@ -76,10 +75,8 @@ def execute(worker: Worker, program: Program) -> None:
 
 def resume(worker: Worker, state: dict[str, Any]) -> None:
     """Give the new program's worker the jobs of the old one's."""
-    worker.guard.resume(state["guard"])
-    worker.is_draining = state["is_draining"]
-    worker.drain_until = state["drain_until"]
-    worker.on_terminal = state["on_terminal"]
+    worker.crew.guard.resume(state["guard"])
+    worker.resume(state)
     worker.crew.starter.runners.remember(state.get("runners", ()))
     worker.crew.reaper.kept.update(state.get("kept", ()))
     jobs = state["jobs"]
@@ -104,8 +101,9 @@ def resume(worker: Worker, state: dict[str, Any]) -> None:
 
 
 def _inherited(worker: Worker) -> list[int]:
-    guard = [] if worker.guard.pid is None else [worker.guard.pipe]
-    return [worker.membership.life, *guard, *_descriptors(worker.crew)]
+    guard = worker.crew.guard
+    pipes = [] if guard.pid is None else [guard.pipe]
+    return [worker.standing.membership.life, *pipes, *_descriptors(worker.crew)]
 
 
 def _descriptors(crew: Crew) -> Iterable[int]:

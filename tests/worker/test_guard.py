@@ -338,7 +338,7 @@ def test_a_worker_killed_while_it_starts_leaves_no_guard(broker: Broker) -> None
 import os, signal, sys
 from aque.worker.guarding import Guard
 guard = Guard("0" * 32)
-guard.attend()
+guard.attend(has_jobs=True)
 print(guard.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

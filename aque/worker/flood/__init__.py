@@ -13,4 +13,6 @@ nothing but to be started, that are short and succeed, and of which more wait th
 anything else the supervisors retire: they start nothing more, and stay until what they have started
 has ended (retired.py), since they are its parents. So they need to know nothing of kills, limits,
 retries or the queue, and all that is not a flood is dealt with as if there were none.
+
+The loop knows `Relay` alone.
 """
