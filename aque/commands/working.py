@@ -106,7 +106,7 @@ class Plan:
         pass
 
     def note_end(self, task: Task, end: End) -> None:
-        if end.status != states.PENDING or end.due_at is not None:  # else it was put back
+        if end.is_final or end.is_retry:  # else it counts for nothing
             self.ends += 1
 
     def is_over(self) -> bool:

@@ -81,7 +81,7 @@ class Crew:
     def start(self, task: Task) -> None:
         """Start a task; one that cannot be started is among `ends`."""
         if len(self.jobs) >= self.room.most(time.monotonic()):
-            self._put_back(task, "no room for another process")
+            self.give_back(task, "no room for another process")
             return
         if self.start_in(task, self.slots.take()):
             self.room.note_started(len(self.jobs))
@@ -101,14 +101,14 @@ class Crew:
         """Say how a task ends that could not be started."""
         if isinstance(error, OSError):
             if is_shortage(error):
-                self._put_back(task, f"no room for another process: {error.strerror}")
+                self.give_back(task, f"no room for another process: {error.strerror}")
                 self._note_shortage(error)
                 return
             name = error.filename if isinstance(error.filename, str) else None
             reason = str(error.strerror or error) if name is None else f"{name}: {error.strerror}"
             self._fail(task, exit_status_of(error), reason)
         elif isinstance(error, BrokerError):  # not the task's fault: it is to be claimed again
-            self._put_back(task, str(error))
+            self.give_back(task, str(error))
         else:
             self._fail(task, 126, str(error))
 
@@ -136,22 +136,20 @@ class Crew:
     def _fail(self, task: Task, status: int, reason: str) -> None:
         self.end(task, failed_start(task, status, reason, time.time()))
 
-    def _put_back(self, task: Task, reason: str) -> None:
-        self.end(task, End(task.id, task.attempt, states.PENDING, time.time(), error=reason))
-
     def _note_shortage(self, error: OSError) -> None:
         running = len(self.jobs)
         if self.room.note_shortage(running, time.monotonic()):
             log.warning("no room for more than %d processes (%s); waiting", running, error.strerror)
 
-    def give_back(self, task: Task) -> None:
-        """Have a task that never began wait again."""
-        self.news.end(task, End(task.id, task.attempt, states.PENDING, time.time()))
+    def give_back(self, task: Task, reason: str | None = None) -> None:
+        """Have a task that could not begin wait again; with a reason as an attempt that says it."""
+        end = End(task.id, task.attempt, states.PENDING, time.time(), error=reason)
+        self.news.end(task, end)
 
     def end(self, task: Task, end: End) -> None:
         if end.status == states.ERROR and retries.may_retry(task.retried, task.retries):
             delay = retries.delay(task.retried, task.retry_delay)
-            end = end._replace(status=states.PENDING, due_at=end.ended_at + delay)
+            end = end.retried(end.ended_at + delay)
         self.news.end(task, end)
 
     # Hearing

@@ -154,7 +154,7 @@ class Plan:
         self._audience.started(task)
 
     def note_end(self, task: Task, end: End) -> None:
-        if end.status == states.PENDING:  # it is to be tried again, or there was no room for it
+        if not end.is_final:  # it is to be tried again, or there was no room for it
             self._has_retried = True
             self._audience.again(task)
             return
