@@ -201,31 +201,36 @@ class Job:
         code, number = _split(self.wait_status)
         error = _describe(code, number)
         status = states.SUCCESS if error is None else states.ERROR
-        if self.cancel_signal is not None:
-            status, error = states.CANCELLED, "killed"
-        elif self.is_stopping:
-            status, error = states.PENDING, "its worker was stopped"
-        elif self.verdict is not None:
-            status, error = states.ERROR, self.verdict[0]
-            if self.verdict[1] is not None:
-                code, number = self.verdict[1], None
-        result = "0" if status == states.SUCCESS and not self.is_python else None
+        result = "0" if error is None and not self.is_python else None
         usage = self.usage or Usage()
-        return End(
+        end = End(
             self.task.id, self.task.attempt, status, now, None, code, number, result, None, error,
             *usage,
         )  # fmt: skip
+        return self._as_wanted(end) if self.is_ending else end
 
     def end_told(self, end: End) -> End:
-        """Return the end that a runner told of, or what it is if the job was to be ended."""
+        """Return what an end counts as that a runner told of."""
+        is_kept = end.status == states.SUCCESS and self.cancel_signal is None
+        return self._as_wanted(end) if self.is_ending and not is_kept else end
+
+    def _as_wanted(self, end: End) -> End:
+        """Return what an end counts as since the job was to be ended.
+
+        A call that returns has done its work after all, so unless it was to be cancelled its result
+        is kept. A command that exits with 0 may do so because it was told to end: its work may be
+        half done.
+        """
         if self.cancel_signal is not None:
             return end._replace(status=states.CANCELLED, error="killed", result=None)
-        if self.is_stopping and end.status != states.SUCCESS:
-            return end._replace(status=states.PENDING, error="its worker was stopped")
-        if self.verdict is not None and end.status != states.SUCCESS:
-            error, code = self.verdict
-            return end._replace(status=states.ERROR, error=error, exit_status=code, exception=None)
-        return end
+        if self.is_stopping:
+            reason = "its worker was stopped"
+            return end._replace(status=states.PENDING, error=reason, result=None)
+        assert self.verdict is not None
+        error, code = self.verdict
+        if code is not None:
+            end = end._replace(exit_status=code, exit_signal=None)
+        return end._replace(status=states.ERROR, error=error, result=None, exception=None)
 
 
 def failed_start(task: Task, status: int, reason: str, now: float) -> End:
