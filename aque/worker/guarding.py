@@ -89,15 +89,19 @@ class Guard:
 
     def state(self) -> dict[str, Any]:
         """Return what the program after a reload must know; the pipe is to be inherited."""
-        names = "pid pipe _start_at _told"
-        state: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
-        return {**state, "_unsent": self._unsent.decode(), "_told": list(self._told.items())}
+        return {
+            "pid": self.pid,
+            "pipe": self.pipe,
+            "start_at": self._start_at,
+            "told": list(self._told.items()),
+            "unsent": self._unsent.decode(),
+        }
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on with the guard of the program before."""
-        self.pid, self.pipe, self._start_at = state["pid"], state["pipe"], state["_start_at"]
-        self._told = {pid: (started, leads) for pid, (started, leads) in state["_told"]}
-        self._unsent = state["_unsent"].encode()
+        self.pid, self.pipe, self._start_at = state["pid"], state["pipe"], state["start_at"]
+        self._told = {pid: (started, leads) for pid, (started, leads) in state["told"]}
+        self._unsent = state["unsent"].encode()
 
     # What that rests on
 

@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from aque import states
 from aque.brokers.questions import Request
@@ -15,6 +16,12 @@ from aque.task import Task
 from aque.worker import leftovers, processes
 from aque.worker.output import Stream
 from aque.worker.usage import Usage
+
+#: Handed over a reload. The rest is not known of a job that runs, or is made anew.
+_KEPT = (
+    "pid", "slot", "own_session", "is_python", "is_start_recorded", "started", "cancel_signal",
+    "is_stopping", "is_lost", "verdict", "stopped_since", "stopped_for", "peak", "kill_at",
+)  # fmt: skip
 
 
 class Job:
@@ -194,6 +201,21 @@ class Job:
         started = processes.start_time(self.pid)
         session = self.pid if self.own_session else None
         return Start(self.task.id, self.task.attempt, self.pid, started, session)
+
+    # Over a reload
+
+    def state(self) -> dict[str, Any]:
+        """Return what the program after a reload must know of it beside its task and streams."""
+        return {name: getattr(self, name) for name in _KEPT}
+
+    @classmethod
+    def resumed(cls, state: Mapping[str, Any], task: Task) -> Job:
+        """Return the job of the program before, without its streams."""
+        job = cls(task, state["pid"], state["slot"], state["own_session"])
+        vars(job).update((name, state[name]) for name in _KEPT if name in state)
+        return job
+
+    # Its end
 
     def end(self, now: float) -> End:
         """Say how the attempt ended, from the status that wait4 gave. `now` is Unix seconds."""
