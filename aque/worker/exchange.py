@@ -103,7 +103,7 @@ class Exchange:
         crew = self._crew
         if isinstance(error, ReplacedError) and not (crew.jobs or crew.flood):
             raise error  # nobody would ever submit to the file that we have open
-        if self._complaint.is_due(str(error)):
+        if self._complaint.is_due(str(error), time.monotonic()):
             log.error("%s; trying again", error)
         self._dues.postpone()
 
