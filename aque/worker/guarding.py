@@ -47,7 +47,7 @@ class Guard:
         """See that there is a guard, if it is time for one, and that it knows all."""
         if time.monotonic() >= self.next_deadline(has_jobs):
             self._start()
-        elif self._unsent and (has_jobs or not self._is_shared):
+        elif self._unsent:
             self._send()
 
     def next_deadline(self, has_jobs: bool) -> float:
@@ -74,7 +74,7 @@ class Guard:
         ends_at_once = time.monotonic() < self._start_at
         self._interval = min(2 * self._interval, _INTERVAL_MOST) if ends_at_once else _INTERVAL
         os.close(self.pipe)
-        self.pid, self.pipe = None, -1
+        self.pid, self.pipe, self._unsent = None, -1, b""  # the next is told all
         return True
 
     def leave(self) -> None:
