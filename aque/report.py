@@ -126,7 +126,6 @@ class WorkerRecord:
     kind: str
     name: str
     host: str
-    machine: str
     boot: str
     pid_namespace: str
     pid: int
@@ -138,10 +137,9 @@ class WorkerRecord:
     started_at: float
     ended_at: float | None = None
     heartbeat: int = 0
-    #: All it is known by, its platform, and its user's groups; each in words.
+    #: All it is known by, in words.
     names: str = ""
     platform: str = ""
-    groups: str = ""
     #: Since when it starts nothing more, and ends once what it runs has.
     draining_at: float | None = None
 

@@ -25,7 +25,7 @@ _LIKE_A_SIGNAL = re.compile(r"[A-Z0-9]+")
 )  # fmt: skip
 @click.option("-r", "--recursive", is_flag=True, help="All they depend on too.")
 @click.option(
-    "--grace", type=options.Duration(), metavar="SECONDS",
+    "--grace", type=options.Duration(), metavar="DURATION",
     help="From the signal to KILL.  [default: 5, a setting of the queue]",
 )  # fmt: skip
 @click.option("--signal-only", is_flag=True, help="Signal what runs, and leave the tasks alone.")
@@ -51,6 +51,8 @@ def kill(
     from aque import states, waiting
     from aque.commands import patience
 
+    if signal_only:
+        options.refuse_beside("--signal-only", {"grace": "--grace"})
     queue = options.open_queue(broker)
     wanted = options.resolve(queue.broker, ids)
     if signal_only:

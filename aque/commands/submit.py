@@ -46,21 +46,27 @@ _WORDS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
     "--limit", "limits", multiple=True, metavar="NAME[:N]",
     help="Take N tokens (1) of a limit while it runs; see aque-limit.",
 )  # fmt: skip
-@click.option("--delay", type=options.Duration(), metavar="DURATION", help="Not before then.")
-@click.option("--at", type=options.Instant(), metavar="TIME", help="Not before HH:MM or ISO 8601.")
+@click.option(
+    "--delay", type=options.Duration(), metavar="DURATION",
+    help="Start it no sooner than this from now.",
+)  # fmt: skip
+@click.option("--at", type=options.Instant(), metavar="TIME", help="Start it at HH:MM or ISO 8601.")
 @click.option("--hold", is_flag=True, help="Not before aque-resume.")
 @click.option(
     "--timeout", type=options.Duration(), metavar="DURATION", help="End it as failed after that."
 )
-@click.option("--retries", type=click.IntRange(0), metavar="N", help="Run it again N times.")
+@click.option(
+    "--retries", type=click.IntRange(0), metavar="N",
+    help="When it fails, run it again up to N times.",
+)  # fmt: skip
 @click.option(
     "--retry-delay", type=options.Duration(), metavar="DURATION",
     help="Before the first retry; doubled for each further one.",
 )  # fmt: skip
 @click.option("--keep-background", is_flag=True, help="When it ends, leave what it started alone.")
 @click.option(
-    "--duration", type=options.Duration(), metavar="SECONDS",
-    help="How long it may take: of equal priority the longest go first.",
+    "--duration", type=options.Duration(), metavar="DURATION",
+    help="How long it should take: of equal priority the longest go first.",
 )  # fmt: skip
 @click.option(
     "--io-path", "io_paths", multiple=True, metavar="PATH",
@@ -85,11 +91,15 @@ def submit(source: str | None, watch: bool, as_json: bool, **given: Any) -> int:
     from aque.commands import submitting
     from aque.commands.request import Request
 
+    if watch:
+        options.refuse_beside("--watch", {"as_json": "--json"})
     request = Request(**given)
     if source is not None:
         return submitting.submit_many(request, source, watch, as_json)
     if not request.command:
         raise click.UsageError("no command given")
+    if request.retry_delay is not None and not request.retries:
+        raise click.UsageError("--retry-delay is between --retries, and there are none; give both")
     return submitting.submit_one(request, watch, as_json)
 
 

@@ -24,7 +24,7 @@ _WIDEST = len("5,000 of 5,000 have ended ")
 @options.broker_option
 @click.option("--any", "any_one", is_flag=True, help="Until one of them has ended.")
 @click.option(
-    "--timeout", type=options.Duration(), metavar="SECONDS", help="Give up then, with status 124."
+    "--timeout", type=options.Duration(), metavar="DURATION", help="Give up then, with status 124."
 )
 @options.ids_argument()
 def wait(broker: str | None, any_one: bool, timeout: float | None, ids: Sequence[str]) -> int:

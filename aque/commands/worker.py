@@ -22,10 +22,13 @@ from aque.commands import entry, options  # noqa: E402
 @click.option("-2", "--to-end", is_flag=True, help="End when nothing is left to run.")
 @click.option("-c", "--cpus", type=options.Cpus(), help="Use no more cpus.  [default: all]")
 @click.option("--memory", type=options.Size(), metavar="SIZE", help="Use no more.  [default: all]")
-@click.option("--slots", type=click.IntRange(1), metavar="N", help="Tasks at a time at most.")
+@click.option(
+    "--slots", type=click.IntRange(1), metavar="N",
+    help="Run at most N tasks at a time.  [default: 16 for each cpu]",
+)  # fmt: skip
 @click.option("--name", help="What to call this worker.  [default: host:pid]")
 @click.option(
-    "--grace", type=options.Duration(), metavar="SECONDS",
+    "--grace", type=options.Duration(), metavar="DURATION",
     help="How long tasks may run on after TERM.  [default: to their end]",
 )  # fmt: skip
 @click.option("--reload", is_flag=True, help="As by HUP, when aque's or a task's code changes.")
@@ -34,7 +37,7 @@ from aque.commands import entry, options  # noqa: E402
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
-def worker(one: bool, to_end: bool, **given: object) -> int:
+def worker(one: bool, to_end: bool, **given: object) -> None:
     """Run the queue's tasks until told to stop.
 
     \b
@@ -49,10 +52,12 @@ def worker(one: bool, to_end: bool, **given: object) -> int:
     """
     from aque.commands import working
 
-    if one and to_end:
-        raise click.UsageError("--one and --to-end exclude each other")
+    if one:
+        options.refuse_beside("--one", {"to_end": "--to-end", "slots": "--slots"})
+    if given["verbose"]:
+        options.refuse_beside("--verbose", {"quiet": "--quiet"})
     mode = "one" if one else "to-end" if to_end else "forever"
-    return working.work(_SIGNALS, mode, working.Options(**given))  # type: ignore[arg-type]
+    working.work(_SIGNALS, mode, working.Options(**given))  # type: ignore[arg-type]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -116,7 +116,7 @@ class Plan:
         return self._mode == "to-end" and self._worker.exchange.is_dry
 
 
-def work(signals: Signals, mode: str, options: Options) -> int:
+def work(signals: Signals, mode: str, options: Options) -> None:
     """Run as a worker until the plan is over; a reload execs and comes back here anew."""
     this = program.this_program()
     proctitle.set_title("aque-worker")
@@ -124,7 +124,7 @@ def work(signals: Signals, mode: str, options: Options) -> int:
     if program.is_check():
         brokers.from_url(options.broker, durable=False, create=False).close()
         signals.block()  # Python lets go of the handlers at its end
-        return 0
+        return
     state = reload.take_state()
     broker = _open(options, has_jobs=state is not None)
     worker = _worker(broker, signals, options, state)
@@ -144,7 +144,6 @@ def work(signals: Signals, mode: str, options: Options) -> int:
         _say_what_is_left(broker)
     worker.close()
     broker.close()
-    return 0
 
 
 def _open(options: Options, has_jobs: bool) -> Broker:

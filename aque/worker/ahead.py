@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from aque.requirements import Requirements
-from aque.worker import kinds
+from aque.schedule.eligible import need_of
 from aque.worker.pace import LATE, Pace
 from aque.worker.pool import Runners
 from aque.worker.runners import Runner
@@ -51,9 +51,7 @@ class Ahead:
     def kinds(self) -> frozenset[Requirements]:
         """Return what calls must need to wait behind those that run."""
         now = time.monotonic()
-        return frozenset(
-            kinds.needs_of(r.sent[0].task) for r in self._busy.values() if self.want(r, now)
-        )
+        return frozenset(need_of(r.sent[0].task) for r in self._busy.values() if self.want(r, now))
 
     def rooms(self) -> Mapping[Requirements, int]:
         """Return how many calls may wait behind one that an idle runner begins, by their needs."""
@@ -83,7 +81,7 @@ class Ahead:
     def _rooms(self) -> Iterator[tuple[Requirements, int]]:
         for task in self._idle.last_tasks():
             if self._pace.is_short(task):
-                yield kinds.needs_of(task), min(_NEW, self._pace.most(task) - 1)
+                yield need_of(task), min(_NEW, self._pace.most(task) - 1)
 
     def _is_on(self) -> bool:
         return time.monotonic() >= self._off_until

@@ -22,7 +22,7 @@ from aque.worker import limits
 from aque.worker.aside import Aside
 from aque.worker.guarding import Guard
 from aque.worker.intake import Intake
-from aque.worker.job import Job, failed_start
+from aque.worker.job import Job, failed_start, note_rests
 from aque.worker.news import News
 from aque.worker.nocalls import NoCalls, NoRunners
 from aque.worker.reaping import Reaper, kill_group
@@ -178,9 +178,10 @@ class Crew:
             self.note_end(*ended)
         if self.timed:
             self.intake.retry(self.timed.values(), self.calls.go_on)
-            for job in list(self.timed.values()):
-                if job.wait_status is not None:
-                    self._finish_if_drained(job)
+            left = [job for job in self.timed.values() if job.wait_status is not None]
+            note_rests(left)
+            for job in left:
+                self._finish_if_drained(job)
 
     def note_end(self, pid: int, wait_status: int, rusage: Any) -> None:
         """Note that a process has ended."""
@@ -206,8 +207,6 @@ class Crew:
 
     def _finish_if_drained(self, job: Job) -> None:
         assert job.drain_until is not None
-        if job.rest:
-            job.note_rest()
         if job.is_ending:  # to record that it was killed matters more
             self.intake.give_up(job)
         if job.rest or job.is_stalled:

@@ -61,10 +61,10 @@ def join(broker: Broker, here: Host, kind: str, name: str | None, share: Share) 
     names = host.names() if kind == WORKER else ()
     record = WorkerRecord(
         id=0, token=token, kind=kind, name=name or f"{here.name}:{pid}", host=here.name,
-        machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace, pid=pid,
+        boot=here.boot, pid_namespace=here.pid_namespace, pid=pid,
         pid_started=processes.start_time(pid), user=user, cpus=share.cpus, memory=share.memory,
         slots=share.slots, started_at=time.time(), names=" ".join(sorted(names)),
-        platform=here.platform, groups=" ".join(sorted(trust.group_names())),
+        platform=here.platform,
     )  # fmt: skip
     try:
         id = broker.enlist(record)

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from aque import mounts, trust
+from aque import mounts
 from aque.brokers.base import Broker
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
@@ -98,7 +98,7 @@ class Standing:
         is_exclusive = member.kind == XARGS
         return Claimant(
             member.id, member.user, is_exclusive, free, whole,
-            frozenset() if is_exclusive else host.names(), here.platform, trust.group_names(),
+            frozenset() if is_exclusive else host.names(), here.platform,
             Resources(self.share.cpus, self.share.memory, self.share.slots),
             ahead.room(), ahead.kinds(), ahead.rooms() if is_pressed else {}, self._mounted,
         )  # fmt: skip

@@ -71,7 +71,7 @@ GNU = (
     Row("t", "verbose", "", settings.flag("verbose"), "print commands before they run"),
     Row("", "show-limits", "", settings.flag("show_limits"), "say how long commands may be"),
     Row("x", "exit", "", settings.flag("exit_if_too_big"), "end if -s is too small for -n or -L"),
-    Row("P", "max-procs", "N", settings.max_procs, "run N commands at a time; 0: all"),
+    Row("P", "max-procs", "N", settings.max_procs, "run N commands at a time; 0: no limit"),
     Row(
         "",
         "process-slot-var",
@@ -85,7 +85,7 @@ GNU = (
 
 OURS = (
     Row("", "broker", "URL", settings.text("broker"), "use this queue"),
-    Row("", "name", "NAME", settings.text("name"), "name the tasks"),
+    Row("", "name", "NAME", settings.text("name"), "name the run"),
     Row("", "priority", "N", settings.priority, "larger runs first"),
     Row("", "cpus", "X", settings.cpus, "the processors that each command takes"),
     Row("", "memory", "SIZE", settings.memory, "the memory that each command takes"),
