@@ -92,16 +92,16 @@ class Guard:
         return {
             "pid": self.pid,
             "pipe": self.pipe,
-            "start_at": self._start_at,
-            "told": list(self._told.items()),
-            "unsent": self._unsent.decode(),
+            "_start_at": self._start_at,
+            "_told": list(self._told.items()),
+            "_unsent": self._unsent.decode(),
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on with the guard of the program before."""
-        self.pid, self.pipe, self._start_at = state["pid"], state["pipe"], state["start_at"]
-        self._told = {pid: (started, leads) for pid, (started, leads) in state["told"]}
-        self._unsent = state["unsent"].encode()
+        """Go on with the guard of the program before, which may be an older one."""
+        self.pid, self.pipe, self._start_at = state["pid"], state["pipe"], state["_start_at"]
+        self._told = {pid: (started, leads) for pid, (started, leads) in state["_told"]}
+        self._unsent = state["_unsent"].encode()
 
     # What that rests on
 

@@ -242,7 +242,7 @@ class Runner:
             answered=deque(Answer(*values) for values in state["answered"]),
             buffer=bytearray(state["buffer"].encode("latin-1")),
             records_buffer=state["records_buffer"].encode("latin-1"),
-            pieces=Pieces(state["pieces"]),
+            pieces=Pieces(state.get("pieces")),
             is_retired=True,
         )
 

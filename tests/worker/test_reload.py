@@ -298,5 +298,4 @@ def test_each_field_of_a_job_and_of_the_guard_is_handed_over_or_made_anew(broker
     handed = json.loads(json.dumps(job.state()))
     assert Job.resumed(handed, task).state() == job.state()
     guard = Guard("token")
-    fields = {name.removeprefix("_") for name in vars(guard)}
-    assert fields == {*guard.state(), "token", "is_shared", "interval"}
+    assert {*vars(guard)} == {*guard.state(), "token", "_is_shared", "_interval"}
