@@ -208,7 +208,7 @@ BORDERS = (
     "commands.entry",
     "worker.runner",
     "worker.inside",
-    "worker.supervisor",
+    "worker.flood.supervisor",
     "worker.loop",
     "worker.crew",
     "worker.namesake",

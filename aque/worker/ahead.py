@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from aque.requirements import Requirements
 from aque.schedule.eligible import need_of
-from aque.worker.boss import Boss
 from aque.worker.pace import LATE, Pace
 from aque.worker.pool import Runners
 from aque.worker.runners import Runner
+
+if TYPE_CHECKING:
+    from aque.worker.crew import Crew
 
 #: Seconds without sending ahead after calls had to be taken back.
 _PENALTY = 0.1
@@ -27,8 +30,8 @@ _NEW = 8
 class Ahead:
     """What the runners of a worker, `busy` by their pids and `idle`, may have sent to them."""
 
-    def __init__(self, boss: Boss, busy: Mapping[int, Runner], idle: Runners, pace: Pace) -> None:
-        self._boss = boss
+    def __init__(self, crew: Crew, busy: Mapping[int, Runner], idle: Runners, pace: Pace) -> None:
+        self._crew = crew
         self._busy = busy
         self._idle = idle
         self._pace = pace
@@ -63,7 +66,7 @@ class Ahead:
 
     def want(self, runner: Runner, now: float) -> int:
         """Return how many calls more a busy runner may have, one that was not late `now`."""
-        job = self._boss.jobs.get(runner.pid)
+        job = self._crew.jobs.get(runner.pid)
         if runner.is_retired or job is None or job.is_ending or job.wait_status is not None:
             return 0
         if not self._pace.is_short(job.task) or self.is_late(runner, now):
@@ -72,7 +75,7 @@ class Ahead:
 
     def is_late(self, runner: Runner, now: float) -> bool:
         """Whether what a runner is at takes long, as far as was heard; `now` is monotonic."""
-        job = self._boss.jobs.get(runner.pid)
+        job = self._crew.jobs.get(runner.pid)
         return job is not None and job.started + LATE <= now
 
     def _rooms(self) -> Iterator[tuple[Requirements, int]]:

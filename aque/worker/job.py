@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from aque import states
 from aque.brokers.questions import Request
@@ -18,6 +19,12 @@ from aque.worker.processes import Table
 from aque.worker.usage import Usage
 
 Signals = tuple[int, ...]
+
+#: Handed over a reload. The rest is not known of a job that runs, or is made anew.
+_KEPT = (
+    "pid", "slot", "own_session", "is_python", "is_start_recorded", "started", "cancel_signal",
+    "is_stopping", "is_lost", "verdict", "stopped_since", "stopped_for", "kill_at",
+)  # fmt: skip
 
 
 class Job:
@@ -186,37 +193,52 @@ class Job:
         session = self.pid if self.own_session else None
         return Start(self.task.id, self.task.attempt, self.pid, started, session)
 
+    def state(self) -> dict[str, Any]:
+        """Return what the program after a reload must know of it beside its task and streams."""
+        return {name: getattr(self, name) for name in _KEPT}
+
+    @classmethod
+    def resumed(cls, state: Mapping[str, Any], task: Task) -> Job:
+        """Return the job of the program before, without its streams."""
+        job = cls(task, state["pid"], state["slot"], state["own_session"])
+        vars(job).update((name, state[name]) for name in _KEPT if name in state)
+        return job
+
     def end(self, now: float) -> End:
         """Say how the attempt ended, from the status that wait4 gave. `now` is Unix seconds."""
         assert self.wait_status is not None
         code, number = _split(self.wait_status)
         error = _describe(code, number)
         status = states.SUCCESS if error is None else states.ERROR
-        if self.cancel_signal is not None:
-            status, error = states.CANCELLED, "killed"
-        elif self.is_stopping:
-            status, error = states.PENDING, "its worker was stopped"
-        elif self.verdict is not None:
-            status, error = states.ERROR, self.verdict[0]
-            if self.verdict[1] is not None:
-                code, number = self.verdict[1], None
-        result = "0" if status == states.SUCCESS and not self.is_python else None
+        result = "0" if error is None and not self.is_python else None
         usage = self.usage or Usage()
-        return End(
+        end = End(
             self.task.id, self.task.attempt, status, now, None, code, number, result, None, error,
             *usage,
         )  # fmt: skip
+        return self._as_wanted(end) if self.is_ending else end
 
     def end_told(self, end: End) -> End:
-        """Return the end that a runner told of, or what it is if the job was to be ended."""
+        """Return what an end counts as that a runner told of."""
+        is_kept = end.status == states.SUCCESS and self.cancel_signal is None
+        return self._as_wanted(end) if self.is_ending and not is_kept else end
+
+    def _as_wanted(self, end: End) -> End:
+        """Return what an end counts as since the job was to be ended.
+
+        A call that returns has done its work after all, so unless it was to be cancelled its result
+        is kept. A command that exits with 0 may do so because it was told to end: its work may be
+        half done.
+        """
         if self.cancel_signal is not None:
             return end._replace(status=states.CANCELLED, error="killed", result=None)
-        if self.is_stopping and end.status != states.SUCCESS:
-            return end._replace(status=states.PENDING, error="its worker was stopped")
-        if self.verdict is not None and end.status != states.SUCCESS:
-            error, code = self.verdict
-            return end._replace(status=states.ERROR, error=error, exit_status=code, exception=None)
-        return end
+        if self.is_stopping:
+            return end._replace(status=states.PENDING, error="its worker was stopped", result=None)
+        assert self.verdict is not None
+        error, code = self.verdict
+        if code is not None:
+            end = end._replace(exit_status=code, exit_signal=None)
+        return end._replace(status=states.ERROR, error=error, result=None, exception=None)
 
 
 def send(jobs: Collection[Job], number: int) -> None:

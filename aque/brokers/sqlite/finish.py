@@ -100,7 +100,7 @@ def finish(
         else _finish(tx, end)
         for end in ends
     ]
-    done = [e.id for e, ours in zip(ends, answers) if ours and e.status != states.PENDING]
+    done = [e.id for e, ours in zip(ends, answers) if ours and e.is_final]
     graph.ended(tx, done)
     return answers
 
@@ -203,11 +203,11 @@ def _success(count: int) -> str:
 
 
 def _finish(tx: Transaction, end: End) -> bool:
-    if end.status == states.PENDING and end.due_at is not None:
+    if end.is_retry:
         return _retry(tx, end)
-    if end.status == states.PENDING and end.error is None:
+    if end.is_given_back:
         return _give_back(tx, end)
-    if end.status == states.PENDING:
+    if not end.is_final:
         return requeue(tx, [(end.id, end.attempt)], end.error or "requeued")[0]
     assert end.status in states.COMPLETE_STATES
     values = (
