@@ -101,7 +101,8 @@ class Exchange:
     def postpone(self, error: Exception) -> None:
         """Leave the queue alone for a while, in which this error came. Raises one of no hope."""
         crew = self._crew
-        if isinstance(error, ReplacedError) and not (crew.jobs or crew.flood):
+        has_news = bool(crew.news) and not self._standing.is_draining
+        if isinstance(error, ReplacedError) and not (crew.jobs or crew.flood or has_news):
             raise error  # nobody would ever submit to the file that we have open
         if self._complaint.is_due(str(error), time.monotonic()):
             log.error("%s; trying again", error)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from jobs import ended, fetch, in_namespace, one_line, output, running, script, submit, work
 from support import aque, eventually, started_worker
@@ -138,10 +139,16 @@ def test_a_queue_that_is_moved_away_is_missed_and_goes_on_when_it_is_back(
         assert b"put it back" in worker.stderr.readline()
         with pytest.raises(BrokerError, match="moved, removed or replaced"):
             broker.search()
-        os.rename(away, own_queue)
         gate.touch()
+        eventually(lambda: not at_work(worker))  # its end cannot be recorded yet
+        os.rename(away, own_queue)
         task = ended(broker, id)
         assert (task.exit_status, task.attempt) == (7, 1)
+
+
+def at_work(worker: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    children = psutil.Process(worker.pid).children()
+    return [child for child in children if child.name() != "aque-guard"]
 
 
 def test_a_worker_of_a_queue_that_was_replaced_ends(broker: Broker, own_queue: str) -> None:
