@@ -111,7 +111,7 @@ def _locks(directory: str) -> Finding:
     try:
         with tempfile.NamedTemporaryFile(dir=directory, prefix=".aque-doctor-") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            works = _is_flocked(file.name)
+            works = is_flocked(file.name)
             fcntl.flock(file, fcntl.LOCK_UN)
             fcntl.lockf(file, fcntl.LOCK_EX)
             command = [sys.executable, "-c", _SEES_LOCK, file.name]
@@ -129,7 +129,8 @@ def _locks(directory: str) -> Finding:
     )  # fmt: skip
 
 
-def _is_flocked(path: str) -> bool:
+def is_flocked(path: str) -> bool:
+    """Whether another open file holds a lock on this one."""
     with open(path, "r+b") as other:
         try:
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
