@@ -9,7 +9,8 @@ the file, what SQLite keeps beside it, and each directory on the way.
 
 What stands beside the file is as good as the file: a planted -wal is replayed into it, a planted
 lock is not everybody's, and a link could have us, or root, write elsewhere. Each must belong to the
-owner of the queue or to root, or carry the queue's group where that is shared.
+owner of the queue or to root, or carry the queue's group where that is shared. By a second name of
+the file, a hard link, all of it would be other files: so there may be none.
 """
 
 from __future__ import annotations
@@ -69,6 +70,11 @@ def refusals(path: str) -> Iterator[BrokerError]:
         yield BrokerError(f"{path} is a directory, not a queue; name a file in it with --broker")
     elif not stat.S_ISREG(there.st_mode):
         yield BrokerError(f"{path} is not a regular file; name another queue with --broker")
+    elif there.st_nlink > 1:
+        yield BrokerError(
+            f"{path} has {there.st_nlink} names (hard links): by each the lock is another file, "
+            f"and tasks would be lost; keep one (find DIRECTORY -samefile {path} names them)"
+        )
     else:
         yield from _foreign(path, there)
         yield from _beside(path, there)
