@@ -48,10 +48,11 @@ def init(
     queue = Queue(broker) if backup is None else options.open_queue(broker)
     if backup is not None:
         _back_up(queue.broker, backup)
-    if reset:
+    if reset or ("heartbeat" in values and queue.broker.is_shared):
         options.recovery(queue)()  # the dead stand in nobody's way
         if queue.broker.workers():
             raise StateError("workers are running; end them first (aque-status --workers)")
+    if reset:
         queue.broker.reset()
     if values:
         queue.broker.set_settings(values)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from jobs import is_alive, one_line, running, script, submit, work
-from support import aque, started_worker
+from support import aque, enlist, started_worker
 
+from aque import brokers
 from aque.brokers.base import Broker
 
 
@@ -90,3 +91,17 @@ def test_a_reset_forgets_all_but_never_while_a_worker_runs(broker: Broker) -> No
     assert not is_alive(pid)
     assert broker.existing(0, 100) == []
     assert submit(broker, "true") > sleeper > id
+
+
+def test_the_heartbeat_of_a_shared_queue_stays_while_a_worker_runs(broker: Broker) -> None:
+    shared = f"{broker.to_url()}?journal=delete"
+    broker.close()
+    opened = brokers.from_url(shared)
+    enlisted = enlist(opened)
+    words = ["--broker", shared, "--set", "heartbeat=1"]
+    one_line(aque("init", *words, status=1).stderr, "workers are running")
+    assert opened.settings()["heartbeat"] == 10
+    opened.dismiss(enlisted)
+    aque("init", *words)
+    assert opened.settings()["heartbeat"] == 1
+    opened.close()
