@@ -242,10 +242,11 @@ class Broker(Hearing):
         """
 
     @abstractmethod
-    def beat(self, worker: int) -> bool:
+    def beat(self, worker: int | None) -> bool:
         """Count up a worker's heartbeat; False where it was taken for dead, which this undoes.
 
-        Raises BrokerError for one that the queue has forgotten.
+        Who is no worker only has something written, to see that it can be. Raises BrokerError for
+        a worker that the queue has forgotten.
         """
 
     @abstractmethod

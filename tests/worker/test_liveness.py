@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,12 @@ from support import enlist, eventually, started_python, started_worker
 from aque import location, states
 from aque.brokers.base import Broker
 from aque.brokers.sqlite.broker import SQLiteBroker
-from aque.errors import LockTimeoutError
+from aque.commands import options
+from aque.errors import BrokerError, LockTimeoutError
+from aque.queue import Queue
 from aque.worker import host
 from aque.worker.liveness import LIMIT, Observer
+from aque.worker.recovery import recover
 
 HOLD = """
 import os, signal, sys
@@ -68,6 +72,29 @@ def test_while_nobody_can_write_nobody_grows_old(shared: SQLiteBroker) -> None:
         holder.send_signal(signal.SIGCONT)
         assert holder.stdout.readline() == b"let go\n"
     assert dead(observer) == []
+
+
+def test_on_a_full_disk_nobody_grows_old_and_who_waits_goes_on(shared: SQLiteBroker) -> None:
+    here = host.this_host()
+    enlisted = enlist(shared)
+    gone = enlist(shared, boot=here.boot, pid_namespace=here.pid_namespace, pid=1 << 30)
+    observer = Observer(shared, here)
+    assert dead(observer) == [gone]
+    size, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))  # nothing can be written, as if full
+    try:
+        assert [dead(observer) for _ in range(LIMIT + 1)] == [[gone]] * (LIMIT + 1)
+        with pytest.raises(BrokerError):
+            recover(observer)
+        options.recovery(Queue(shared))()
+        beating = Observer(shared, here, enlisted)
+        with pytest.raises(BrokerError):
+            beating.dead()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    shared.set_settings({"heartbeat": 1000.0})
+    assert dead(beating) == [gone], "it beats at once"
+    assert [worker.heartbeat for worker in shared.workers([enlisted])] == [1]
 
 
 def test_an_observer_that_was_stopped_for_long_begins_to_count_anew(shared: SQLiteBroker) -> None:
