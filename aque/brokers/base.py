@@ -236,7 +236,7 @@ class Broker(Hearing):
 
     @abstractmethod
     def enlist(self, record: WorkerRecord) -> int:
-        """Store a worker and return its id, which replaces that of the record.
+        """Store a worker and return its id: that of the record, or a new one where that is 0.
 
         Raises TrustError where others could have this worker run what they like.
         """

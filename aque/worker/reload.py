@@ -47,7 +47,7 @@ def execute(worker: Worker, program: Program) -> None:
     member = worker.membership
     state = {
         "membership": {
-            key: getattr(member, key) for key in ("id", "token", "kind", "user", "life")
+            key: getattr(member, key) for key in ("id", "token", "kind", "user", "life", "name")
         },
         "share": vars(worker.share),
         "guard": worker.guard.state(),

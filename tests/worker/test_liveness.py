@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sqlite3
+import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -150,3 +153,19 @@ def test_a_worker_that_was_dismissed_by_mistake_gives_up_its_tasks_and_goes_on(
         assert (ended(broker, first).status, fetch(broker, first).attempt) == (states.SUCCESS, 2)
         assert worker.poll() is None
         assert [record.id for record in broker.workers()] == [task.worker]
+
+
+def test_a_worker_that_the_queue_has_forgotten_enlists_anew(shared: SQLiteBroker) -> None:
+    shared.set_settings({"heartbeat": 0.05, "poll": 0.05})
+    with started_worker(shared, "--name", "pine", stderr=subprocess.PIPE) as worker:
+        (before,) = eventually(shared.workers)
+        with closing(sqlite3.connect(os.environ["AQUE_BROKER"], isolation_level=None)) as past:
+            past.execute("DELETE FROM worker")
+        (after,) = eventually(shared.workers)
+        assert (after.id, after.name, after.token) == (before.id, "pine", before.token)
+        assert ended(shared, submit(shared, "true")).status == states.SUCCESS
+        worker.terminate()
+        worker.wait()
+        assert worker.stderr is not None
+        assert worker.stderr.read() == b""
+    assert shared.workers() == []

@@ -24,7 +24,7 @@ AND NOT EXISTS (SELECT 1 FROM task WHERE status = 'running' AND worker = ?)
 def enlist(tx: Transaction, record: WorkerRecord) -> int:
     values = [getattr(record, key) for key in worker_keys()]
     insert = f"INSERT INTO worker ({_COLUMNS}) VALUES ({placeholders(values)})"
-    return int(tx.execute(insert, [None, *values[1:]]).lastrowid or 0)
+    return int(tx.execute(insert, [record.id or None, *values[1:]]).lastrowid or 0)
 
 
 def beat(tx: Transaction, worker: int | None) -> bool:
