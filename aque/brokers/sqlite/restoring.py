@@ -36,16 +36,15 @@ _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 def copy_whole(where: Location, source: str, part: str) -> None:
     """Copy the queue at `source` to `part`, with the owner, group and mode of that at `where`."""
     place.refuse(where.path)
-    place.find_room(where, create=True)
     if not os.path.isfile(source):
         raise UsageError(f"there is no file {source}; name a copy made by aque-init --backup")
     if os.path.realpath(source) == where.path:
         raise UsageError(f"{source} is the queue itself; name a copy of it")
     whole = _whole(source)
+    place.find_room(where, create=True)
     place.create_empty(part)
     whole.copy(part)
-    if os.path.exists(where.path):
-        beside.liken_file(part, os.stat(where.path))
+    beside.liken_file(part, os.stat(where.path))
 
 
 def _whole(source: str) -> Glance:
@@ -66,7 +65,6 @@ def restore(where: Location, part: str) -> str | None:
         Glance(replace(where, path=part)).read("SELECT id, attempt FROM task")
     )
     lock = WriteLock(where.path)
-    place.create_empty(where.path)
     with translated(where.path), closing(lock), lock.held():
         kernel.check(lock, "wal")  # whoever used the log: only of another machine is it refused
         if _is_in_use(where):
