@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 
 from aque import location, trust
@@ -25,6 +26,8 @@ _FIXED = (3, 51, 3)
 _FIXED_LINES = {(3, 50): 7, (3, 44): 6}
 #: Bytes below which a disk is as good as full.
 _LITTLE = 64 << 20
+#: Seconds by which clocks may differ.
+_SKEW = 5.0
 _ANOTHER = "name another queue with --broker"
 #: Exits with 0 where another process' lock is seen.
 _SEES_LOCK = """
@@ -44,6 +47,8 @@ def examine(where: Location) -> Iterator[Finding]:
     if os.path.isdir(directory):
         yield _disk(where)
         yield _locks(directory)
+        if where.is_shared:
+            yield from _clock(directory)
     elif not os.path.exists(directory):
         yield from _no_directory(where)
     yield from _permissions(where.path)
@@ -126,6 +131,25 @@ def _locks(directory: str) -> Finding:
     return Finding(
         "locks", f"in {directory} do not keep others out",
         "keep the queue on another file system: here it would be corrupted",
+    )  # fmt: skip
+
+
+def _clock(directory: str) -> Iterator[Finding]:
+    """Compare this host's clock with that of the disk, by which a new file is stamped."""
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"x")
+            file.flush()
+            ahead = time.time() - os.fstat(file.fileno()).st_mtime
+    except OSError:  # as was said of the locks
+        return
+    if abs(ahead) <= _SKEW:
+        yield Finding("clock", "agrees with that of the disk")
+        return
+    way = "ahead of" if ahead > 0 else "behind"
+    yield Finding(
+        "clock", f"{abs(ahead):.0f} s {way} that of the disk",
+        "set it (NTP): delayed tasks start, and ended ones are forgotten, at the wrong time",
     )  # fmt: skip
 
 
