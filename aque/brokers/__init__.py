@@ -44,6 +44,18 @@ def share(url: str | None, group: str) -> str | None:
     return sharing.unreachable(path)
 
 
+def refuse_lockless(url: str | None) -> None:
+    """Raise BrokerError where a queue is to be made on a shared disk on which locks do not hold."""
+    try:
+        where = location.find(url)
+    except UsageError:  # a plug-in's, or one that is refused as it is opened
+        return
+    if where.is_shared and not os.path.exists(where.path):
+        from aque.brokers.sqlite import diagnosis
+
+        diagnosis.refuse_lockless(os.path.dirname(where.path))
+
+
 def copy_whole(url: str | None, source: str, part: str) -> None:
     """Copy a queue to the name `part`, to take the place of another.
 

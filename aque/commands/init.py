@@ -37,9 +37,11 @@ def init(
     aque-init --set poll=0.2 --set grace=10
     aque-init --backup /backups/queue-$(date +%F).db
     """
+    from aque import brokers
     from aque.errors import StateError
     from aque.queue import Queue
 
+    brokers.refuse_lockless(broker)
     values = dict(_setting(change) for change in changes)
     if restore is not None:
         _restore(broker, restore)

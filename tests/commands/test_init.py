@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import subprocess
@@ -13,6 +14,8 @@ from support import aque, enlist, started_worker
 
 from aque import brokers
 from aque.brokers.base import Broker
+from aque.commands import init
+from aque.errors import BrokerError
 
 
 def test_a_queue_is_made_where_it_is_wanted(tmp_path: Path) -> None:
@@ -75,6 +78,23 @@ def test_a_setting_that_makes_no_sense_changes_none(broker: Broker, change: str)
     done = aque("init", "--set", "grace=9", "--set", change, status=2)
     one_line(done.stderr, "aque-init: ")
     assert broker.settings()["grace"] == 5
+
+
+def test_none_is_made_for_several_hosts_where_locks_do_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = init.init.callback
+    assert make is not None
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    for journal in ("delete", "wal"):
+        url = f"sqlite://{tmp_path}/{journal}.db?journal={journal}"
+        words = (url, False, (), None, None, None, False)
+        if journal == "delete":
+            with pytest.raises(BrokerError, match="keep the queue on another file system"):
+                make(*words)
+        else:
+            make(*words)
+    assert not list(tmp_path.glob("delete*"))
 
 
 def test_a_reset_forgets_all_but_never_while_a_worker_runs(broker: Broker) -> None:

@@ -54,6 +54,13 @@ def examine(where: Location) -> Iterator[Finding]:
     yield from _permissions(where.path)
 
 
+def refuse_lockless(directory: str) -> None:
+    """Raise BrokerError where locks do not hold in a directory that is there."""
+    found = _locks(directory) if os.path.isdir(directory) else None
+    if found is not None and found.remedy:
+        raise BrokerError(f"{found.subject} {found.text}; {found.remedy}")
+
+
 def repair(where: Location) -> None:
     """Put right what can be of what is beside a queue that is not open here."""
     if not list(place.refusals(where.path)):
@@ -123,7 +130,7 @@ def _locks(directory: str) -> Finding:
             works = works and subprocess.run(command, check=False).returncode == 0
     except OSError as error:
         return Finding(
-            "locks", f"cannot lock a file in {directory}: {error.strerror}",
+            "locks", f"of files in {directory} cannot be had: {error.strerror}",
             "see to the directory's permissions, or to the lock service of its file system",
         )  # fmt: skip
     if works:
