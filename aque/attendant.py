@@ -32,27 +32,34 @@ class Attendant:
         self._slots = slots
         self._deaths = 0
         self._is_ending = False
+        self._lock = threading.Lock()  # or a worker might be started again while it is ended
         self._start()
 
     def look(self) -> str | None:
         """See that the worker runs; return why it cannot be kept running, once that is so."""
-        status = self._process.poll()
-        if status is None or self._is_ending:
+        with self._lock:
+            status = self._process.poll()
+            if status is None or self._is_ending:
+                return None
+            is_soon = time.monotonic() - self._started < _SOON
+            self._deaths = self._deaths + 1 if is_soon else 1
+            if self._deaths >= _MOST_DEATHS:
+                return f"the executor's worker has ended {self._deaths} times, with status {status}"
+            self._close()
+            self._start()
             return None
-        self._deaths = self._deaths + 1 if time.monotonic() - self._started < _SOON else 1
-        if self._deaths >= _MOST_DEATHS:
-            return f"the executor's worker has ended {self._deaths} times, with status {status}"
-        self._close()
-        self._start()
-        return None
 
     def end(self) -> None:
         """Have the worker end when what it runs has."""
-        if not self._is_ending:
+        with self._lock:
+            if self._is_ending:
+                return
             self._is_ending = True
             self._close()
-            # Somebody has to reap it, though nobody may wait for it any more.
-            threading.Thread(target=self._process.wait, name="aque-reaper", daemon=True).start()
+        # Somebody has to reap it, though nobody may wait for it any more.
+        reaper = threading.Thread(target=self._process.wait, name="aque-reaper", daemon=True)
+        with suppress(RuntimeError):  # Python 3.12 starts none at its end; `wait` does it then
+            reaper.start()
 
     def wait(self) -> None:
         self._process.wait()

@@ -26,10 +26,11 @@ from typing import Any, TypeVar
 
 from aque import brokers, prototypes, scripts, surroundings
 from aque.attendant import Attendant
+from aque.awaited import Waiting
 from aque.brokers.base import Broker
 from aque.errors import UsageError
 from aque.garbage import Uncollected
-from aque.pending import Pending, Waiting
+from aque.pending import Pending
 from aque.prototype import Prototype
 from aque.queue import Queue
 from aque.unattended import Unattended
@@ -67,7 +68,7 @@ class Executor(futures.Executor):
         self._defaults = {**around, **_share(workers), **defaults}
         self._form = prototypes.Form(self._defaults)
         self._core = _Core(self.queue, workers, durable)
-        weakref.finalize(self, self._core.shut).atexit = False
+        weakref.finalize(self, self._core.drop).atexit = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Pending[T]:
         """Submit a call. Raises CodecError for what has no text form, RuntimeError after shutdown.
@@ -134,24 +135,22 @@ class _Core:
 
     def __init__(self, queue: Queue, workers: int, is_durable: bool) -> None:
         self.waiting = Waiting(queue)
-        self._pid = os.getpid()
         self._queue = queue
         self._is_shut = False
+        self._is_dropped = False
         self._is_durable = is_durable
         self._broken: BrokenExecutor | None = None
-        self._attendant: Attendant | None = None
-        queue.broker.waiter.hear(self.waiting)
+        self._attendant = Attendant(queue.broker, workers) if workers else None
         self._unattended = Unattended(queue.broker, self.waiting.oldest, bool(workers))
-        self.waiting.on_look = self._unattended.look
+        self.waiting.on_look = self._look
+        self.waiting.waiter.hear(self.waiting)
         if workers:
-            self._attendant = Attendant(queue.broker, workers)
-            self.waiting.on_look = self._attend
             atexit.register(self.finish)
 
     @property
     def is_inherited(self) -> bool:
         """Whether this is a fork's copy, of whose futures and worker no thread here hears."""
-        return self._pid != os.getpid()
+        return self.waiting.is_inherited
 
     def submit(self, ready: Prototype, found: Sequence[Any]) -> Pending[Any]:
         if self._is_durable:
@@ -180,6 +179,10 @@ class _Core:
             )
         self._queue.refuse_others(found)
 
+    def drop(self) -> None:
+        """Have this shut down soon: its executor was collected, maybe in a transaction."""
+        self._is_dropped = True
+
     def shut(self) -> None:
         """Take no more; end when nothing is left to wait for."""
         if self.is_inherited:
@@ -187,35 +190,42 @@ class _Core:
         self._is_shut = True
         self.waiting.outbox.close()
         self.waiting.on_empty = self._release
-        if not self.waiting.all():
-            self._release()
+        self.waiting.end_if_empty()
 
     def finish(self) -> None:
         """Wait for all that was submitted, then for the own worker's end."""
         if self.is_inherited:
             return
-        self._is_shut = True
+        self.shut()
         futures.wait(self.waiting.all())
-        self._release()
+        self.waiting.over.wait()
         if self._attendant is not None:
             self._attendant.wait()
 
     def _release(self) -> None:
-        self._queue.broker.waiter.leave(self.waiting)
+        self.waiting.waiter.leave(self.waiting)
         if self._attendant is not None:
-            self.waiting.on_look = None
             self._attendant.end()
             atexit.unregister(self.finish)
 
-    def _attend(self) -> None:
-        assert self._attendant is not None
-        reason = self._attendant.look()
+    def _look(self) -> None:
+        if self._is_dropped and not self._is_shut:
+            self.shut()
+        if self._attendant is not None and self._broken is None:
+            self._attend(self._attendant)
+        self._unattended.look()
+
+    def _attend(self, attendant: Attendant) -> None:
+        try:
+            reason = attendant.look()
+        except (
+            OSError
+        ):  # no process to be had, say: it is tried again, and counts as one more death
+            return
         if reason is not None:
             self._broken = BrokenExecutor(f"{reason}; its tasks stay in the queue")
-            self._attendant.end()
-            self.waiting.on_look = None
+            attendant.end()
             self.waiting.fail(self._broken)
-        self._unattended.look()
 
 
 def _is_count(number: object, least: int) -> bool:
@@ -235,6 +245,7 @@ def _chunks(items: Iterator[Any], size: int) -> Iterator[tuple[Any, ...]]:
 
 def _results(pending: list[Pending[Any]], deadline: float | None) -> Iterator[Any]:
     pending.reverse()
+    maker = os.getpid()
 
     def results() -> Iterator[Any]:
         try:
@@ -242,7 +253,7 @@ def _results(pending: list[Pending[Any]], deadline: float | None) -> Iterator[An
                 left = None if deadline is None else deadline - time.monotonic()
                 yield from pending.pop().result(left)
         finally:
-            for future in pending:
+            for future in pending if os.getpid() == maker else ():
                 future.cancel()
 
     return results()

@@ -14,6 +14,7 @@ from typing import Any
 
 from aque import trust
 from aque.errors import UsageError
+from aque.requirements import REQUIREMENT_KEYS
 
 EDGES = frozenset(("dependencies", "after", "after_any", "children", "parent"))
 VALUES = ("pattern", "func", "args", "kwargs", "extra")
@@ -21,7 +22,7 @@ PLAIN = frozenset(
     "name priority duration due_at cwd environ umask import_path interpreter stdin stdin_value"
     " stdout stderr timeout retries retry_delay keep_background".split()
 )
-REQUIREMENTS = frozenset(("user", "cpus", "memory", "host", "platform", "limits", "mounts"))
+REQUIREMENTS = frozenset(REQUIREMENT_KEYS) - {"reserved"}
 KEYS = {*EDGES, *VALUES, *PLAIN, *REQUIREMENTS, "hold", "io_paths"} - {"mounts"}
 
 _TEXTS = "name cwd import_path interpreter stdin stdout stderr".split()

@@ -6,12 +6,9 @@ getattr may run a module's or a metaclass's own code, so the dictionaries are re
 from __future__ import annotations
 
 from types import MethodType, ModuleType
+from typing import Any
 
 from aque.errors import CodecError
-
-TYPE_CHECKING = False  # typing itself is slow to import
-if TYPE_CHECKING:
-    from typing import Any
 
 _MRO = type.__dict__["__mro__"]
 _CLASS_DICT = type.__dict__["__dict__"]

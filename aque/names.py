@@ -35,13 +35,10 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
+from typing import Any
 
 from aque import lookup, scripts
 from aque.errors import CodecError, describe
-
-TYPE_CHECKING = False  # typing itself is slow to import
-if TYPE_CHECKING:
-    from typing import Any
 
 FUNCTION_KINDS = (
     FunctionType,

@@ -41,7 +41,7 @@ class Outbox(Generic[T]):
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._lock = threading.RLock()  # a collected executor may close another's, in mid-store
+        self._lock = threading.RLock()  # a signal, or what is collected, may put in mid-store
         self._held: list[T] = []
         self._stored_at = 0.0
         self._news = threading.Event()
@@ -53,9 +53,8 @@ class Outbox(Generic[T]):
         with self._lock:
             self._held.append(item)
             is_late = time.monotonic() - self._stored_at >= PACE
-            if not (is_late or self._is_closed or len(self._held) >= MOST):
-                if len(self._held) == 1:
-                    self._wake()
+            is_full = len(self._held) >= MOST
+            if not (is_late or self._is_closed or is_full) and self._wake():
                 return
             after = self._store_held()
         after()
@@ -90,20 +89,35 @@ class Outbox(Generic[T]):
 
     # The thread
 
-    def _wake(self) -> None:
+    def _wake(self) -> bool:
+        """Have the thread store what is held; whether there can be one."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="aque-outbox", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="aque-outbox", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # too many, or the interpreter is ending
+                return False
+            self._thread = thread
             atexit.register(self.flush)
-        self._news.set()
+        if len(self._held) == 1:
+            self._news.set()
+        return True
 
     def _run(self) -> None:
-        while not self._is_closed:
-            self._news.wait()
-            self._news.clear()
-            while self._held:
-                left = self._stored_at + PACE - time.monotonic()
-                if left > 0:
-                    time.sleep(left)
-                else:
-                    self.flush()
+        """Store until closed, or until a program's own code raises; then another thread goes on."""
+        try:
+            while not self._is_closed:
+                self._news.wait()
+                self._news.clear()
+                while self._held:
+                    left = self._stored_at + PACE - time.monotonic()
+                    if left > 0:
+                        time.sleep(left)
+                    else:
+                        self.flush()
+        finally:
+            with self._lock:
+                self._thread = None
+                self._news.set()
+                if self._held:
+                    self._wake()

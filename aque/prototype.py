@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Union
 
 from aque import states
-from aque.record import keys, record
+from aque.record import keys, make, record
 from aque.requirements import Requirements
 
 #: What one edge of the graph asks of the dependency before the task may run.
@@ -73,7 +73,5 @@ _PROTOTYPE = {key: getattr(Prototype, key) for key in keys(Prototype)}
 
 
 def prototype(**given: Any) -> Prototype:
-    """Make a Prototype; five times faster than a frozen __init__ of 30 fields."""
-    made: Prototype = object.__new__(Prototype)
-    made.__dict__.update(_PROTOTYPE, **given)
-    return made
+    """Make a Prototype, faster than by its class; a key that is none is not noticed."""
+    return make(Prototype, _PROTOTYPE, given)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
-from aque import codec, io_paths, needs, states, surroundings, trust
+from aque import codec, io_paths, needs, record, states, surroundings, trust
 from aque.errors import DependencyCycleError, UsageError
 from aque.fields import EDGES, PLAIN, check, check_arguments
 from aque.mounts import Mount
@@ -245,9 +245,7 @@ class Form:
     def _make(self, given: dict[str, Any], found: list[Any]) -> Call:
         if found or self._futures:
             given["after"] = self._common.after + tuple(future.id for future in found)
-        made: Prototype = object.__new__(Prototype)
-        made.__dict__.update(self._common.__dict__, **given)
-        return Call(made, found)
+        return Call(record.make(Prototype, self._common.__dict__, given), found)
 
 
 def _checked(func: Any) -> str:

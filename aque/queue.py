@@ -144,8 +144,8 @@ class Queue:
         wanted = list(ids)
         if recursive:
             below = self.broker.fetch([id for id in self.in_order(ids) if id not in set(ids)])
-            failed = (states.ERROR, states.CANCELLED)
-            wanted = [task.id for task in below if task.status in failed] + wanted
+            failed = [task.id for task in below if task.status in states.FAILED_STATES]
+            wanted = failed + wanted
         self.broker.retry(wanted)
 
     def remove(self, ids: Sequence[int]) -> None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from aque import states
 from aque.record import keys, record
 
 
 class End(NamedTuple):
     """How one attempt of a running task ended.
 
-    `status` is one of success, error, cancelled, or pending to requeue it; with `due_at` that is a
-    retry of an attempt that failed, not before then, and without an `error` it gives back a task
-    that never began. `started_at` is when it began, where the claim did not know. `user_time` and
-    `system_time` are seconds of cpu, `max_rss` is bytes.
+    `status` is one of success, error, cancelled, or pending where the task is to wait again:
+    as a retry, given back, or requeued, which its `error` says why. `started_at` is when it began,
+    where the claim did not know. `user_time` and `system_time` are seconds of cpu, `max_rss` is
+    bytes.
     """
 
     id: int
@@ -34,6 +35,25 @@ class End(NamedTuple):
     system_time: float | None = None
     max_rss: int | None = None
     started_at: float | None = None
+
+    def retried(self, due_at: float) -> End:
+        """Return it as that of an attempt that failed, after which another is made at `due_at`."""
+        return self._replace(status=states.PENDING, due_at=due_at)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the task has ended with it, and does not wait again."""
+        return self.status != states.PENDING
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether the attempt failed, and the task waits for its next."""
+        return not self.is_final and self.due_at is not None
+
+    @property
+    def is_given_back(self) -> bool:
+        """Whether the attempt never began: it is as if the task had not been claimed."""
+        return not self.is_final and self.due_at is None and self.error is None
 
 
 class Begin(NamedTuple):
@@ -106,7 +126,6 @@ class WorkerRecord:
     kind: str
     name: str
     host: str
-    machine: str
     boot: str
     pid_namespace: str
     pid: int
@@ -118,10 +137,9 @@ class WorkerRecord:
     started_at: float
     ended_at: float | None = None
     heartbeat: int = 0
-    #: All it is known by, its platform, and its user's groups; each in words.
+    #: All it is known by, in words.
     names: str = ""
     platform: str = ""
-    groups: str = ""
     #: Since when it starts nothing more, and ends once what it runs has.
     draining_at: float | None = None
 

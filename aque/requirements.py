@@ -16,19 +16,18 @@ from aque.record import keys, record
 class Requirements:
     """What decides whether and where a task may run; shared by all tasks with equal needs.
 
-    `cpus` is a number of cpus, `memory` bytes; None means "any" for the rest. `worker` reserves
-    the task for the worker of that id.
+    `cpus` is a number of cpus, `memory` bytes; None means "any" for the rest. `reserved` is
+    the id of the only worker that may run it. A task has these keys too.
     """
 
     user: str
-    group: str | None = None
     host: str | None = None
     platform: str | None = None
     cpus: float = 1.0
     memory: int = 0
     limits: str | None = None
     mounts: str | None = None
-    worker: int | None = None
+    reserved: int | None = None
 
 
 REQUIREMENT_KEYS = keys(Requirements)

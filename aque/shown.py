@@ -7,10 +7,7 @@ goes only so deep.
 from __future__ import annotations
 
 import json
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any
 
 _DEEPEST = 6
 _NEW = ("copyreg:__newobj__", "copyreg:_reconstructor")

@@ -21,6 +21,10 @@ COMPLETE_STATES = frozenset({SUCCESS, ERROR, CANCELLED})
 STATES = (CREATING, PENDING, PAUSED, RUNNING, SUCCESS, ERROR, CANCELLED)
 #: Not started: what a dependency's end or a kill changes at once.
 WAITING_STATES = READY_STATES | UNREADY_STATES
+#: Not ended.
+UNFINISHED_STATES = WAITING_STATES | ACTIVE_STATES
+#: Ended, and what needs it fails.
+FAILED_STATES = COMPLETE_STATES - {SUCCESS}
 
 #: Where a task may begin.
 INITIAL_STATES = frozenset({CREATING, PENDING, PAUSED})

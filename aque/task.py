@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from aque import states
-from aque.record import keys, record
+from aque.record import keys, make, record
 
 DEFAULT_PRIORITY = 1000
 
@@ -42,7 +42,6 @@ class Task:
     duration: float = 0.0
     due_at: float | None = None
     user: str = ""
-    group: str | None = None
     host: str | None = None
     platform: str | None = None
     cpus: float = 1.0
@@ -113,17 +112,12 @@ def from_row(
     """Make a Task of a row; what its columns leave out is `known`, which has the keys in order."""
     if bytes in map(type, row):  # a path or name that is not UTF-8
         row = [os.fsdecode(value) if type(value) is bytes else value for value in row]
-    task: Task = object.__new__(Task)
-    task.__dict__.update(known)
-    task.__dict__.update(zip(columns, row))  # ten times faster than a frozen __init__ of 60 fields
-    return task
+    return make(Task, known, zip(columns, row))
 
 
 def alike(task: Task, **changes: Any) -> Task:
     """Return a task that differs in these keys alone, as fast as `from_row`."""
-    changed: Task = object.__new__(Task)
-    changed.__dict__.update(task.__dict__, **changes)
-    return changed
+    return make(Task, task.__dict__, changes)
 
 
 def as_dict(task: Task) -> dict[str, Any]:

@@ -40,12 +40,6 @@ def may_run_as(worker: str, user: str) -> bool:
     return worker in (user, user_name(0))
 
 
-@lru_cache
-def group_names() -> frozenset[str]:
-    """Return the names of the groups this process is in; the number of one that has none."""
-    return frozenset(map(group_name, group_ids()))
-
-
 def group_ids() -> set[int]:
     """Return the groups this process is in, by their numbers."""
     return {os.getegid(), *os.getgroups()}

@@ -73,7 +73,7 @@ def enlist(broker: Broker, **fields: Any) -> int:
     """Enlist a worker that has no process, and return its id."""
     defaults = {
         "id": 0, "token": os.urandom(16).hex(), "kind": "worker", "name": "tester",
-        "host": "here", "machine": "m", "boot": "b", "pid_namespace": "n", "pid": os.getpid(),
+        "host": "here", "boot": "b", "pid_namespace": "n", "pid": os.getpid(),
         "pid_started": 1, "user": trust.user_name(), "cpus": 4.0, "memory": 1 << 30, "slots": 4,
         "started_at": 1.0,
     }  # fmt: skip

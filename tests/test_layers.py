@@ -50,6 +50,7 @@ LAYERS = (
     ("queue",),
     ("attendant", "outbox"),
     ("pending",),
+    ("awaited",),
     ("executor", "unattended"),
     ("patterns",),
     ("worker",),
@@ -58,7 +59,7 @@ LAYERS = (
 #: A broker never knows the policy: it is handed in.
 FORBIDDEN = {("brokers", "schedule")}
 #: Imports that close a circle between two modules of one layer's neighbours, for types alone.
-TYPES_ONLY = {("futures", "queue")}
+TYPES_ONLY = {("futures", "queue"), ("pending", "awaited")}
 
 #: Who may import what of others.
 HOMES = {
@@ -79,7 +80,7 @@ HOMES = {
         "worker.namesake",
         "worker.remains",
         "outbox",
-        "pending",
+        "awaited",
         "attendant",
     ),
 }
@@ -207,9 +208,10 @@ BORDERS = (
     "commands.entry",
     "worker.runner",
     "worker.inside",
-    "worker.supervisor",
+    "worker.flood.supervisor",
     "worker.loop",
     "worker.crew",
+    "worker.namesake",
     "codec",
     "names",
     "scripts",
@@ -218,7 +220,7 @@ BORDERS = (
 
 
 def test_only_borders_catch_everything() -> None:
-    """The edges of commands, runners, supervisors and one task in a worker, and values."""
+    """The edges of commands, runners, supervisors, threads and one task in a worker, and values."""
     broad = {
         name
         for name, path in MODULES.items()

@@ -25,15 +25,24 @@ USERS = {"root": 0, ALICE: 61001, BOB: 61002, EVE: 61003}
 GROUPS = {"film": (61010, (ALICE, BOB)), "sound": (61011, (ALICE,))}
 FILM = GROUPS["film"][0]
 
+#: Mounts /proc with the options that $0 names, and runs a command.
+_MOUNT_PROC = 'mount -t proc -o "$0" proc /proc; exec "$@"'
 _CHECKOUT = str(Path(__file__).resolve().parent.parent)
 
 
-def words_as(user: str, *words: str) -> list[str]:
-    """Return the words that run a command as a user; skip where that cannot be."""
+def words_as(user: str, *words: str, proc: str | None = None) -> list[str]:
+    """Return the words that run a command as a user; skip where that cannot be.
+
+    With `proc` it sees a /proc of its own, which is mounted with these options.
+    """
     holder = _holder()
     if isinstance(holder, str):
         pytest.skip(holder)
     enter = ["nsenter", f"--mount=/proc/{holder.pid}/ns/mnt"]
+    if proc is not None:
+        enter += ["unshare", "-m", "sh", "-ec", _MOUNT_PROC, proc]
+        if subprocess.run([*enter, "true"], check=False, capture_output=True).returncode:
+            pytest.skip(f"no /proc with {proc} here")
     identity = str(USERS[user])
     become = ["setpriv", "--reuid", identity, "--regid", identity, "--init-groups"]
     return [*enter, *become, *words]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from aque.brokers.claims import Choose, Claim, Limit
 from aque.brokers.hearing import Hearing
@@ -18,9 +18,6 @@ from aque.brokers.questions import Finding, Request
 from aque.prototype import Prototype
 from aque.report import NOTHING, End, Progress, Report, WorkerRecord
 from aque.task import Task
-
-if TYPE_CHECKING:
-    pass
 
 
 class Wakeable(Protocol):

@@ -7,6 +7,9 @@ It lives while somebody is bound or hears, and is a daemon: a program's end neve
 Events are levels, not edges: two changes between two looks are one event, of the later state. A
 callback runs in this thread, so it must be quick and must not wait for a future of this process;
 what it raises (SystemExit too) is logged, and the others are told all the same.
+
+Nobody else looks for those who wait here, so no error ends the thread: it says what is wrong, and
+looks again a second later.
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ from __future__ import annotations
 import os
 import select
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aque import bell, listening
-from aque.errors import BrokerError, UsageError
+from aque.errors import AqueError, BrokerError, UsageError
 from aque.listening import Listener
 from aque.states import STATES
 
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Seconds from a look that failed to the next.
 _RETRY_DELAY = 1.0
+#: Of an id that a queue can hold, and be asked for.
+_MOST_DIGITS = 18
 
 
 class Event(NamedTuple):
@@ -51,7 +57,7 @@ class Hearer(Protocol):
     def note_changes(self, changes: Changes) -> None:
         """Hear what changed; called at each poll too, with nothing."""
 
-    def note_error(self, error: BrokerError) -> None:
+    def note_error(self, error: Exception) -> None:
         """Hear that the queue could not be looked at; that is tried again."""
 
 
@@ -60,21 +66,23 @@ class Waiter:
 
     def __init__(self, broker: Hearing) -> None:
         self.pid = os.getpid()
-        self._broker = broker
-        self._lock = threading.Lock()
+        self._broker: Hearing = weakref.proxy(
+            broker
+        )  # which has us, and is to go with its last user
+        self._lock = threading.RLock()  # what is collected in here may unbind itself
         self._bound: dict[str, list[Callback]] = {}
         self._hearers: list[Hearer] = []
         self._thread: threading.Thread | None = None
         self._number = 0
-        self._outputs: dict[int, int] = {}
-        self._signals: dict[int, int] = {}
+        self._seen: dict[str, dict[int, int]] = {"output": {}, "signal": {}}
         self._readable, self._writable = -1, -1
 
     def bind(self, name: str, callback: Callback) -> None:
         check(name)
         with self._lock:
-            self._bound[name] = [*self._bound.get(name, ()), callback]
             self._start()
+            self._bound[name] = [*self._bound.get(name, ()), callback]
+            self._wake()
 
     def unbind(self, name: str, callback: Callback) -> None:
         with self._lock:
@@ -85,23 +93,34 @@ class Waiter:
 
     def hear(self, hearer: Hearer) -> None:
         with self._lock:
-            self._hearers = [*self._hearers, hearer]
             self._start()
+            self._hearers = [*self._hearers, hearer]
+            self._wake()
 
     def leave(self, hearer: Hearer) -> None:
         with self._lock:
             self._hearers = [each for each in self._hearers if each is not hearer]
             self._wake()
 
+    def wake(self) -> None:
+        """Have everybody told at once how it is now."""
+        with self._lock:
+            self._wake()
+
     def _start(self) -> None:
-        """See that the thread runs; it knows of every event from now on."""
+        """See that the thread runs; it knows of every event from now on.
+
+        It waits for our lock before it sees that there is nobody to tell yet.
+        """
         if self._thread is None:
             self._number = self._broker.changes().number
             self._readable, self._writable = os.pipe()
-            self._thread = threading.Thread(target=self._run, name="aque-waiter", daemon=True)
-            self._thread.start()
-        else:
-            self._wake()
+            keeper = self._broker.close  # of the broker, which the thread needs till its end
+            thread = threading.Thread(
+                target=self._run, args=(keeper,), name="aque-waiter", daemon=True
+            )
+            thread.start()
+            self._thread = thread
 
     def _wake(self) -> None:
         if self._thread is not None:
@@ -109,26 +128,28 @@ class Waiter:
 
     # The thread
 
-    def _run(self) -> None:
+    def _run(self, close: Callable[[], object]) -> None:
         names: frozenset[str] = frozenset()
         listener: Listener | None = None
         pace = listening.Pace()
         while True:
-            if names != (names := self._wanted()) or listener is None:
-                if listener is not None:
-                    listener.close()
-                if self._is_over():
-                    break
-                listener = self._broker.listen(*sorted(names))
+            wanted = self._wanted()
+            if wanted != names and listener is not None:
+                listener.close()
+                listener = None
+            if listener is None and self._is_over():
+                break
             try:
+                if listener is None:
+                    listener, names = self._broker.listen(*sorted(wanted)), wanted
                 self._look()
                 self._sleep(listener, listener.interval)
-            except BrokerError as error:
+                listener.drain()
+            except Exception as error:  # the border: of all who wait here
                 self._complain(error)
-                self._sleep(listener, _RETRY_DELAY)
-            listener.drain()
+                self._sleep(None, _RETRY_DELAY)
             pace.keep()
-        self._broker.close()
+        close()
 
     def _is_over(self) -> bool:
         with self._lock:
@@ -141,22 +162,24 @@ class Waiter:
 
     def _wanted(self) -> frozenset[str]:
         """Return the bells there is somebody for."""
-        names = set()
-        for name in list(self._bound):
-            kind = name.partition(".")[0]
-            names.add({"output": bell.OUTPUT, "signal": bell.SIGNAL}.get(kind, bell.DONE))
-        return frozenset(names | {bell.DONE} if self._hearers else names)
+        with self._lock:
+            kinds = [name.partition(".")[0] for name in self._bound]
+            is_done_wanted = bool(self._hearers)
+        named = {"output": bell.OUTPUT, "signal": bell.SIGNAL}
+        names = {named.get(kind, bell.DONE) for kind in kinds}
+        return frozenset(names | {bell.DONE} if is_done_wanted else names)
 
-    def _sleep(self, listener: Listener, seconds: float) -> None:
+    def _sleep(self, listener: Listener | None, seconds: float) -> None:
         poller = select.poll()
         poller.register(self._readable, select.POLLIN)
-        if listener.fileno() >= 0:
+        if listener is not None and listener.fileno() >= 0:
             poller.register(listener.fileno(), select.POLLIN)
         if any(descriptor == self._readable for descriptor, _ in poller.poll(seconds * 1000)):
             os.read(self._readable, 4096)
 
-    def _complain(self, error: BrokerError) -> None:
-        self._broker.log.error("%s; trying again", error)
+    def _complain(self, error: Exception) -> None:
+        is_defect = not isinstance(error, AqueError)
+        self._broker.log.error("%s; trying again", error, exc_info=is_defect)
         for hearer in self._hearers:
             self._call(hearer.note_error, error, "futures")
 
@@ -164,10 +187,11 @@ class Waiter:
 
     def _look(self) -> None:
         changes = self._broker.changes(self._number)
+        others = self._other_values()
         for hearer in self._hearers:
             self._call(hearer.note_changes, changes, "futures", BrokerError)
         self._number = changes.number  # not before: where they could not look, they are told again
-        for event in [*self._status_events(changes), *self._other_events()]:
+        for event in [*self._status_events(changes), *self._other_events(others)]:
             for callback in self._bound.get(event.name, ()):
                 self._call(callback, event, event.name)
 
@@ -179,18 +203,19 @@ class Waiter:
                 if name in self._bound:
                     yield Event(name, id, status)
 
-    def _other_events(self) -> Iterator[Event]:
-        for kind, seen, look in (
-            ("output", self._outputs, self._broker.last_output),
-            ("signal", self._signals, self._broker.signals),
-        ):
+    def _other_values(self) -> dict[str, dict[int, int]]:
+        """Return the latest output and signal of each task that somebody is bound to."""
+        found = {}
+        for kind, look in (("output", self._broker.last_output), ("signal", self._broker.signals)):
             ids = [int(n.partition(".")[2]) for n in list(self._bound) if n.startswith(kind + ".")]
-            found = look(ids) if ids else {}
-            for id in seen.keys() - found.keys():
-                del seen[id]
-            for id, value in found.items():
+            found[kind] = look(ids) if ids else {}
+        return found
+
+    def _other_events(self, found: dict[str, dict[int, int]]) -> Iterator[Event]:
+        for kind, values in found.items():
+            seen, self._seen[kind] = self._seen[kind], values
+            for id, value in values.items():
                 if seen.get(id) != value:
-                    seen[id] = value
                     yield Event(f"{kind}.{id}", id, value)
 
     def _call(
@@ -207,7 +232,7 @@ class Waiter:
 def check(name: str) -> None:
     """Raise UsageError for a name by which nothing is told."""
     kind, dot, what = name.partition(".")
-    is_id = what.isascii() and what.isdigit()
+    is_id = what.isascii() and what.isdigit() and len(what) <= _MOST_DIGITS
     if kind == "task_status" and (not dot or what in STATES or is_id):
         return
     if kind in ("output", "signal") and is_id:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aque.brokers.claims import Ahead, Candidate
-from aque.brokers.questions import Changes, Condition, Edge, Entry, Outline, Selection
+from aque.brokers.questions import Attempt, Changes, Condition, Edge, Entry, Outline, Selection
 from aque.report import Chunk
 from aque.requirements import Requirements
 from aque.task import Task
@@ -173,6 +173,10 @@ class Looking(ABC):
     @abstractmethod
     def stdin_value(self, id: int) -> bytes | None:
         """Return the standard input that was stored with a task."""
+
+    @abstractmethod
+    def attempts(self, id: int) -> list[Attempt]:
+        """Return the attempts of a task before its present one, the first first."""
 
     @abstractmethod
     def output(self, id: int, attempt: int, after: int = 0) -> list[Chunk]:

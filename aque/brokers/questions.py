@@ -72,6 +72,26 @@ class Edge:
     kind: str
 
 
+#: The status of an attempt that did not come to its end, for no fault of its own.
+REQUEUED = "requeued"
+
+
+class Attempt(NamedTuple):
+    """How an attempt before the present one ended: its `status` is that of an end, or REQUEUED.
+
+    `error` says why, in words. `host` is None where the worker is forgotten.
+    """
+
+    attempt: int
+    status: str
+    started_at: float
+    ended_at: float
+    exit_status: int | None
+    exit_signal: int | None
+    error: str | None
+    host: str | None
+
+
 @record(frozen=True)
 class Changes:
     """What changed since an event: the number of the latest, statuses by id, ids removed."""

@@ -36,15 +36,13 @@ marshal (one version), repr and literal_eval (slow, and no dates).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from aque.codec.registry import register
 from aque.codec.text import parse, print_tree, quote
 from aque.codec.walk import Reader, Writer, refuse, root
 from aque.errors import CodecError, LargeValueWarning, describe
-
-TYPE_CHECKING = False  # typing itself is slow to import
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
 
 __all__ = ["decode", "encode", "register"]
 

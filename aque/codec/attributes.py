@@ -7,13 +7,10 @@ slots are filled in like any other.
 from __future__ import annotations
 
 from types import GetSetDescriptorType, MemberDescriptorType
+from typing import Any
 
 from aque import lookup
 from aque.errors import CodecError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by an extension as if
 

@@ -20,6 +20,8 @@ already, it is the cause of the first of them; a decoded exception that is encod
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from aque import names
 from aque.codec import inert
 from aque.codec.attributes import attributes_of, is_made_by_class, set_attributes
@@ -27,10 +29,7 @@ from aque.codec.objects import read_class
 from aque.codec.walk import checked
 from aque.errors import CodecError, RemoteError, describe
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from aque.codec.walk import Path, Reader, Writer
 
 MAX_CHAIN = 100

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from aque import names
 from aque.codec import exceptions, library, objects, reduction, references, registry
 from aque.codec.walk import refuse
 from aque.errors import CodecError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from aque.codec.walk import Path, Reader, Writer
 
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import sys
 from types import BuiltinFunctionType, FunctionType
+from typing import Any
 
 from aque import lookup
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 _INERT = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray))
 _NESTED = frozenset((tuple, list, frozenset))

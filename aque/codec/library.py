@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from aque import scripts
 from aque.codec.walk import checked, parts
 from aque.errors import CodecError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from aque.codec.walk import Path, Reader, Writer
 
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import sys
+from typing import TYPE_CHECKING, Any
 
 from aque import lookup, names
 from aque.codec import inert
@@ -12,10 +13,7 @@ from aque.codec.walk import checked, parts, refuse
 from aque.errors import CodecError
 from aque.record import Fields
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from aque.codec.walk import Path, Reader, Writer
 
 MAX_FLAG_BITS = 1024  # enum takes quadratic time over the bits of a flag

@@ -8,14 +8,12 @@ in hexadecimal, since Python refuses long decimals (sys.set_int_max_str_digits, 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from aque.errors import CodecError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from aque.codec.walk import Path, Reader, Writer
 
 MAX_BITS = 2000

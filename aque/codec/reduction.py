@@ -8,16 +8,14 @@ in pickle's order. Protocol 4, since 5 would hand out buffers.
 from __future__ import annotations
 
 import copyreg
+from typing import TYPE_CHECKING, Any
 
 from aque import names
 from aque.codec import plain
 from aque.codec.walk import checked, refuse
 from aque.errors import CodecError, describe
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from aque.codec.walk import Path, Reader, Writer
 
 _PARTS = frozenset(("call", "args", "state", "items", "pairs", "setter"))

@@ -6,13 +6,12 @@ which only a task that is about to be called has; anywhere else such an argument
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from aque.codec.walk import checked, refuse
 from aque.errors import CodecError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from aque.codec.walk import Path, Reader, Writer
 
 #: Known by their names, since this layer lies below theirs.

@@ -7,15 +7,14 @@ It only grows, and only by `register`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
 from aque import names, scripts
 from aque.codec import plain
 from aque.errors import CodecError, describe
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, NamedTuple, TypeVar
-
     from aque.codec.walk import Path, Reader, Writer
 
     V = TypeVar("V")

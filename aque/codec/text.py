@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from aque.errors import CodecError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 MAX_DIGITS = 640  # sys.int_info.str_digits_check_threshold: readable whatever the limit set
 RUNNING_TAGS = ("$reduce", "$type")

@@ -5,14 +5,13 @@ A path is a chain of (parent, format, step), put into words only when something 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from aque.codec import plain
 from aque.errors import CodecError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     Path = tuple["Path | None", str, object]
 
 MAX_DEPTH = 100  # some five Python frames a level, of the thousand there are

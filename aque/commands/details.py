@@ -1,31 +1,43 @@
-"""Own what a failed task shows without being asked: why it failed, and what to do about it."""
+"""Own what a task shows without being asked: why it failed, what to do, how it ran before."""
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator, Sequence
 
 from aque import runs, states
 from aque.brokers.base import Broker
-from aque.brokers.questions import Selection
+from aque.brokers.questions import REQUEUED, Attempt, Selection
 from aque.commands import lines, terminal
 from aque.prototype import CHILD
 from aque.reading import STDERR, Reader
 from aque.task import Task
 
-#: Lines of standard error that are shown, and tasks that are named.
+#: Lines of standard error that are shown, and tasks that are named, or attempts.
 _LINES, _NAMED = 10, 5
 _LONGEST = 500
 
 
-def describe(broker: Broker, failed: Task) -> Iterator[str]:
-    """Yield lines about a task that ended as an error, safe for a terminal."""
+def describe(broker: Broker, shown: Task) -> Iterator[str]:
+    """Yield lines about a task that ended as an error or ran before, safe for a terminal."""
+    if shown.status == states.ERROR:
+        yield from _failure(broker, shown)
+        return
+    earlier = list(_earlier(broker, shown))
+    if earlier:
+        yield f"task {shown.id} ran before"
+        yield from earlier
+
+
+def _failure(broker: Broker, failed: Task) -> Iterator[str]:
     yield f"task {failed.id} failed: {terminal.safe(reason(broker, failed))}"
     if failed.started_at is not None:
         yield f"  ran       {_ran(failed)}"
         yield f"  where     {_where(broker, failed)}"
         if failed.user_time is not None:
             yield f"  used      {_used(failed)}"
+    yield from _earlier(broker, failed)
     dependents = _dependents(broker, failed)
     if dependents:
         yield f"  failed    because of it: {dependents}"
@@ -46,15 +58,21 @@ def reason(broker: Broker, failed: Task) -> str:
         name = f" ({lines.label(found[0])})" if found else ", which was removed,"
         because = f"task {failed.cause}{name} failed"
         return because if failed.is_group else f"it never ran, since {because}"
+    return _ending(failed, failed.pattern) or "nobody said why"
+
+
+def _ending(ended: Task | Attempt, pattern: str | None) -> str:
+    """Say in words how an attempt ended, as far as it was told; "" where it was not."""
     said = []
-    if failed.exit_signal is not None:
-        said.append(signal_in_words(failed.exit_signal))
-    elif failed.exit_status:
-        said.append(f"it exited with status {failed.exit_status}{_status_in_words(failed)}")
-    error = (failed.error or "").strip()
+    if ended.exit_signal is not None:
+        said.append(signal_in_words(ended.exit_signal))
+    elif ended.exit_status:
+        words = _status_in_words(ended.exit_status, pattern)
+        said.append(f"it exited with status {ended.exit_status}{words}")
+    error = (ended.error or "").strip()
     if error and not error.startswith("ended "):  # which says the same
         said.append(error.partition("\n")[0])
-    return "; ".join(said) or error or "nobody said why"
+    return "; ".join(said) or error
 
 
 def signal_in_words(number: int) -> str:
@@ -65,10 +83,9 @@ def signal_in_words(number: int) -> str:
     return f"it was ended by signal {number}, {name} ({words})"
 
 
-def _status_in_words(failed: Task) -> str:
+def _status_in_words(status: int, pattern: str | None) -> str:
     """Say what a shell means by a status."""
-    status = failed.exit_status or 0
-    if failed.pattern != "shell":
+    if pattern != "shell":
         return ""
     if status > 128 and status - 128 in signal.valid_signals():
         return f", by a shell: signal {status - 128}, {signal.Signals(status - 128).name}"
@@ -77,10 +94,10 @@ def _status_in_words(failed: Task) -> str:
 
 def _of_children(broker: Broker, failed: Task) -> str:
     counts = broker.count_children([failed.id]).get(failed.id, {})
-    bad = sum(counts.get(status, 0) for status in (states.ERROR, states.CANCELLED))
+    bad = sum(counts.get(status, 0) for status in states.FAILED_STATES)
     if not bad:
         return ""
-    first = broker.children(failed.id, _NAMED, (states.ERROR, states.CANCELLED))
+    first = broker.children(failed.id, _NAMED, tuple(states.FAILED_STATES))
     named = ", ".join(str(child.id) for child in first) + (", ..." if bad > len(first) else "")
     return f"{bad:,} of its {sum(counts.values()):,} children did not succeed: {named}"
 
@@ -105,6 +122,24 @@ def _used(failed: Task) -> str:
     return ", ".join(said)
 
 
+def _earlier(broker: Broker, shown: Task) -> Iterator[str]:
+    """Yield a line for each attempt before the present one, of many for the last."""
+    attempts = broker.attempts(shown.id)
+    lead = "  before    "
+    if len(attempts) > _NAMED:
+        yield f"{lead}{len(attempts):,} attempts, of which the last:"
+        lead = " " * len(lead)
+    for attempt in attempts[-_NAMED:]:
+        took = lines.duration(attempt.ended_at - attempt.started_at)
+        ago = lines.ago(time.time() - attempt.ended_at)
+        where = f" on {attempt.host}" if attempt.host else ""
+        how = f"{attempt.status}{' to run again' if attempt.status == REQUEUED else ''}"
+        why = _ending(attempt, shown.pattern)
+        text = f"attempt {attempt.attempt}, {ago}, {took}{where}: {how}{why and f'; {why}'}"
+        yield lead + terminal.safe(text)
+        lead = " " * len(lead)
+
+
 def _retry(broker: Broker, failed: Task) -> str:
     """Say how to retry a task, or why that cannot be: what it needs has to be there."""
     missing = _missing(broker, failed)
@@ -126,8 +161,8 @@ def _missing(broker: Broker, failed: Task) -> tuple[int, int] | None:
         statuses = broker.statuses(list(needs))
         for dependency in sorted(needs.keys() - statuses.keys()):
             return needs[dependency], dependency
-        failures = (states.ERROR, states.CANCELLED)
-        level = [id for id, status in statuses.items() if status in failures and id not in seen]
+        further = {id for id, status in statuses.items() if status in states.FAILED_STATES}
+        level = sorted(further - seen)
     return None
 
 

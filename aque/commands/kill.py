@@ -51,6 +51,8 @@ def kill(
     from aque import states, waiting
     from aque.commands import patience
 
+    if signal_only:
+        options.refuse_beside("--signal-only", {"grace": "--grace"})
     queue = options.open_queue(broker)
     wanted = options.resolve(queue.broker, ids)
     if signal_only:

@@ -33,6 +33,8 @@ def limit(broker: str | None, as_json: bool, limits: Sequence[str]) -> int:
     """
     changes = dict(_change(word) for word in limits if "=" in word)
     wanted = [word for word in limits if "=" not in word]
+    if as_json and changes and not wanted:
+        raise UsageError("--json is how limits are listed, and NAME=N lists none; name some, too")
     queue = options.open_queue(broker)
     if changes:
         queue.broker.set_limits(changes)

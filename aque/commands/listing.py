@@ -30,7 +30,7 @@ DEPTH = 3
 _FAILED = 10
 #: The band of a listing in which what runs stands.
 _RUNS = 2
-#: Of so many failed tasks that are named it is said why.
+#: Of so many tasks that are named it is said why they failed, or how they ran before.
 _EXPLAINED = 3
 #: Seconds between two looks of a watch, at least.
 _SHORTEST = 0.1
@@ -59,7 +59,7 @@ class Request:
         return bool(self.statuses or self.filters)
 
 
-def show(request: Request) -> int:
+def show(request: Request) -> None:
     write = records.writer(request.as_json, request.csv, request.pattern)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale that cannot show all names; for programs, bytes that are no text stay bytes.
@@ -70,7 +70,7 @@ def show(request: Request) -> int:
     broker = options.open_broker(request.broker)
     if write is not None:
         write(broker.select(_scope(request, broker, asked)), lost.dead_workers(broker))
-        return 0
+        return
     kinds: Mapping[str, int] = {}
     if request.flat or request.is_narrowed:
         shown, left = _flat(request, broker, _scope(request, broker, asked))
@@ -88,7 +88,6 @@ def show(request: Request) -> int:
         terminal.tell(_said_left(left, kinds))
     elif not (shown or request.ids or request.is_narrowed):
         terminal.tell(_said_nothing(broker))
-    return 0
 
 
 def watch(request: Request, interval: float) -> int:
@@ -96,8 +95,6 @@ def watch(request: Request, interval: float) -> int:
     from aque.commands import watch
     from aque.queue import Queue
 
-    if records.writer(request.as_json, request.csv, request.pattern) is not None:
-        raise UsageError("--watch is for people; --json, --csv and --format are not")
     if interval < _SHORTEST:
         raise UsageError(f"--watch {interval:g}: no oftener than each {_SHORTEST:g} seconds")
     asked = _asked(request)
@@ -123,6 +120,8 @@ def _scope(request: Request, broker: Broker, asked: Selection) -> Selection:
         if request.is_narrowed or request.depth is not None:
             ids = _with_below(broker, ids, request.depth or 0)
         return replace(asked, ids=ids)
+    if request.depth is not None:
+        raise UsageError("--depth goes with IDS here; name some, or leave it out")
     conditions = list(asked.conditions)
     if not request.all_users:
         conditions.append(Condition("user", "=", trust.user_name()))
@@ -249,12 +248,13 @@ def _print(shown: Sequence[Line], screen: terminal.Terminal, dead: Dead) -> None
 
 
 def _explain(broker: Broker, ids: Sequence[int]) -> None:
-    """Say of the tasks named what made those fail that have."""
+    """Say of the tasks named what made those fail that have, then how others ran before."""
     from aque.commands import details
 
-    failed = [task for task in broker.fetch(ids[:LIMIT]) if task.status == states.ERROR]
-    for task in failed[:_EXPLAINED]:
-        print("\n" + "\n".join(details.describe(broker, task)))
+    tasks = sorted(broker.fetch(ids[:LIMIT]), key=lambda task: task.status != states.ERROR)
+    texts = filter(None, ("\n".join(details.describe(broker, task)) for task in tasks))
+    for text in islice(texts, _EXPLAINED):
+        print("\n" + text)
     sys.stdout.flush()
 
 

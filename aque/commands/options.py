@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from aque import states
 from aque.brokers.base import Broker
+from aque.brokers.questions import Condition, Selection
 from aque.commands import quantities
 from aque.errors import BrokerError, TaskNotFoundError, UsageError
+from aque.record import replace
 
 if TYPE_CHECKING:
     from aque.queue import Queue
@@ -24,6 +27,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _CLOCK = re.compile(r"\d{1,2}:\d{2}")
 _SELECTOR = re.compile(r"\d+(-\d+)?|last|all")
 _ONE_TASK = re.compile(r"\d+|last")
+#: What waits for a worker, and not for the aque-xargs that it is reserved for.
+_FOR_ANY_WORKER = Selection([Condition("reserved", "=", None)], [states.PENDING, states.PAUSED])
 
 
 def broker_option(command: F) -> F:
@@ -32,6 +37,14 @@ def broker_option(command: F) -> F:
         metavar="URL",
         help="The queue: sqlite:///path or a path. Else $AQUE_BROKER, else your own.",
     )(command)
+
+
+def refuse_beside(option: str, others: Mapping[str, str]) -> None:
+    """Raise UsageError for a parameter of the present call, called so, that `option` rules out."""
+    context = click.get_current_context()
+    for key, other in others.items():
+        if context.get_parameter_source(key) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option} and {other} exclude each other")
 
 
 def ids_argument(required: bool = True) -> Callable[[F], F]:
@@ -128,19 +141,18 @@ def note_new(broker: Broker, name: str) -> None:
 
 
 def note_missing_worker(queue: Queue, name: str, ids: Sequence[int], always: bool = False) -> None:
-    """Tell who is about to wait for tasks that nobody is there to run.
+    """Tell who has tasks wait that nobody is there to run.
 
     But for `always` only a person at a terminal: else standard error may be a task's.
     """
     if not (always or sys.stderr.isatty()):
         return
-    recovery(queue)()  # one that was killed is none
-    waits = any(s in states.WAITING_STATES for s in queue.broker.statuses(ids).values())
-    workers = queue.broker.workers()
-    if waits and all(worker.draining_at is not None for worker in workers):
-        from aque.commands import standstill
+    from aque.commands import standstill, terminal
 
-        print(f"{name}: {standstill.said_none(workers)}", file=sys.stderr)
+    recovery(queue)()  # one that was killed is none
+    said = standstill.said_none(queue.broker.workers())
+    if said and queue.broker.count(replace(_FOR_ANY_WORKER, ids=ids)):
+        terminal.tell(f"{name}: {said}")
 
 
 def recovery(queue: Queue) -> Callable[[], object]:

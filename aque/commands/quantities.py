@@ -1,4 +1,4 @@
-"""Own how durations, sizes and cpus are written: `1d2h3m4.5s`, `4G`, `-4`."""
+"""Own how durations, sizes, cpus and limits are written: `1d2h3m4.5s`, `4G`, `-4`, `nuke:2`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from aque.errors import UsageError
 
 _DURATION = r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?|\.\d+)s?)?"
 _SIZE = r"(\d+(?:\.\d*)?)([KMGT]?)B?"
+#: A name, and tokens that are more than none.
+_LIMIT = r"([^:]+)(?::(0*[1-9][0-9]{0,17}))?"
 
 
 def parse_duration(value: float | str) -> float:
@@ -46,3 +48,11 @@ def parse_cpus(value: float | str) -> float:
     from aque import surroundings
 
     return surroundings.count_cpus() / -number
+
+
+def parse_limit(text: str) -> tuple[str, int]:
+    """Return a limit's name, and how many of its tokens. Raises UsageError for what is none."""
+    match = re.fullmatch(_LIMIT, text)
+    if match is None:
+        raise UsageError(f"{text!r} is no limit; write nuke or nuke:2")
+    return match[1], int(match[2] or 1)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from aque import states, trust
-from aque.brokers.questions import Condition
+from aque.brokers.questions import Condition, Selection
 from aque.errors import StateError, TaskNotFoundError
+from aque.prototype import CHILD
 from aque.queue import Queue
-from aque.record import record
-from aque.task import Task
+from aque.record import record, replace
 
 #: Tasks removed in one transaction.
 _BATCH = 1000
@@ -25,25 +25,31 @@ class Removed:
 
 def remove_named(queue: Queue, ids: Sequence[int], before: float | None) -> Removed:
     """Remove of these tasks all that can be."""
-    old = [task for task in queue.broker.fetch(ids) if _is_older(task, before)]
-    return _remove(queue, old)
+    return _remove(queue, _older(queue, Selection(ids=ids), before))
 
 
 def remove_matching(
     queue: Queue, statuses: Collection[str], before: float | None, all_users: bool
 ) -> Removed:
     """Remove all tasks in these states that nothing unfinished needs."""
-    removed = Removed([], [])
-    user = trust.user_name()
-    for status in sorted(statuses):
-        conditions = [Condition("status", "=", status)]
-        if not all_users:
-            conditions.append(Condition("user", "=", user))
-        found = queue.broker.search(conditions)
-        old = [task for task in found if _is_older(task, before)]
-        found_gone = _remove(queue, old, lambda batch: _without_others(queue, batch, statuses))
-        removed.gone.extend(found_gone.gone)
-    return removed
+    conditions = [] if all_users else [Condition("user", "=", trust.user_name())]
+    found = _older(queue, Selection(conditions, sorted(statuses)), before)
+    return _remove(queue, found, lambda batch: _without_others(queue, batch, statuses))
+
+
+def _older(queue: Queue, within: Selection, before: float | None) -> list[int]:
+    """Return those that ended, or were submitted and have not ended, before then."""
+    if before is None:
+        return queue.broker.ranked(within, "id")
+    ended = [Condition("ended_at", "<", before)]
+    unended = [Condition("ended_at", "=", None), Condition("created_at", "<", before)]
+    return [
+        id
+        for conditions in (ended, unended)
+        for id in queue.broker.ranked(
+            replace(within, conditions=[*within.conditions, *conditions]), "id"
+        )
+    ]
 
 
 def _without_others(queue: Queue, ids: Sequence[int], statuses: Collection[str]) -> list[int]:
@@ -54,7 +60,7 @@ def _without_others(queue: Queue, ids: Sequence[int], statuses: Collection[str])
 
 
 def _remove(
-    queue: Queue, tasks: Sequence[Task], choose: Callable[[list[int]], list[int]] = list
+    queue: Queue, found: Sequence[int], choose: Callable[[list[int]], list[int]] = list
 ) -> Removed:
     """Remove what can be of these, the newest first: what waits goes before what it waits for.
 
@@ -62,19 +68,21 @@ def _remove(
     are meant.
     """
     removed = Removed([], [])
-    groups = _waiting_groups(tasks)
-    rest = {task.id for task in tasks}.difference(groups)
+    groups = _waiting_groups(queue, found)
+    rest = set(found).difference(groups)
     for ids in (sorted(groups, reverse=True), sorted(rest, reverse=True)):
         for at in range(0, len(ids), _BATCH):
             _remove_batch(queue, choose(ids[at : at + _BATCH]), removed)
     return removed
 
 
-def _waiting_groups(tasks: Sequence[Task]) -> list[int]:
+def _waiting_groups(queue: Queue, ids: Sequence[int]) -> set[int]:
     """Return those that have not ended, have others of these as children, and are no such child."""
-    parents = {task.parent for task in tasks}
-    waiting = {task.id for task in tasks if task.id in parents and not task.is_complete}
-    return [task.id for task in tasks if task.id in waiting and task.parent not in waiting]
+    statuses = queue.broker.statuses(ids)
+    unended = [id for id, status in statuses.items() if status not in states.COMPLETE_STATES]
+    edges = queue.broker.edges(unended)
+    below = [edge for edge in edges if edge.kind == CHILD and edge.dependency in statuses]
+    return {edge.task for edge in below}.difference(edge.dependency for edge in below)
 
 
 def _remove_batch(queue: Queue, ids: Sequence[int], removed: Removed) -> None:
@@ -93,10 +101,3 @@ def _remove_batch(queue: Queue, ids: Sequence[int], removed: Removed) -> None:
             _remove_batch(queue, ids[half:], removed)
     else:
         removed.gone.extend(ids)
-
-
-def _is_older(task: Task, before: float | None) -> bool:
-    if before is None:
-        return True
-    at = task.ended_at if task.status in states.COMPLETE_STATES else task.created_at
-    return at is not None and at < before

@@ -32,7 +32,7 @@ def retry(broker: str | None, success: bool, recursive: bool, ids: Sequence[str]
     queue = options.open_queue(broker)
     wanted = options.resolve(queue.broker, ids)
     statuses = queue.broker.statuses(wanted)
-    failed = [id for id in wanted if statuses[id] in (states.ERROR, states.CANCELLED)]
+    failed = [id for id in wanted if statuses[id] in states.FAILED_STATES]
     chosen = wanted if success else failed
     if not chosen:
         raise StateError(_nothing(statuses))
@@ -40,11 +40,7 @@ def retry(broker: str | None, success: bool, recursive: bool, ids: Sequence[str]
         chosen = [id for id in chosen if statuses[id] in states.COMPLETE_STATES]
     with patience.telling("aque-retry", chosen):
         queue.retry(chosen, recursive)
-    workers = [worker for worker in queue.broker.workers() if worker.kind == "worker"]
-    if not any(worker.takes_work for worker in workers):
-        from aque.commands import standstill
-
-        entry.complain("aque-retry", standstill.said_none(workers), 0)
+    options.note_missing_worker(queue, "aque-retry", chosen, always=True)
     return 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from aque.brokers.base import Broker
 from aque.report import WorkerRecord
-from aque.worker import host, processes
+from aque.worker import host, membership, processes
 from aque.worker.host import Host
 
 
@@ -60,7 +60,9 @@ def remedy(worker: WorkerRecord) -> str:
 
 
 def said_none(workers: Sequence[WorkerRecord]) -> str:
-    """Say that none of these, which are all there are, starts anything."""
-    if workers:
+    """Say that none of these, which are all there are, starts what is submitted; "" if one may."""
+    if any(worker.takes_work for worker in workers):
+        return ""
+    if any(worker.kind == membership.WORKER for worker in workers):
         return "all workers are draining, and start nothing more; aque-worker starts another"
     return "no worker is running; aque-worker starts one"

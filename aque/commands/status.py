@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from aque.commands import entry, options
 from aque.errors import UsageError
@@ -26,14 +25,18 @@ class Interval(options.Duration):
             ) from None
 
 
+_DATA = {"csv": "--csv", "as_json": "--json", "pattern": "--format"}
 _LISTS = {
     "statuses": "--status", "filters": "--filter", "csv": "--csv", "pattern": "--format",
-    "interval": "--watch",
+    "interval": "--watch", "depth": "--depth", "flat": "--flat", "since": "--since",
+    "show_all": "--all", "all_users": "--all-users",
 }  # fmt: skip
 #: What says nothing of what these show, by its parameter's name.
 _CLASHES = {
     "--workers": {"why": "--why", "ids": "IDS", **_LISTS},
     "--why": {"as_json": "--json", **_LISTS},
+    "--watch": {"flat": "--flat", **_DATA},
+    "IDS": {"since": "--since"},
 }
 
 
@@ -102,16 +105,17 @@ def status(interval: float | None, workers: bool, why: bool, **given: Any) -> in
         broker = options.open_broker(given["broker"])
         explaining.show(broker, options.resolve(broker, given["ids"]))
         return 0
+    if given["ids"]:
+        _refuse_beside("IDS")
     if interval is not None:
+        _refuse_beside("--watch")
         return listing.watch(listing.Request(**given), interval)
-    return listing.show(listing.Request(**given))
+    listing.show(listing.Request(**given))
+    return 0
 
 
 def _refuse_beside(option: str) -> None:
-    context = click.get_current_context()
-    for key, other in _CLASHES[option].items():
-        if context.get_parameter_source(key) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"{option} and {other} exclude each other")
+    options.refuse_beside(option, _CLASHES[option])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

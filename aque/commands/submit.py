@@ -91,11 +91,15 @@ def submit(source: str | None, watch: bool, as_json: bool, **given: Any) -> int:
     from aque.commands import submitting
     from aque.commands.request import Request
 
+    if watch:
+        options.refuse_beside("--watch", {"as_json": "--json"})
     request = Request(**given)
     if source is not None:
         return submitting.submit_many(request, source, watch, as_json)
     if not request.command:
         raise click.UsageError("no command given")
+    if request.retry_delay is not None and not request.retries:
+        raise click.UsageError("--retry-delay is between --retries, and there are none; give both")
     return submitting.submit_one(request, watch, as_json)
 
 

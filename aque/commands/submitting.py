@@ -12,7 +12,7 @@ from itertools import islice
 from typing import IO, Any
 
 from aque import surroundings, trust
-from aque.commands import options
+from aque.commands import options, quantities
 from aque.commands.request import Request, merge
 from aque.errors import AqueError, BrokerError, UsageError
 from aque.fields import check
@@ -29,8 +29,6 @@ _AS_GIVEN = (
     "name priority cpus memory stdout stderr host platform hold timeout retries retry_delay"
     " keep_background duration io_paths user"
 ).split()
-#: A name, and tokens that are more than none.
-_LIMIT = re.compile(r"([^:]+)(?::(0*[1-9][0-9]{0,17}))?")
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
@@ -181,10 +179,8 @@ def _limits(words: Sequence[str]) -> dict[str, int] | None:
     """Return the tokens that `NAME[:N]` words say."""
     limits: dict[str, int] = {}
     for word in words:
-        match = _LIMIT.fullmatch(word)
-        if match is None:
-            raise UsageError(f"{word!r} is no limit; write nuke or nuke:2")
-        limits[match[1]] = limits.get(match[1], 0) + int(match[2] or 1)
+        name, count = quantities.parse_limit(word)
+        limits[name] = limits.get(name, 0) + count
     return limits or None
 
 

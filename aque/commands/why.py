@@ -113,7 +113,7 @@ def _claimant_here(here: host.Host) -> Claimant:
     whole = Resources(here.cpus, here.memory, 1)
     return Claimant(
         0, trust.user_name(), False, whole, whole, host.names(), here.platform,
-        trust.group_names(), mounts=mounts.visible(mounts.table()),
+        mounts=mounts.visible(mounts.table()),
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ from aque.commands import entry, options  # noqa: E402
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
-def worker(one: bool, to_end: bool, **given: object) -> int:
+def worker(one: bool, to_end: bool, **given: object) -> None:
     """Run the queue's tasks until told to stop.
 
     \b
@@ -52,10 +52,12 @@ def worker(one: bool, to_end: bool, **given: object) -> int:
     """
     from aque.commands import working
 
-    if one and to_end:
-        raise click.UsageError("--one and --to-end exclude each other")
+    if one:
+        options.refuse_beside("--one", {"to_end": "--to-end", "slots": "--slots"})
+    if given["verbose"]:
+        options.refuse_beside("--verbose", {"quiet": "--quiet"})
     mode = "one" if one else "to-end" if to_end else "forever"
-    return working.work(_SIGNALS, mode, working.Options(**given))  # type: ignore[arg-type]
+    working.work(_SIGNALS, mode, working.Options(**given))  # type: ignore[arg-type]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

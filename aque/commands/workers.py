@@ -25,7 +25,7 @@ def show(broker: Broker, color: str, as_json: bool) -> None:
         print(json.dumps([_record(broker, worker, here) for worker in workers], indent=1))
         return
     if not workers:
-        print("no worker is running; aque-worker starts one", file=sys.stderr)
+        print(standstill.said_none(workers), file=sys.stderr)
     rows = [_row(broker, worker, here, now) for worker in workers]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:

@@ -106,17 +106,17 @@ class Plan:
         pass
 
     def note_end(self, task: Task, end: End) -> None:
-        if end.status != states.PENDING or end.due_at is not None:  # else it was put back
+        if end.is_final or end.is_retry:  # else it counts for nothing
             self.ends += 1
 
     def is_over(self) -> bool:
         assert self._worker is not None
         if self._mode == "one":
-            return self.ends > 0 or self._worker.is_dry
-        return self._mode == "to-end" and self._worker.is_dry
+            return self.ends > 0 or self._worker.exchange.is_dry
+        return self._mode == "to-end" and self._worker.exchange.is_dry
 
 
-def work(signals: Signals, mode: str, options: Options) -> int:
+def work(signals: Signals, mode: str, options: Options) -> None:
     """Run as a worker until the plan is over; a reload execs and comes back here anew."""
     this = program.this_program()
     proctitle.set_title("aque-worker")
@@ -124,26 +124,26 @@ def work(signals: Signals, mode: str, options: Options) -> int:
     if program.is_check():
         brokers.from_url(options.broker, durable=False, create=False).close()
         signals.block()  # Python lets go of the handlers at its end
-        return 0
+        return
     state = reload.take_state()
     broker = _open(options, has_jobs=state is not None)
     worker = _worker(broker, signals, options, state)
     if mode == "one":
         worker.change_slots(1)
     watched = None if state is None else state["watched"]
-    worker.renew_by(Renewal(this, Watch(watched) if options.reload else None))
+    renewal = Renewal(this, Watch(watched) if options.reload else None)
+    worker.renew_by(renewal)
     plan = Plan(mode, options.parent)
     plan.attach(worker)
     while True:
         worker.run(plan)
-        if not worker.is_renewing or (worker.is_draining and not worker.crew.jobs):
+        if not renewal.is_ready or (worker.is_draining and not worker.crew.jobs):
             break
-        _reload(worker)
+        _reload(worker, renewal)
     if mode == "to-end" and not worker.is_draining:
         _say_what_is_left(broker)
     worker.close()
     broker.close()
-    return 0
 
 
 def _open(options: Options, has_jobs: bool) -> Broker:
@@ -199,12 +199,11 @@ def _worker(
     return worker
 
 
-def _reload(worker: Worker) -> None:
-    assert worker.renewal is not None
+def _reload(worker: Worker, renewal: Renewal) -> None:
     try:
-        reload.execute(worker, worker.renewal.program)
+        reload.execute(worker, renewal)
     except (OSError, BrokerError) as error:
-        worker.renewal.refuse(str(error))
+        renewal.refuse(str(error))
 
 
 def _log_to_stderr(options: Options) -> None:

@@ -6,6 +6,7 @@ One function serves the claim and the explanation, so that they cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from aque.schedule.resources import Resources
 if TYPE_CHECKING:
     from aque.report import WorkerRecord
     from aque.task import Task
+
+
+_needs = attrgetter(*REQUIREMENT_KEYS)
 
 
 @record(frozen=True)
@@ -37,7 +41,6 @@ class Claimant:
     host: Resources
     names: frozenset[str] = frozenset()
     platform: str = ""
-    groups: frozenset[str] = frozenset()
     share: Resources | None = None
     #: How many tasks may be claimed to wait behind running ones, and of which kinds.
     behind: int = 0
@@ -62,14 +65,12 @@ def may_run(need: Requirements, claimant: Claimant) -> bool:
 
 def obstacles(need: Requirements, claimant: Claimant) -> Iterator[str]:
     """Yield what keeps a worker from such tasks, in words, the gravest first."""
-    if need.worker is not None or claimant.is_exclusive:
-        if need.worker != claimant.worker:
-            yield "it is reserved for another worker" if need.worker else "it runs only its own"
+    if need.reserved is not None or claimant.is_exclusive:
+        if need.reserved != claimant.worker:
+            yield "it is reserved for another worker" if need.reserved else "it runs only its own"
         return
     if not trust.may_run_as(claimant.user, need.user):
         yield f"it runs tasks of {claimant.user}, not of {need.user}"
-    if need.group is not None and need.group not in claimant.groups:
-        yield f"its user is not in group {need.group}"
     if need.host is not None and not hosts.matches(need.host, claimant.names):
         yield f"its host does not match {need.host}"
     if need.platform is not None and not hosts.matches(need.platform, [claimant.platform]):
@@ -82,7 +83,7 @@ def obstacles(need: Requirements, claimant: Claimant) -> Iterator[str]:
 
 def unknown(need: Requirements, claimant: Claimant) -> Sequence[Mount]:
     """Return the mounts that a worker's host must have, where nobody knows whether it does."""
-    return parse(need.mounts).said if claimant.mounts is None and need.worker is None else ()
+    return parse(need.mounts).said if claimant.mounts is None and need.reserved is None else ()
 
 
 # Of what the queue knows
@@ -90,8 +91,7 @@ def unknown(need: Requirements, claimant: Claimant) -> Sequence[Mount]:
 
 def need_of(task: Task) -> Requirements:
     """Return what a task asks of where it runs."""
-    fields = {key: getattr(task, key) for key in REQUIREMENT_KEYS if key != "worker"}
-    return Requirements(**fields, worker=task.reserved)
+    return Requirements(*_needs(task))
 
 
 def claimant_of(
@@ -101,6 +101,5 @@ def claimant_of(
     whole = Resources(worker.cpus, worker.memory, worker.slots)
     return Claimant(
         worker.id, worker.user, worker.kind != "worker", free, whole,
-        frozenset(worker.names.split()), worker.platform, frozenset(worker.groups.split()),
-        mounts=mounts,
+        frozenset(worker.names.split()), worker.platform, mounts=mounts,
     )  # fmt: skip

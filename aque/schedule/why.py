@@ -113,7 +113,7 @@ def lacking_tokens(need: Requirements, limits: Mapping[str, Limit]) -> list[str]
 
 def _without_workers(need: Requirements, situation: Situation) -> list[str]:
     """Say that nobody is there, and why one that is started here would not do."""
-    if situation.idle and need.worker is not None:
+    if situation.idle and need.reserved is not None:
         return [*situation.idle]
     found = lacking_tokens(need, situation.limits)
     if situation.here is not None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from aque.requirements import Requirements
-from aque.worker import kinds
-from aque.worker.boss import Boss
+from aque.schedule.eligible import need_of
 from aque.worker.pace import LATE, Pace
 from aque.worker.pool import Runners
 from aque.worker.runners import Runner
+
+if TYPE_CHECKING:
+    from aque.worker.crew import Crew
 
 #: Seconds without sending ahead after calls had to be taken back.
 _PENALTY = 0.1
@@ -27,8 +30,8 @@ _NEW = 8
 class Ahead:
     """What the runners of a worker, `busy` by their pids and `idle`, may have sent to them."""
 
-    def __init__(self, boss: Boss, busy: Mapping[int, Runner], idle: Runners, pace: Pace) -> None:
-        self._boss = boss
+    def __init__(self, crew: Crew, busy: Mapping[int, Runner], idle: Runners, pace: Pace) -> None:
+        self._crew = crew
         self._busy = busy
         self._idle = idle
         self._pace = pace
@@ -48,9 +51,7 @@ class Ahead:
     def kinds(self) -> frozenset[Requirements]:
         """Return what calls must need to wait behind those that run."""
         now = time.monotonic()
-        return frozenset(
-            kinds.needs_of(r.sent[0].task) for r in self._busy.values() if self.want(r, now)
-        )
+        return frozenset(need_of(r.sent[0].task) for r in self._busy.values() if self.want(r, now))
 
     def rooms(self) -> Mapping[Requirements, int]:
         """Return how many calls may wait behind one that an idle runner begins, by their needs."""
@@ -65,7 +66,7 @@ class Ahead:
 
     def want(self, runner: Runner, now: float) -> int:
         """Return how many calls more a busy runner may have, one that was not late `now`."""
-        job = self._boss.jobs.get(runner.pid)
+        job = self._crew.jobs.get(runner.pid)
         if runner.is_retired or job is None or job.is_ending or job.wait_status is not None:
             return 0
         if not self._pace.is_short(job.task) or self.is_late(runner, now):
@@ -74,13 +75,13 @@ class Ahead:
 
     def is_late(self, runner: Runner, now: float) -> bool:
         """Whether what a runner is at takes long, as far as was heard; `now` is monotonic."""
-        job = self._boss.jobs.get(runner.pid)
+        job = self._crew.jobs.get(runner.pid)
         return job is not None and job.started + LATE <= now
 
     def _rooms(self) -> Iterator[tuple[Requirements, int]]:
         for task in self._idle.last_tasks():
             if self._pace.is_short(task):
-                yield kinds.needs_of(task), min(_NEW, self._pace.most(task) - 1)
+                yield need_of(task), min(_NEW, self._pace.most(task) - 1)
 
     def _is_on(self) -> bool:
         return time.monotonic() >= self._off_until

@@ -16,13 +16,12 @@ import selectors
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aque.task import Task
 from aque.worker import answers, kinds
 from aque.worker.ahead import Ahead
 from aque.worker.answers import Answer
-from aque.worker.boss import Boss
 from aque.worker.job import Job
 from aque.worker.output import Stream
 from aque.worker.pace import LATE, Pace
@@ -32,27 +31,30 @@ from aque.worker.runners import Runner
 from aque.worker.usage import Usage
 from aque.worker.wires import Wires
 
+if TYPE_CHECKING:
+    from aque.worker.crew import Crew
+
 
 class Calls:
-    """The runners that are busy. `make_stream` makes what keeps a stream of a task."""
+    """The runners of a crew that are busy. `make_stream` makes what keeps a stream of a task."""
 
     def __init__(
         self,
-        boss: Boss,
+        crew: Crew,
         idle: Runners,
         selector: selectors.BaseSelector,
         make_stream: MakeStream,
         common_of: Callable[[Task, int], Mapping[str, Any]],
     ) -> None:
-        self._boss = boss
+        self._crew = crew
         self._idle = idle
         self._wires = Wires(selector)
         self._make_stream = make_stream
         self._common_of = common_of
         self._busy: dict[int, Runner] = {}  # by pid
         self._pace = Pace()
-        self.ahead = Ahead(boss, self._busy, idle, self._pace)
-        self.records = Records(boss, make_stream)
+        self.ahead = Ahead(crew, self._busy, idle, self._pace)
+        self.records = Records(crew, make_stream)
 
     # Beginning
 
@@ -76,10 +78,10 @@ class Calls:
             if not self._pace.is_short(first):
                 able = []
             for runner in able:
-                common = self._common_of(first, self._boss.jobs[runner.pid].slot)
+                common = self._common_of(first, self._crew.jobs[runner.pid].slot)
                 batch = runner.send_some(common, batch, share - len(runner.sent))
             for task in batch:
-                self._boss.give_back(task)
+                self._crew.give_back(task)
                 self.ahead.punish(time.monotonic())
 
     # Hearing
@@ -88,7 +90,7 @@ class Calls:
         """Take in what a runner has answered, said and written."""
         if runner.pid not in self._busy:  # let go since this was called for
             return
-        job = self._boss.jobs.get(runner.pid)
+        job = self._crew.jobs.get(runner.pid)
         if job is not None and job.is_stalled:
             return
         runner.read_answers()  # before the output, which then has the marks of all of them
@@ -99,7 +101,7 @@ class Calls:
             self._condemn(runner)
             return
         self._finish_answered(runner)
-        job = self._boss.jobs.get(runner.pid)
+        job = self._crew.jobs.get(runner.pid)
         if job is not None and runner.sent:
             self._feed(job, runner)
         for outlet in (runner.stdout, runner.stderr):
@@ -112,7 +114,7 @@ class Calls:
     def _condemn(self, runner: Runner) -> None:
         """Kill a runner that speaks nonsense; its end is that of the call it is at."""
         self.take_back(runner)
-        job = self._boss.jobs.get(runner.pid) or self._promote(runner)
+        job = self._crew.jobs.get(runner.pid) or self._promote(runner)
         job.verdict = (answers.GARBLED, None)
         job.kill()
         runner.answered.clear()
@@ -120,31 +122,31 @@ class Calls:
         self._wires.drop(runner.records)
 
     def _finish_answered(self, runner: Runner) -> None:
-        boss = self._boss
+        crew = self._crew
         while runner.answered:
             answer, (_, task, _) = runner.answered[0], runner.sent[0]
-            job = boss.jobs.get(runner.pid)
+            job = crew.jobs.get(runner.pid)
             has_written = runner.stdout.done[0] or runner.stderr.done[0]
             if job is None and (has_written or task.keep_background):
                 job = self._promote(runner)
             end = answer.end(task)
             if job is not None:
                 self._feed(job, runner)
-                if job.is_stalled or not boss.has_kept_output(job):
+                if job.is_stalled or not crew.intake.finish(job):
                     return
                 end = job.end_told(end)
-                boss.release(job)
+                crew.release(job)
                 runner.is_retired |= job.is_ending
                 if task.keep_background and not job.is_ending:
-                    boss.keep(runner.pid)
+                    crew.reaper.kept.add(runner.pid)
             runner.is_retired |= not answer.is_clean
             self._drop_first(runner, answer)
-            boss.end(task, end)
+            crew.end(task, end)
             if runner.is_retired:
                 self.take_back(runner)
-        if runner.pid not in boss.jobs and not runner.sent:
+        if runner.pid not in crew.jobs and not runner.sent:
             self._let_go(runner)
-        elif runner.pid not in boss.jobs:
+        elif runner.pid not in crew.jobs:
             self._promote(runner)
 
     def _drop_first(self, runner: Runner, answer: Answer) -> None:
@@ -157,9 +159,9 @@ class Calls:
 
     def _promote(self, runner: Runner) -> Job:
         """Make a job of the call whose turn it is."""
-        slot = self._boss.slots.take()
+        slot = self._crew.slots.take()
         job = Job(runner.sent[0].task, runner.pid, slot, own_session=True, is_python=True)
-        self._boss.take_in(job)
+        self._crew.take_in(job)
         return job
 
     def _feed(self, job: Job, runner: Runner) -> None:
@@ -168,9 +170,9 @@ class Calls:
         for name, outlet in (("stdout", runner.stdout), ("stderr", runner.stderr)):
             data = outlet.take()
             if data:
-                self._boss.output += self.stream_of(job, name).take(data, now)
+                self._crew.output += self.stream_of(job, name).take(data, now)
         if job.is_stalled:
-            self._boss.look_after(job)
+            self._crew.look_after(job)
 
     def stream_of(self, job: Job, name: str) -> Stream:
         for stream in job.streams:
@@ -200,7 +202,7 @@ class Calls:
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which something is to be taken back."""
-        starts = [self._boss.jobs[runner.pid].started for runner in self._waited_for()]
+        starts = [self._crew.jobs[runner.pid].started for runner in self._waited_for()]
         return min(starts) + LATE if starts else None
 
     def _waited_for(self) -> list[Runner]:
@@ -231,11 +233,11 @@ class Calls:
         return None
 
     def take_back(self, runner: Runner, is_dead: bool = False) -> None:
-        job = self._boss.jobs.get(runner.pid)
+        job = self._crew.jobs.get(runner.pid)
         for task in runner.take_back(is_dead):
             if job is not None and job.task.id == task.id:
-                self._boss.release(job)
-            self._boss.give_back(task)
+                self._crew.release(job)
+            self._crew.give_back(task)
 
     # Ending
 
@@ -251,11 +253,11 @@ class Calls:
             runner.is_retired = True
             self._let_go(runner)
             return
-        job = self._boss.jobs.get(pid) or self._promote(runner)
+        job = self._crew.jobs.get(pid) or self._promote(runner)
         runner.stdout.is_open = runner.stderr.is_open = False
         self._feed(job, runner)
         job.wait_status, job.usage, job.drain_until = wait_status, used, time.monotonic()
-        self._boss.look_after(job)
+        self._crew.look_after(job)
 
     def drop(self, pid: int) -> None:
         """Forget a runner that has ended, and whose call's end is noted."""

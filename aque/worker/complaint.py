@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 #: Seconds until the same trouble is spoken of again.
 _INTERVAL = 60.0
 
@@ -15,9 +13,8 @@ class Complaint:
         self._told = ""
         self._again_at = 0.0
 
-    def is_due(self, trouble: str) -> bool:
-        """Whether this trouble is to be told now; if so it is taken as told."""
-        now = time.monotonic()
+    def is_due(self, trouble: str, now: float) -> bool:
+        """Whether this trouble is to be told `now`, monotonic; if so it is taken as told."""
         if trouble == self._told and now < self._again_at:
             return False
         self._told, self._again_at = trouble, now + _INTERVAL

@@ -22,7 +22,7 @@ from aque.worker import limits
 from aque.worker.aside import Aside
 from aque.worker.guarding import Guard
 from aque.worker.intake import Intake
-from aque.worker.job import Job, failed_start
+from aque.worker.job import Job, failed_start, note_rests
 from aque.worker.news import News
 from aque.worker.nocalls import NoCalls, NoRunners
 from aque.worker.reaping import Reaper, kill_group
@@ -35,6 +35,7 @@ from aque.worker.usage import ChildUsage
 
 if TYPE_CHECKING:
     from aque.worker.calls import Calls
+    from aque.worker.flood.flood import Flood
     from aque.worker.records import Records
     from aque.worker.runners import Runner
 
@@ -67,6 +68,8 @@ class Crew:
         self.reaper = Reaper(starter, self.jobs, self.intake.read)
         self._hearers: list[Callable[[int, int], object]] = []
         self.aside = Aside(self._usage, self.end)
+        #: While there is one. Then what a plan has given may not have begun.
+        self.flood: Flood | None = None
 
     # Starting
 
@@ -78,7 +81,7 @@ class Crew:
     def start(self, task: Task) -> None:
         """Start a task; one that cannot be started is among `ends`."""
         if len(self.jobs) >= self.room.most(time.monotonic()):
-            self._put_back(task, "no room for another process")
+            self.give_back(task, "no room for another process")
             return
         if self.start_in(task, self.slots.take()):
             self.room.note_started(len(self.jobs))
@@ -98,14 +101,14 @@ class Crew:
         """Say how a task ends that could not be started."""
         if isinstance(error, OSError):
             if is_shortage(error):
-                self._put_back(task, f"no room for another process: {error.strerror}")
+                self.give_back(task, f"no room for another process: {error.strerror}")
                 self._note_shortage(error)
                 return
             name = error.filename if isinstance(error.filename, str) else None
             reason = str(error.strerror or error) if name is None else f"{name}: {error.strerror}"
             self._fail(task, exit_status_of(error), reason)
         elif isinstance(error, BrokerError):  # not the task's fault: it is to be claimed again
-            self._put_back(task, str(error))
+            self.give_back(task, str(error))
         else:
             self._fail(task, 126, str(error))
 
@@ -133,25 +136,28 @@ class Crew:
     def _fail(self, task: Task, status: int, reason: str) -> None:
         self.end(task, failed_start(task, status, reason, time.time()))
 
-    def _put_back(self, task: Task, reason: str) -> None:
-        self.end(task, End(task.id, task.attempt, states.PENDING, time.time(), error=reason))
-
     def _note_shortage(self, error: OSError) -> None:
         running = len(self.jobs)
         if self.room.note_shortage(running, time.monotonic()):
             log.warning("no room for more than %d processes (%s); waiting", running, error.strerror)
 
-    def give_back(self, task: Task) -> None:
-        """Have a task that never began wait again."""
-        self.news.end(task, End(task.id, task.attempt, states.PENDING, time.time()))
+    def give_back(self, task: Task, reason: str | None = None) -> None:
+        """Have a task that could not begin wait again; with a reason as an attempt that says it."""
+        end = End(task.id, task.attempt, states.PENDING, time.time(), error=reason)
+        self.news.end(task, end)
 
     def end(self, task: Task, end: End) -> None:
         if end.status == states.ERROR and retries.may_retry(task.retried, task.retries):
             delay = retries.delay(task.retried, task.retry_delay)
-            end = end._replace(status=states.PENDING, due_at=end.ended_at + delay)
+            end = end.retried(end.ended_at + delay)
         self.news.end(task, end)
 
     # Hearing
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is at work, and the queue knows all."""
+        return not self.jobs and not self.news
 
     @property
     def is_draining(self) -> bool:
@@ -172,9 +178,10 @@ class Crew:
             self.note_end(*ended)
         if self.timed:
             self.intake.retry(self.timed.values(), self.calls.go_on)
-            for job in list(self.timed.values()):
-                if job.wait_status is not None:
-                    self._finish_if_drained(job)
+            left = [job for job in self.timed.values() if job.wait_status is not None]
+            note_rests(left)
+            for job in left:
+                self._finish_if_drained(job)
 
     def note_end(self, pid: int, wait_status: int, rusage: Any) -> None:
         """Note that a process has ended."""
@@ -200,8 +207,6 @@ class Crew:
 
     def _finish_if_drained(self, job: Job) -> None:
         assert job.drain_until is not None
-        if job.rest:
-            job.note_rest()
         if job.is_ending:  # to record that it was killed matters more
             self.intake.give_up(job)
         if job.rest or job.is_stalled:
@@ -220,14 +225,6 @@ class Crew:
     def _finish(self, job: Job) -> None:
         self.release(job)
         self.end(job.task, job.end(time.time()))
-
-    def has_kept_output(self, job: Job) -> bool:
-        """Keep the last of a job's output; False where that is to be tried again."""
-        return self.intake.finish(job)
-
-    def keep(self, pid: int) -> None:
-        """Leave alone what a runner's last call has started, when that ends."""
-        self.reaper.kept.add(pid)
 
     def release(self, job: Job) -> None:
         del self.jobs[job.pid]

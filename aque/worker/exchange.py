@@ -1,4 +1,4 @@
-"""Own what a worker does with tasks: it begins them, tells the queue how they go, and claims more.
+"""Own what a worker exchanges with its plan and its queue: it tells how tasks go, and claims more.
 
 What it has to tell is kept until a transaction took it, so a full disk or a lock held for long
 delays a worker and loses nothing.
@@ -10,72 +10,127 @@ import logging
 import time
 
 from aque.brokers.claims import Claim
-from aque.errors import BrokerError
+from aque.errors import BrokerError, ReplacedError
 from aque.report import Report
-from aque.schedule.choose import chooser
+from aque.schedule.choose import Line, chooser
+from aque.worker.complaint import Complaint
+from aque.worker.dues import RECORD_DELAY, Dues
+from aque.worker.liveness import Observer
+from aque.worker.lull import Lull
 from aque.worker.plan import Plan
-from aque.worker.standing import RECORD_DELAY, Standing
+from aque.worker.standing import Standing
 
 log = logging.getLogger("aque.worker")
 
 
-class Exchange(Standing):
-    """What a worker exchanges with its plan and its queue. When, is the loop's to say."""
+class Exchange:
+    """What passes between the queue, the plan and the crew. When, is the loop's to say."""
 
-    def _note_ends(self, plan: Plan) -> None:
-        self.crew.aside.settle()
-        unheard = self.crew.news.unheard
+    def __init__(self, standing: Standing, dues: Dues, observer: Observer) -> None:
+        self._standing = standing
+        self._broker = standing.broker
+        self._crew = standing.crew
+        self._dues = dues
+        self._observer = observer
+        self._complaint = Complaint()
+        self._line = Line()
+        self._has_claimed_all = False
+        self._seen = -1  # the latest event that a claim of ours knew of
+        self._next_due_at = float("inf")  # Unix seconds
+        self.lull = Lull()
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether the last claim left nothing that is ready or will be due, for us at least."""
+        return self._has_claimed_all or self._standing.is_outdated
+
+    # With the plan
+
+    def note_ends(self, plan: Plan) -> None:
+        self._crew.aside.settle()
+        unheard = self._crew.news.unheard
         while unheard:
-            self._look_at = 0.0
+            self._dues.look_again()
             plan.note_end(*unheard.popleft())
 
-    def _begin_own(self, plan: Plan) -> None:
+    def begin_own(self, plan: Plan) -> None:
         """Start what nobody else may take, before the transaction that records it.
 
         While the queue cannot be told, nothing more is begun.
         """
-        if len(self.crew.jobs) >= self.share.slots or self.is_draining or self.is_troubled:
+        standing, crew = self._standing, self._crew
+        if not standing.has_slot or standing.is_draining or self._dues.is_troubled:
             return
         now = time.monotonic()
-        while len(self.crew.jobs) < self._slots(now) and (task := plan.take()) is not None:
-            self.crew.begin(task, self.membership.id)
-            if self.crew.news.unheard:  # it could not be started
-                self._note_ends(plan)
+        while len(crew.jobs) < standing.slots(now) and (task := plan.take()) is not None:
+            crew.begin(task, standing.membership.id)
+            if crew.news.unheard:  # it could not be started
+                self.note_ends(plan)
 
-    def _record_and_claim(self, plan: Plan) -> None:
-        now, crew = time.monotonic(), self.crew
-        wants_work = self._wants_work(now)
+    # With the queue
+
+    def record_and_claim(self, plan: Plan) -> None:
+        now, crew, dues, standing = time.monotonic(), self._crew, self._dues, self._standing
+        wants_work = now >= dues.look_at and standing.has_room
         if wants_work and not plan.may_claim():
             wants_work = False
-            self._look_at = float("inf")  # until the plan says so, or something has ended
-        if now < self._retry_at or not (wants_work or self._record_at() <= now):
+            dues.look_again(float("inf"))  # until the plan says so, or something has ended
+        if now < dues.retry_at or not (wants_work or dues.record_at() <= now):
             return
         # What waits in the queue may be running already, of what has begun: first that is told.
         must_tell = wants_work and crew.news.has_begins
         report = crew.news.report(0.0 if must_tell else RECORD_DELAY)
         claim = None
         try:
-            if wants_work and not must_tell and not self._is_overtaken():
-                choose = chooser(self._claimant(), self._line)
-                claim = self.broker.claim(self.membership.id, choose, report)
+            if wants_work and not must_tell and not standing.is_overtaken():
+                choose = chooser(standing.claimant(self.lull.is_due), self._line)
+                claim = self._broker.claim(standing.membership.id, choose, report)
             else:
-                crew.steering.end_lost(report.begun, self.broker.record(report))
+                crew.steering.end_lost(report.begun, self._broker.record(report))
         except BrokerError as error:
-            self._postpone(error)
+            self.postpone(error)
             return
-        self._recorded_at = time.monotonic()
-        self._note_recorded(report, plan)
+        dues.note_recorded()
+        self._note_recorded(report)
         if claim is not None and claim.is_dismissed:
-            self._poll_at = self._round_at = 0.0
-            self.observer.beat_soon()
+            dues.make_round_again()
+            self._observer.beat_soon()
         elif claim is not None:
-            self._start(claim, plan, self._recorded_at - now)
+            self._start(claim, plan, dues.recorded_at - now)
+
+    def postpone(self, error: Exception) -> None:
+        """Leave the queue alone for a while, in which this error came. Raises one of no hope."""
+        crew = self._crew
+        if isinstance(error, ReplacedError) and not (crew.jobs or crew.flood):
+            raise error  # nobody would ever submit to the file that we have open
+        if self._complaint.is_due(str(error), time.monotonic()):
+            log.error("%s; trying again", error)
+        self._dues.postpone()
+
+    def hear_of(self, number: int) -> None:
+        """Look for work, if this event is not of those that the last claim knew of.
+
+        Start times are compared again too: the clock may have been set, or the machine have slept.
+        """
+        if number != self._seen or time.time() >= self._next_due_at:
+            self._dues.look_again()
+
+    def gather(self) -> None:
+        """Sleep for a moment where it pays to have news gather."""
+        is_full = len(self._crew.jobs) == self._standing.share.slots
+        ahead = self._crew.calls.ahead.seconds() if is_full else None
+        seconds = self.lull.begin(self._dues.recorded_at, ahead, time.monotonic())
+        if seconds:
+            time.sleep(seconds)
 
     def _start(self, claim: Claim, plan: Plan, took: float) -> None:
+        crew, recorded_at = self._crew, self._dues.recorded_at
         self._seen = claim.number
-        self.is_dry = not claim.tasks and claim.next_due_at is None and self._line.is_empty
+        self._has_claimed_all = (
+            not claim.tasks and claim.next_due_at is None and self._line.is_empty
+        )
         self._next_due_at = float("inf") if claim.next_due_at is None else claim.next_due_at
-        self._look_at = time.monotonic() + max(0.0, self._next_due_at - time.time())
+        self._dues.look_again(time.monotonic() + max(0.0, self._next_due_at - time.time()))
         behind = []
         for task in claim.tasks:
             log.info("task %d starts", task.id)
@@ -83,18 +138,15 @@ class Exchange(Standing):
             if task.started_at is None:
                 behind.append(task)
             else:
-                self.crew.start(task)
-        self.crew.calls.queue(behind, self._recorded_at - took)
-        count = len(claim.tasks)
-        self.lull.note_claim(count, len(behind), self._has_room, took, self._recorded_at)
-        self.broker.ring(claim.rings)
+                crew.start(task)
+        crew.calls.queue(behind, recorded_at - took)
+        has_room = self._standing.has_room
+        self.lull.note_claim(len(claim.tasks), len(behind), has_room, took, recorded_at)
+        self._broker.ring(claim.rings)
 
-    def _note_recorded(self, report: Report, plan: Plan) -> None:
-        if not self.ears.are_open:
-            self._stay_deaf()
-        self.crew.news.forget(report)
-        self._output_since = None
+    def _note_recorded(self, report: Report) -> None:
+        self._crew.news.forget(report)
         for start in report.starts:
-            self.guard.add(start)
+            self._crew.guard.add(start)
         for end in report.ends if log.isEnabledFor(logging.INFO) else ():
             log.info("task %d: %s%s", end.id, end.status, f" ({end.error})" if end.error else "")

@@ -29,7 +29,8 @@ log = logging.getLogger("aque.worker")
 class Guard:
     """The guard of the worker of that token, from monotonic `start_at` on.
 
-    With `is_shared` the worker's commands share its terminal.
+    With `is_shared` the worker's commands share its terminal. Then all may be over in no time, and
+    there is only something to guard while it `has_jobs`.
     """
 
     def __init__(self, token: str, start_at: float = 0.0, is_shared: bool = False) -> None:
@@ -42,16 +43,17 @@ class Guard:
         self._told: dict[int, tuple[int, bool]] = {}  # by pid: when it started, leads a session
         self._unsent = b""
 
-    def attend(self) -> None:
+    def attend(self, has_jobs: bool) -> None:
         """See that there is a guard, if it is time for one, and that it knows all."""
-        if self.pid is None and time.monotonic() >= self._start_at:
+        if time.monotonic() >= self.next_deadline(has_jobs):
             self._start()
         elif self._unsent:
             self._send()
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self, has_jobs: bool) -> float:
         """Return the monotonic time at which a guard is to be started."""
-        return self._start_at if self.pid is None else None
+        is_needed = self.pid is None and (has_jobs or not self._is_shared)
+        return self._start_at if is_needed else float("inf")
 
     def add(self, start: Start) -> None:
         """Tell of a process at work."""
@@ -72,7 +74,7 @@ class Guard:
         ends_at_once = time.monotonic() < self._start_at
         self._interval = min(2 * self._interval, _INTERVAL_MOST) if ends_at_once else _INTERVAL
         os.close(self.pipe)
-        self.pid, self.pipe = None, -1
+        self.pid, self.pipe, self._unsent = None, -1, b""  # the next is told all
         return True
 
     def leave(self) -> None:
@@ -87,12 +89,16 @@ class Guard:
 
     def state(self) -> dict[str, Any]:
         """Return what the program after a reload must know; the pipe is to be inherited."""
-        names = "pid pipe _start_at _told"
-        state: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
-        return {**state, "_unsent": self._unsent.decode(), "_told": list(self._told.items())}
+        return {
+            "pid": self.pid,
+            "pipe": self.pipe,
+            "_start_at": self._start_at,
+            "_told": list(self._told.items()),
+            "_unsent": self._unsent.decode(),
+        }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on with the guard of the program before."""
+        """Go on with the guard of the program before, which may be an older one."""
         self.pid, self.pipe, self._start_at = state["pid"], state["pipe"], state["_start_at"]
         self._told = {pid: (started, leads) for pid, (started, leads) in state["_told"]}
         self._unsent = state["_unsent"].encode()

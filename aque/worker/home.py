@@ -44,7 +44,8 @@ class Home:
         self._common: dict[str, Any] = {}
         self._has_files = False
         self._given: dict[str, str] = {}
-        self._entered = dict(self._raw())  # what the environment is between tasks
+        self._born = dict(self._raw())  # the environment without a task's own
+        self._entered = dict(self._born)  # and as it is between tasks
         self._descriptors = {number: _keep(number) for number in (0, 1, 2)}
         self.keep_settings()
 
@@ -77,6 +78,7 @@ class Home:
         if self._has_files:  # those before may have read ahead of theirs
             self._stdin = open(0, closefd=False)  # noqa: SIM115
         if common["environ"] != self._given:
+            _put_back(self._born, dict(self._raw()))
             os.environ.update(common["environ"])
             self._given = common["environ"]
             self._entered = dict(self._raw())

@@ -27,7 +27,6 @@ _LOOKING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 class Host:
     name: str
     platform: str
-    machine: str
     boot: str
     pid_namespace: str
     cpus: float
@@ -42,7 +41,6 @@ def this_host() -> Host:
     return Host(
         name=os.uname().nodename,
         platform=sys.platform,
-        machine=machine.machine_id(),
         boot=machine.boot_id(),
         pid_namespace=_pid_namespace(),
         cpus=float(count_cpus()),
@@ -101,7 +99,7 @@ def release_life(broker: Broker, token: str, descriptor: int) -> None:
 def has_life(broker: Broker, token: str, descriptor: int | None = None) -> bool:
     """Whether a worker's file is there; with its `descriptor`, whether it is still that one."""
     try:
-        there = os.stat(_life_path(broker, token))
+        there = os.stat(broker.life_path(token))
     except OSError:
         return False
     if descriptor is None:
@@ -112,7 +110,7 @@ def has_life(broker: Broker, token: str, descriptor: int | None = None) -> bool:
 
 def remove_life(broker: Broker, token: str) -> None:
     try:
-        os.unlink(_life_path(broker, token))
+        os.unlink(broker.life_path(token))
     except FileNotFoundError:
         pass
 
@@ -120,7 +118,7 @@ def remove_life(broker: Broker, token: str) -> None:
 def is_alive(broker: Broker, token: str) -> bool:
     """Whether a worker of this machine lives, asked of the kernel."""
     try:
-        descriptor = os.open(_life_path(broker, token), _LOOKING)
+        descriptor = os.open(broker.life_path(token), _LOOKING)
     except FileNotFoundError:
         return False
     try:
@@ -130,10 +128,6 @@ def is_alive(broker: Broker, token: str) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _life_path(broker: Broker, token: str) -> str:
-    return broker.life_path(token)
 
 
 def _read(path: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
-from aque.requirements import Requirements
 from aque.task import Task
 
 #: Interpreter, user, environment and import path.
@@ -27,8 +26,8 @@ def batches(tasks: Iterable[Task]) -> list[list[Task]]:
 
 
 def _shape(task: Task) -> tuple[Any, ...]:
-    return (task.pattern, task.func, task.cwd, task.umask, task.import_path, task.cpus, task.stdin,
-            task.stdout, task.stderr)  # fmt: skip
+    return (*key_of(task), task.pattern, task.func, task.cwd, task.umask, task.cpus,
+            task.keep_background, task.stdin, task.stdout, task.stderr)  # fmt: skip
 
 
 def common_of(
@@ -47,11 +46,3 @@ def common_of(
         "stderr": task.stderr,
         "environ": dict(environ),
     }
-
-
-def needs_of(task: Task) -> Requirements:
-    """Return what a task that waits behind this one's call may need."""
-    return Requirements(
-        task.user, task.group, task.host, task.platform, task.cpus, task.memory, task.limits,
-        task.mounts, task.reserved,
-    )  # fmt: skip

@@ -84,21 +84,21 @@ def _wait_gone(killed: list[Process], until: float) -> bool:
 
 def find(leaders: Iterable[Leader], token: str) -> list[Process]:
     """Return the processes that are left, but for ourselves."""
-    table = {process.pid: process for process in processes.everything()}
+    table = processes.Table()
+    everything = table.by_pid.values()
     roots = []
     sessions = set()
     for leader in leaders:
-        process = table.get(leader.pid)
+        process = table.by_pid.get(leader.pid)
         if process is not None and process.started == leader.started:
             roots.append(process)
             if leader.leads_session:
                 sessions.add(leader.pid)
-    marked = [p for p in table.values() if processes.is_marked(p, MARK, token)]
+    marked = [p for p in everything if processes.is_marked(p, MARK, token)]
     sessions.update(process.pid for process in marked if process.session == process.pid)
     roots += marked
-    roots += [process for process in table.values() if process.session in sessions]
-    family = processes.with_descendants(roots, table.values())
-    return [process for process in family if process.pid != os.getpid()]
+    roots += [process for process in everything if process.session in sessions]
+    return [p for p in table.with_descendants(roots) if p.pid != os.getpid()]
 
 
 def _stop(leaders: list[Leader], token: str) -> list[Process]:

@@ -7,7 +7,10 @@ was stopped does not count against its timeout.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aque.worker.job import Job
+from aque.worker.processes import Table
 
 #: The part of its memory that a task may use.
 TOLERANCE = 1.25
@@ -15,6 +18,21 @@ TOLERANCE = 1.25
 PERIOD = 1.0
 #: The exit status of what timed out, as timeout(1) has it.
 TIMED_OUT = 124
+
+
+def measure(jobs: Iterable[Job], now: float) -> None:
+    """Look at the memory of those for which it is time. `now` is monotonic."""
+    due = [job for job in jobs if job.task.memory and now >= _measure_at(job)]
+    if due:
+        table = Table()
+        for job in due:
+            job.measured_at = now
+            job.memory_used = job.resident(table)
+
+
+def _measure_at(job: Job) -> float:
+    """Return when to look at its memory; at the same time for all, since each look costs much."""
+    return (job.measured_at // PERIOD + 1) * PERIOD
 
 
 def verdict(job: Job, now: float) -> tuple[str, int | None] | None:
@@ -25,14 +43,9 @@ def verdict(job: Job, now: float) -> tuple[str, int | None] | None:
     timeout = job.task.timeout
     if timeout is not None and job.running_time(now) >= timeout:
         return f"timed out after {_duration(timeout)}", TIMED_OUT
-    allowed = job.task.memory * TOLERANCE
-    if allowed and now >= job.memory_at:
-        job.memory_at = now + PERIOD
-        used = job.resident()
-        job.peak = max(job.peak, used)
-        if used > allowed:
-            asked = _size(job.task.memory)
-            return f"used {_size(used)} of memory and had asked for {asked}", None
+    if job.memory_used > job.task.memory * TOLERANCE:
+        used, asked = _size(job.memory_used), _size(job.task.memory)
+        return f"used {used} of memory and had asked for {asked}", None
     return None
 
 
@@ -42,7 +55,7 @@ def next_look(job: Job, now: float) -> float | None:
     if job.task.timeout is not None and job.stopped_since is None:
         times.append(now + job.task.timeout - job.running_time(now))
     if job.task.memory:
-        times.append(job.memory_at)
+        times.append(_measure_at(job))
     return min(times, default=None)
 
 

@@ -15,7 +15,8 @@ often, the queue says at each beat; it does not change while workers run (aque-i
 
 Still a worker may be taken for dead that was only stopped, with its whole machine. It finds out at
 its first look after: its attempts are not its own any more, so their processes are killed, and what
-they would have reported changes nothing (loop.py). From then until its next beat it claims nothing.
+they would have reported changes nothing (lookout.py). From then until its next beat it claims
+nothing.
 Rejected: to have a worker that cannot reach the queue kill its jobs by itself, before others could
 take over. It would never let two attempts overlap, and would end a night's work whenever a file
 server restarts.

@@ -8,147 +8,160 @@ from __future__ import annotations
 
 import logging
 import os
+import selectors
 import signal
 import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from aque import mounts
-from aque.errors import BrokerError
-from aque.worker import processes, recovery, relay, talk, terminal
+from aque.brokers.base import Broker
+from aque.worker import leftovers, processes, talk, terminal
+from aque.worker.crew import Crew
+from aque.worker.dues import SHORT, Dues
 from aque.worker.exchange import Exchange
-from aque.worker.membership import XARGS, Share
+from aque.worker.flood.relay import Relay
+from aque.worker.guarding import Guard
+from aque.worker.liveness import Observer
+from aque.worker.lookout import Lookout
+from aque.worker.membership import Membership
 from aque.worker.plan import Plan
-from aque.worker.renewal import Renewal
+from aque.worker.signals import Signals
+from aque.worker.standing import Standing
+from aque.worker.starter import Foreground, Starter
+from aque.worker.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from aque.worker.renewal import Renewal
 
 log = logging.getLogger("aque.worker")
 
 
-class Worker(Exchange):
+class Worker:
     """Runs tasks of one queue, as its plan says, until that is over or a signal ends it.
 
     `grace` is how many seconds a first TERM lets running tasks go on; None is as long as they need.
     """
 
+    def __init__(
+        self,
+        broker: Broker,
+        membership: Membership,
+        signals: Signals,
+        grace: float | None = None,
+        foreground: Foreground | None = None,
+    ) -> None:
+        self.broker = broker
+        self.signals = signals
+        self.selector = selectors.DefaultSelector()
+        self._grace = grace
+        self._drain_until: float | None = None
+        #: Whether it was started on a terminal: when that closes, a HUP tells so.
+        self.on_terminal = False
+        settings = broker.settings()
+        self._kill_grace = settings["grace"]
+        marks = {"AQUE_BROKER": broker.to_url(), leftovers.MARK: membership.token}
+        starter = Starter(broker, marks, int(membership.share.cpus) or 1, foreground)
+        # A short run of aque-xargs would pay more for these than for its commands.
+        later = 0.0 if foreground is None else time.monotonic() + SHORT
+        self.crew = Crew(starter, self.selector, _guard(membership.token, foreground, later))
+        self.standing = Standing(broker, membership, self.crew)
+        self.dues = Dues(self.crew.news, self.crew.aside, later, _round(broker, settings))
+        observer = Observer(broker, membership.here, membership.id)
+        ours = (self.standing, self.dues)
+        self.exchange = Exchange(*ours, observer)
+        self._lookout = Lookout(*ours, self.exchange, observer, self.selector)
+        self._relay = Relay(*ours, self.exchange, self._lookout, signals, self.selector)
+        self._upkeep = Upkeep(broker)
+        self.selector.register(signals.fileno(), selectors.EVENT_READ, lambda: None)
+        broker.register_worker(self)
+
     def run(self, plan: Plan) -> None:
         """Run until the plan is over or a signal ends it; return early to reload."""
-        self._recorded_at = time.monotonic()
+        crew, exchange = self.crew, self.exchange
+        self.dues.begin()
         processes.adopt_orphans()
         while True:
-            self.crew.note_ended()
-            if self._needs_guard:
-                self.guard.attend()
-            if self.renewal is not None:
-                self.renewal.attend()
-            self._note_ends(plan)
+            crew.note_ended()
+            crew.guard.attend(bool(crew.jobs))
+            if self.standing.renewal is not None:
+                self.standing.renewal.attend()
+            exchange.note_ends(plan)
             self._heed_signals(plan)
-            self._pass_requests(plan)  # first: what somebody has cancelled must not begin
-            self._begin_own(plan)
+            self._see_to_limits()
+            self._lookout.check(plan)  # first: what somebody has cancelled must not begin
+            exchange.begin_own(plan)
             plan.advance()
-            self._begin_own(plan)  # what the plan has made just now
-            self._record_and_claim(plan)
-            if self._is_idle():
-                self.upkeep.do_piece()
+            exchange.begin_own(plan)  # what the plan has made just now
+            exchange.record_and_claim(plan)
+            if crew.is_idle:
+                self._upkeep.do_piece()
             if self._is_over(plan) or self._is_ready_to_reload():
                 return
             self._wait()
-            self._go_on(plan)
+            self._relay.go_on(plan)
 
-    def _go_on(self, plan: Plan) -> None:
-        """Start one's own tasks as others end, until there is something else to be done.
+    def wake_for_work(self) -> None:
+        """Look for work at once; from any thread of this process."""
+        self.dues.look_again()
+        self.signals.wake()
 
-        A whole turn costs as much as the start of a command: this is what makes short ones fast.
-        """
-        crew = self.crew
-        if not crew.starter.is_foreground or self._is_leaving or self.is_troubled:
-            return
-        slots = self._slots(time.monotonic())
-        while self._has_heard_all() and self.signals.take_ends():
-            if self.gauge.is_flood(slots) and plan.may_take_ahead and not plan.may_claim():
-                self._run_flood(plan, slots)
-                return
-            if relay.pass_on(crew, plan.take, self.membership.id, slots):
-                self.signals.hear_end()
-            if plan.hears_each or crew.aside.has_failed or crew.news.unheard:
-                self._note_ends(plan)
-            plan.advance()
-            if len(crew.jobs) < self.share.slots:
-                self._begin_own(plan)
-            now = time.monotonic()
-            due = self._quiet_until()
-            if due <= now:
-                self.gauge.note(len(crew.aside), now)
-                self._note_ends(plan)
-                self._record_and_claim(plan)
-                now = time.monotonic()
-                due = self._quiet_until()
-            if due <= now or not crew.jobs or crew.timed or self._retry_at > now:
-                return
-            for key, _ in self.selector.select(due - now):
-                key.data()
+    @property
+    def is_draining(self) -> bool:
+        """Whether it starts nothing new, and ends once what runs has."""
+        return self.standing.is_draining
 
-    def _run_flood(self, plan: Plan, slots: int) -> None:
-        """Have supervisors start one's own tasks, as long as it is a flood and nothing else."""
-        crew, lasted, is_over = self.crew, 0.0, True
-        try:
-            from aque.worker.flood import Flood  # a short run has none
-
-            worker, selector = self.membership.id, self.selector
-            self.flood = flood = Flood(crew, self.signals, selector, worker, slots)
-            while self._has_heard_all() and self.signals.take_ends(are_due=False):
-                if not flood.note_ended() or crew.timed or crew.aside.has_failed:
-                    return
-                plan.advance()
-                if not plan.may_take_ahead or not flood.pass_on(plan.take):
-                    return
-                if self._record_at() <= time.monotonic():
-                    self._note_ends(plan)
-                    self._record_and_claim(plan)
-                if self.is_troubled:
-                    return
-                if self._flood_until() <= time.monotonic():
-                    break
-                for key, _ in self.selector.select(flood.pause):
-                    key.data()
-            is_over = False  # there is something else to be done in between
-        except OSError as error:  # of the system: a flood needs more of it than its commands
-            log.info("no supervisors: %s", error.strerror)
-        finally:
-            if self.flood is not None:
-                lasted = self.flood.lasted
-                plan.put_back(self.flood.end())
-                self.flood = None
-            if is_over:
-                self.gauge.note_flood(lasted)
+    def change_slots(self, slots: int) -> None:
+        """Run at most so many tasks at a time, and at least one."""
+        self.standing.change_slots(slots)
+        self.dues.look_again()
+        log.info("%d slots", self.standing.share.slots)
 
     def renew_by(self, renewal: Renewal) -> None:
         """Take over new code, by returning from `run`, as this says."""
-        self.renewal = renewal
+        self.standing.renewal = renewal
         self.crew.hear_ends(renewal.note_ended)
         self.crew.records.hear_imports(renewal.note_imported)
 
     def stop(self) -> None:
         """Start nothing new, end what runs, and have it requeued."""
         self._begin_drain()
-        self.crew.steering.stop(self.settings["grace"])
+        self.crew.steering.stop(self._kill_grace)
 
     def drain(self) -> None:
         """Start nothing new, and let what runs go on for the grace."""
         self._begin_drain()
         self.crew.calls.take_back_all()
-        if self.grace is not None:
-            self.drain_until = time.monotonic() + self.grace
+        if self._grace is not None:
+            self._drain_until = time.monotonic() + self._grace
 
     def _begin_drain(self) -> None:
-        self.is_draining = True
-        self._check_at = 0.0  # the queue is told in the same turn
+        self.standing.is_draining = True
+        self.dues.check_by()  # the queue is told in the same turn
 
     def close(self) -> None:
         """Leave the queue; nothing may be running."""
-        if self.renewal is not None:
-            self.renewal.abandon()
+        if self.standing.renewal is not None:
+            self.standing.renewal.abandon()
         self.crew.close()
-        self.ears.close()
-        self.membership.leave(self.broker)
-        self.upkeep.do_last()
+        self._lookout.close()
+        self.standing.membership.leave(self.broker)
+        self._upkeep.do_last()
+
+    # Over a reload
+
+    def state(self) -> dict[str, Any]:
+        """Return what the program after a reload must know of how it is to end."""
+        return {
+            "is_draining": self.standing.is_draining,
+            "drain_until": self._drain_until,
+            "on_terminal": self.on_terminal,
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on as the worker of the program before."""
+        self.standing.is_draining = state["is_draining"]
+        self._drain_until = state["drain_until"]
+        self.on_terminal = state["on_terminal"]
 
     # Its sentences
 
@@ -156,8 +169,8 @@ class Worker(Exchange):
         for number in self.signals.take():
             if not plan.heed(number):
                 self._heed(number)
-        if self.drain_until is not None and time.monotonic() >= self.drain_until:
-            self.drain_until = None
+        if self._drain_until is not None and time.monotonic() >= self._drain_until:
+            self._drain_until = None
             self.stop()
 
     def _heed(self, number: int) -> None:
@@ -171,7 +184,7 @@ class Worker(Exchange):
             self.stop()
         elif number in (signal.SIGUSR1, signal.SIGUSR2):
             step = 1 if number == signal.SIGUSR1 else -1
-            self.change_slots(self.share.slots + step)
+            self.change_slots(self.standing.share.slots + step)
         elif number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -181,88 +194,56 @@ class Worker(Exchange):
             if not self.is_draining:
                 log.warning("the terminal has gone; %d tasks are running", len(self.crew.jobs))
                 self.drain()
-        elif self.renewal is not None:
-            self.renewal.ask()
+        elif self.standing.renewal is not None:
+            self.standing.renewal.ask()
 
-    def change_slots(self, slots: int) -> None:
-        """Run at most so many tasks at a time, and at least one."""
-        self.share = Share(self.share.cpus, self.share.memory, max(1, slots))
-        self._look_at = 0.0
-        log.info("%d slots", self.share.slots)
-
-    def _pass_requests(self, plan: Plan) -> None:
-        now = time.monotonic()
-        self.crew.calls.take_back_late(now)
-        self.crew.steering.enforce_limits(self.settings["grace"])
+    def _see_to_limits(self) -> None:
+        self.crew.calls.take_back_late(time.monotonic())
+        self.crew.steering.enforce_limits(self._kill_grace)
         self.crew.steering.kill_overdue()
-        is_poll = now >= self._poll_at
-        try:
-            if not is_poll and self._has_heard_all():
-                return
-            self._check_at = float("inf")
-            self._seen_elsewhere = self.broker.writes_elsewhere()
-            is_first = not self.ears.are_open
-            if is_poll or (is_first and now >= self._deaf_until):
-                self._poll_at = now + self.ears.open(self.broker)
-                if is_first or now >= self._round_at:
-                    self._make_round(now)
-                self._poll()
-            self._tell_of_drain()
-            if self.crew.jobs:
-                self.crew.steering.handle(self.broker.requests(self.membership.id))
-            plan.check()
-        except (BrokerError, OSError) as error:  # even to look, the system may lack something
-            self._postpone(error)
-
-    def _tell_of_drain(self) -> None:
-        """Have the queue know that we drain; who runs nothing is about to leave it anyway."""
-        is_told = self._is_drain_told or self.membership.kind == XARGS
-        if self.is_draining and self.crew.jobs and not is_told:
-            self.broker.drain(self.membership.id)
-            self._is_drain_told = True
-
-    def _make_round(self, now: float) -> None:
-        """See to what is still ours, then to what the dead have left."""
-        self._round_at = now + self._round_interval
-        self._mounted = mounts.visible(mounts.table())
-        if self.renewal is not None:
-            self.renewal.look()
-        self._is_overtaken()
-        self.membership = self.membership.renewed(self.broker)
-        if self.crew.jobs:
-            running = self.broker.running(self.membership.id)
-            for id in self.crew.steering.keep_only({(task.id, task.attempt) for task in running}):
-                log.warning("task %d is not ours any more; what ran of it here is killed", id)
-        recovery.recover(self.observer)
-
-    def _poll(self) -> None:
-        """Look for work where a ring may have been lost, but write nothing while all is quiet.
-
-        Start times are compared again too: the clock may have been set, or the machine have slept.
-        """
-        number = self.broker.changes().number
-        if number != self._polled:
-            self._polled = number
-            self._poll_at = min(self._poll_at, time.monotonic() + self.ears.heard_something())
-        if number != self._seen or time.time() >= self._next_due_at:
-            self._look_at = 0.0
 
     def _wait(self) -> None:
-        is_full = len(self.crew.jobs) == self.share.slots
-        ahead = self.crew.calls.ahead.seconds() if is_full else None
-        lull = self.lull.begin(self._recorded_at, ahead, time.monotonic())
-        if lull:
-            time.sleep(lull)
-        timeout = max(0.0, self._next_deadline() - time.monotonic())
-        for key, _ in self.selector.select(timeout):
+        self.exchange.gather()
+        until = max(min(self._deadlines()), self.dues.retry_at)
+        for key, _ in self.selector.select(max(0.0, until - time.monotonic())):
             key.data()
 
     # What they rest on
 
+    def _deadlines(self) -> Iterator[float]:
+        crew, standing = self.crew, self.standing
+        yield self.dues.quiet_until()
+        yield crew.guard.next_deadline(bool(crew.jobs))
+        if standing.has_room:
+            yield self.dues.look_at
+        elif not standing.is_leaving and standing.has_slot:
+            yield crew.room.look_at
+        if crew.is_idle:
+            yield self._upkeep.at
+        renewal = None if standing.renewal is None else standing.renewal.next_deadline()
+        for deadline in (crew.next_deadline(), self._drain_until, renewal):
+            if deadline is not None:
+                yield deadline
+
     def _is_over(self, plan: Plan) -> bool:
-        return self._is_idle() and (self.is_draining or plan.is_over())
+        return self.crew.is_idle and (self.is_draining or plan.is_over())
 
     def _is_ready_to_reload(self) -> bool:
-        if self.is_renewing:
-            self.crew.calls.take_back_all()
-        return self.is_renewing and not self.crew.news and not self.crew.is_draining
+        if not self.standing.is_renewing:
+            return False
+        self.crew.calls.take_back_all()
+        return not self.crew.news and not self.crew.is_draining
+
+
+def _round(broker: Broker, settings: Mapping[str, float]) -> float:
+    """Return the seconds from one round to the next."""
+    return min(settings["poll"], settings["heartbeat"]) if broker.is_shared else settings["poll"]
+
+
+def _guard(token: str, foreground: Foreground | None, later: float) -> Guard:
+    """Return a guard. Where Ctrl-Z may stop a command too soon, it is there before that."""
+    if foreground is None or not terminal.is_there():
+        return Guard(token, later, foreground is not None)
+    guard = Guard(token, is_shared=True)
+    guard.attend(has_jobs=True)
+    return guard

@@ -59,11 +59,10 @@ class Membership:
         names = host.names() if self.kind == WORKER else ()
         return WorkerRecord(
             id=self.id, token=self.token, kind=self.kind, name=self.name or f"{here.name}:{pid}",
-            host=here.name, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace,
+            host=here.name, boot=here.boot, pid_namespace=here.pid_namespace,
             pid=pid, pid_started=processes.start_time(pid), user=self.user, cpus=share.cpus,
             memory=share.memory, slots=share.slots, started_at=time.time(),
             names=" ".join(sorted(names)), platform=here.platform,
-            groups=" ".join(sorted(trust.group_names())),
         )  # fmt: skip
 
     def leave(self, broker: Broker) -> None:

@@ -48,7 +48,7 @@ class SpawningThread:
             call = self._calls.get()
             try:
                 self._answers.put(call())
-            except (OSError, TypeError, ValueError) as error:  # it is the caller's
+            except BaseException as error:  # whichever it is, the caller waits for it
                 self._answers.put(error)
 
 

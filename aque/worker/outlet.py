@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Sequence
+from typing import Any
 
 _READ_SIZE = 1 << 16
 
@@ -22,6 +24,19 @@ class Outlet:
         self.done: deque[bytes] = deque()
         self.rest = rest
         self._mark = mark
+
+    def state(self) -> list[Any]:
+        """Return, as JSON can hold it, what the program after a reload must know."""
+        done = [data.decode("latin-1") for data in self.done]
+        return [self.descriptor, self.rest.decode("latin-1"), done]
+
+    @classmethod
+    def resumed(cls, state: Sequence[Any], mark: bytes) -> Outlet:
+        """Return the outlet of the program before."""
+        descriptor, rest, done = state
+        outlet = cls(descriptor, mark, rest.encode("latin-1"))
+        outlet.done.extend(data.encode("latin-1") for data in done)
+        return outlet
 
     def read(self) -> None:
         """Read what is there, without waiting."""

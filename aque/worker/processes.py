@@ -46,13 +46,16 @@ class Process:
 
 
 def find(pid: int) -> Process | None:
-    """Return the process of this pid, a zombie too; None when there is none."""
+    """Return the process of this pid, a zombie too; None when there is none.
+
+    Nor is one returned at which we may not look (proc(5), hidepid): it has another user's rights.
+    """
     if sys.platform != "linux":
         return _find_elsewhere(pid)
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     # The name, in parentheses, may hold anything, so count from its end (proc(5)).
     fields = text[text.rindex(b")") + 2 :].split()
@@ -73,11 +76,6 @@ def resident(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
-
-
-def is_running(process: Process) -> bool:
-    """Whether this very process still runs."""
-    return find_again(process) is not None
 
 
 def find_again(process: Process) -> Process | None:
@@ -104,35 +102,52 @@ def of_session(session: int) -> list[Process]:
     return [p for p in everything() if p.session == session and not p.is_zombie]
 
 
-def family(leader: int | None, session: int | None, marks: set[bytes]) -> list[Process]:
-    """Return a leader, a session, the orphans with all these marks, and what descends from them.
+class Table:
+    """All processes as they were when this was made, for as many questions as there are then.
 
-    Orphans are those that have become our own children. A leader or session of None is nobody.
+    To read it costs 10 us a process of the whole machine.
     """
-    table = list(everything())
-    us = os.getpid()
-    roots = [
-        p
-        for p in table
-        if leader == p.pid
-        or session == p.session
-        or (p.parent == us and not p.is_zombie and marks <= set(_environ(p.pid)))
-    ]
-    return with_descendants(roots, table)
 
+    def __init__(self) -> None:
+        self.by_pid = {process.pid: process for process in everything()}
+        self._children: dict[int, list[Process]] = {}
+        self._sessions: dict[int | None, list[Process]] = {}
+        for process in self.by_pid.values():
+            self._children.setdefault(process.parent, []).append(process)
+            self._sessions.setdefault(process.session, []).append(process)
+        self._environs: dict[int, set[bytes]] | None = None
 
-def with_descendants(roots: Iterable[Process], table: Iterable[Process]) -> list[Process]:
-    """Return these and all of the table that descend from them, without the zombies."""
-    children: dict[int, list[Process]] = {}
-    for process in table:
-        children.setdefault(process.parent, []).append(process)
-    found = {process.pid: process for process in roots}
-    looking = list(found.values())
-    for process in looking:
-        new = [child for child in children.get(process.pid, ()) if child.pid not in found]
-        found.update({child.pid: child for child in new})
-        looking.extend(new)
-    return [process for process in looking if not process.is_zombie]
+    def family(self, leader: int | None, session: int | None, marks: set[bytes]) -> list[Process]:
+        """Return a leader, a session, the orphans with all these marks, and all their descendants.
+
+        Orphans are those that have become our own children. A leader or session of None is nobody.
+        """
+        orphans = [self.by_pid[pid] for pid, has in self._own_children().items() if marks <= has]
+        first = [self.by_pid[leader]] if leader in self.by_pid else []
+        return self.with_descendants([*first, *self._sessions.get(session, ()), *orphans])
+
+    def _own_children(self) -> dict[int, set[bytes]]:
+        """Return the environments of our own children, by pid."""
+        if self._environs is None:
+            children = self._children.get(os.getpid(), ())
+            self._environs = {p.pid: set(_environ(p.pid)) for p in children if not p.is_zombie}
+        return self._environs
+
+    def has(self, process: Process) -> bool:
+        """Whether this very process was there still, a zombie too."""
+        found = self.by_pid.get(process.pid)
+        return found is not None and found.started == process.started
+
+    def with_descendants(self, roots: Iterable[Process]) -> list[Process]:
+        """Return these and all that descend from them, without the zombies."""
+        found = {process.pid: process for process in roots}
+        looking = list(found.values())
+        for process in looking:
+            children = self._children.get(process.pid, ())
+            new = [child for child in children if child.pid not in found]
+            found.update({child.pid: child for child in new})
+            looking.extend(new)
+        return [process for process in looking if not process.is_zombie]
 
 
 def is_marked(process: Process, variable: str, value: str) -> bool:

@@ -63,7 +63,7 @@ class Reaper:
         if not job.own_session:
             return
         if job.kill_at is not None:
-            job.note_rest()
+            job.note_rest(processes.Table())
             return
         if job.task.keep_background and not job.is_ending:
             return

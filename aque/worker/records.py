@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aque import logs
 from aque.report import Progress
 from aque.task import Task
-from aque.worker.boss import Boss
 from aque.worker.output import Stream
 from aque.worker.runners import Runner
+
+if TYPE_CHECKING:
+    from aque.worker.crew import Crew
 
 #: Makes what keeps a stream of a task, by the stream's name and descriptor.
 MakeStream = Callable[[Task, str, int], Stream]
@@ -20,8 +22,8 @@ MakeStream = Callable[[Task, str, int], Stream]
 class Records:
     """The logs of the tasks that run, and whom else records are told."""
 
-    def __init__(self, boss: Boss, make_stream: MakeStream) -> None:
-        self._boss = boss
+    def __init__(self, crew: Crew, make_stream: MakeStream) -> None:
+        self._crew = crew
         self._make_stream = make_stream
         self._logs: dict[int, Stream] = {}  # by task
         self._import_hearers: list[Callable[[list[str]], object]] = []
@@ -31,7 +33,7 @@ class Records:
         for kind, id, attempt, *values in runner.read_records():
             if kind == "progress":
                 if runner.has(id, attempt):
-                    self._boss.progress.append(Progress(id, attempt, *values))
+                    self._crew.progress.append(Progress(id, attempt, *values))
                 continue
             if kind == "imported":
                 for hear in self._import_hearers:
@@ -40,7 +42,7 @@ class Records:
             for each in runner.sent:
                 if each.task.id == id:
                     data = logs.line(*values)
-                    self._boss.output += self._log_of(each.task).take(data, time.time())
+                    self._crew.output += self._log_of(each.task).take(data, time.time())
             logs.hand_on(*values)
 
     def hear_imports(self, hear: Callable[[list[str]], object]) -> None:
@@ -67,5 +69,5 @@ class Records:
         """Note that a task has ended, and its log with it."""
         stream = self._logs.pop(task.id, None) if self._logs else None
         if stream is not None:
-            self._boss.output += stream.finish(time.time())
+            self._crew.output += stream.finish(time.time())
             stream.close()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
 
 from aque.errors import AqueError
@@ -45,7 +46,7 @@ class Reserve:
 
     def complain(self, task: int, trouble: str) -> None:
         """Say that output of a task waits, unless it was just said of one, and make room."""
-        if self._complaint.is_due(trouble):
+        if self._complaint.is_due(trouble, time.monotonic()):
             remedy = f"free some room, or aque-kill {task} gives it up"
             log.error("output of task %d waits: %s; %s", task, trouble, remedy)
             try:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 
+from aque.worker.complaint import Complaint
+
 _SHORTAGES = frozenset((errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE))
 #: Seconds until one more is tried: the first, and what that grows to.
 _FIRST, _LAST = 1.0, 10.0
-#: Seconds between two words on it.
-_TALK = 60.0
 
 _UNBOUNDED = 1 << 62
 
@@ -29,7 +29,7 @@ class Room:
     def __init__(self) -> None:
         self._most = _UNBOUNDED
         self._delay = _FIRST
-        self._talk_at = 0.0
+        self._complaint = Complaint()
         #: When one more is tried.
         self.look_at = 0.0
 
@@ -47,7 +47,4 @@ class Room:
         self._most = running
         self.look_at = now + self._delay
         self._delay = min(2 * self._delay, _LAST)
-        is_news = now >= self._talk_at
-        if is_news:
-            self._talk_at = now + _TALK
-        return is_news
+        return self._complaint.is_due("no room", now)

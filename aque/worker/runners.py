@@ -34,6 +34,8 @@ from aque.worker.pieces import Pieces
 ROOM = 48_000
 #: Bytes that a call may take beside its arguments, and of the room what calls have in common.
 _BESIDE, _COMMON = 100, 8000
+#: Handed over a reload as they are.
+_KEPT = "key pid mark requests tokens returned answers records number".split()
 
 
 class Sent(NamedTuple):
@@ -208,6 +210,43 @@ class Runner:
     def room_for(self) -> int:
         """How many calls like its last can be sent without waiting for it to read."""
         return max(0, self.room - _COMMON) // (_BESIDE + 2 * self.each)
+
+    # Over a reload
+
+    def state(self) -> dict[str, Any]:
+        """Return, as JSON can hold it, what the program after a reload must know.
+
+        It has one call, since the others were taken back.
+        """
+        return {
+            **{name: getattr(self, name) for name in _KEPT},
+            "stdout": self.stdout.state(),
+            "stderr": self.stderr.state(),
+            "sent": self.sent[0].number,
+            "answered": list(self.answered),
+            "buffer": self.buffer.decode("latin-1"),
+            "records_buffer": self.records_buffer.decode("latin-1"),
+            "pieces": self.pieces.begun,
+        }
+
+    @classmethod
+    def resumed(cls, state: Mapping[str, Any], task: Task) -> Runner:
+        """Return the runner of the program before; it holds old code, so this task is its last."""
+        kept = {name: state[name] for name in _KEPT}
+        mark = state["mark"].encode()
+        return cls(
+            **{**kept, "key": tuple(state["key"])},
+            stdout=Outlet.resumed(state["stdout"], mark),
+            stderr=Outlet.resumed(state["stderr"], mark),
+            sent=deque([Sent(state["sent"], task, 0)]),
+            answered=deque(Answer(*values) for values in state["answered"]),
+            buffer=bytearray(state["buffer"].encode("latin-1")),
+            records_buffer=state["records_buffer"].encode("latin-1"),
+            pieces=Pieces(state.get("pieces")),
+            is_retired=True,
+        )
+
+    # Its pipes
 
     def descriptors(self) -> list[int]:
         return [self.requests, self.tokens, self.returned, self.answers, self.records,

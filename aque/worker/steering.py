@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from aque.brokers.questions import Request
 from aque.report import Begin
 from aque.worker import limits
-from aque.worker.job import Job
+from aque.worker.job import Job, Signals, kill, send
 from aque.worker.news import News
 
 if TYPE_CHECKING:
@@ -31,15 +33,18 @@ class Steering:
 
     def handle(self, requests: list[Request]) -> None:
         """Pass on signals and cancels to the jobs they are for."""
-        now = time.monotonic()
         for request in requests:
             runner = self._calls.runner_with(request.id)
             if runner is not None:  # it may be about to begin, or to give way to the next
                 self._calls.single_out(runner.pid)
+        now = time.monotonic()
+        told = []
+        for request in requests:
             for job in self._jobs.values():
                 if (job.task.id, job.task.attempt) == (request.id, request.attempt):
-                    job.handle(request, now)
+                    told.append((job, job.handle(request, now)))
                     self._timed[job.pid] = job
+        _send(told)
 
     def end_lost(self, begun: Sequence[Begin], answers: Sequence[bool]) -> None:
         """End what began when its task was cancelled already, says the answer to each."""
@@ -51,24 +56,27 @@ class Steering:
         if not self._timed:
             return
         now = time.monotonic()
-        condemned = []
-        for job in self._timed.values():
-            if job.has_limits and not job.is_ending and job.wait_status is None:
-                verdict = limits.verdict(job, now)
-                if verdict is not None:
-                    condemned.append((job, verdict))
-        for job, verdict in condemned:
-            self._calls.single_out(job.pid)
-            if self._jobs.get(job.pid) is job:
-                job.condemn(verdict, now, grace)
+        limited = [
+            job
+            for job in self._timed.values()
+            if job.has_limits and not job.is_ending and job.wait_status is None
+        ]
+        limits.measure(limited, now)
+        told = []
+        for job in limited:
+            verdict = limits.verdict(job, now)
+            if verdict is not None:
+                self._calls.single_out(job.pid)
+                if self._jobs.get(job.pid) is job:
+                    told.append((job, job.condemn(verdict, now, grace)))
+        _send(told)
 
     def kill_overdue(self) -> None:
         if not self._timed:
             return
         now = time.monotonic()
-        for job in self._timed.values():
-            if job.kill_at is not None and job.kill_at <= now:
-                job.kill()
+        timed = self._timed.values()
+        kill([job for job in timed if job.kill_at is not None and job.kill_at <= now])
 
     def cancel(self, number: int, grace: float) -> None:
         """Signal all jobs, and kill them after the grace; they end as cancelled."""
@@ -96,11 +104,20 @@ class Steering:
             if not job.is_lost and (job.task.id, job.task.attempt) not in ours
         ]
         for job in lost:
-            job.lose()
+            job.is_lost = job.is_stopping = True
+        kill(lost)
         return [job.task.id for job in lost]
 
     def stop(self, grace: float) -> None:
         self._calls.take_back_all()
-        for job in self._jobs.values():
-            job.stop(time.monotonic(), grace)
-            self._timed[job.pid] = job
+        now = time.monotonic()
+        self._timed.update(self._jobs)
+        _send([(job, job.stop(now, grace)) for job in self._jobs.values()])
+
+
+def _send(told: Iterable[tuple[Job, Signals]]) -> None:
+    """Send jobs their signals, by one look at all that are to have the same."""
+    for signals, group in groupby(told, itemgetter(1)):
+        jobs = [job for job, _ in group]
+        for number in signals:
+            send(jobs, number)

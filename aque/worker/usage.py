@@ -23,11 +23,6 @@ def bytes_of(units: int) -> int:
     return units * _RSS_UNIT
 
 
-def of(rusage: Any) -> Usage:
-    """Return the usage that getrusage reported of a process itself."""
-    return Usage(rusage.ru_utime, rusage.ru_stime, rusage.ru_maxrss * _RSS_UNIT)
-
-
 class ChildUsage:
     """What wait4 reports of children that we spawned.
 

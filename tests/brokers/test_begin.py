@@ -31,7 +31,7 @@ from aque.task import Task
 def reserved(broker: Broker, worker: int, count: int) -> tuple[int, list[Task]]:
     """Return a group in the making, and so many children reserved for a worker."""
     (parent,) = broker.create([group(status=states.CREATING, owner=worker)])
-    need = requirements(cpus=0.0, worker=worker)
+    need = requirements(cpus=0.0, reserved=worker)
     ids = broker.create_like(
         child(parent, requirements=need), [f'["true","{n}"]' for n in range(count)]
     )
@@ -40,7 +40,7 @@ def reserved(broker: Broker, worker: int, count: int) -> tuple[int, list[Task]]:
 
 def like(worker: int) -> Prototype:
     """Return what children of a group that is put together again are like."""
-    return prototype(requirements=requirements(cpus=2.0, worker=worker), timeout=7.0, retries=3)
+    return prototype(requirements=requirements(cpus=2.0, reserved=worker), timeout=7.0, retries=3)
 
 
 def begin(task: Task, worker: int) -> Begin:

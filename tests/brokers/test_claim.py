@@ -82,8 +82,8 @@ def test_a_kind_of_which_nothing_is_ready_is_not_offered(broker: Broker, worker:
 
 
 def test_what_is_reserved_for_a_worker_says_so(broker: Broker, worker: int) -> None:
-    broker.create([prototype(requirements=requirements(worker=worker))])
-    assert [kind.worker for kind in offered_kinds(broker, worker)] == [worker]
+    broker.create([prototype(requirements=requirements(reserved=worker))])
+    assert [kind.reserved for kind in offered_kinds(broker, worker)] == [worker]
 
 
 def test_many_are_claimed_as_they_are_however_much_alike(broker: Broker, worker: int) -> None:

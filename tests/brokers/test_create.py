@@ -39,11 +39,11 @@ def test_a_task_is_stored_as_it_was_submitted(broker: Broker) -> None:
         "stdout": "/tmp/o", "stderr": "/tmp/e", "timeout": 1.5, "retries": 3, "retry_delay": 0.5,
         "keep_background": True,
     }  # fmt: skip
-    needs = {"user": "u", "group": "g", "host": "h*", "platform": "p", "cpus": 0.25,
+    needs = {"user": "u", "host": "h*", "platform": "p", "cpus": 0.25,
              "memory": 1 << 40, "limits": '{"nuke":2}', "mounts": "m"}  # fmt: skip
     broker.set_limits({"nuke": 10})
     (id,) = broker.create(
-        [Prototype(pattern="generic", requirements=requirements(**needs, worker=7), **given)]
+        [Prototype(pattern="generic", requirements=requirements(**needs, reserved=7), **given)]
     )
     (task,) = broker.fetch([id])
     assert {key: getattr(task, key) for key in given} == given

@@ -188,6 +188,7 @@ class Program(RuleBasedStateMachine):
             below[edge.task].append(edge)
         for task in self.tasks.values():
             self.check_counter(task, below[task.id])
+            self.check_attempt(task)
             self.check_transition(before.get(task.id), task, below[task.id])
         assert sorted(offered) == [task.id for task in self.ready()]
         self.check_changes(before)
@@ -212,6 +213,14 @@ class Program(RuleBasedStateMachine):
             assert any(edge.kind == CHILD for edge in unfinished), f"it should have ended: {task}"
         if task.status == PENDING and task.is_group and task.due_at is None:
             assert unfinished, f"it should have succeeded: {task}"
+
+    def check_attempt(self, task: Task) -> None:
+        process = (task.worker, task.pid, task.session, task.started_at, task.stopped_at)
+        outcome = (task.exit_status, task.exit_signal, task.error, task.user_time, task.max_rss)
+        if task.status in states.WAITING_STATES:
+            assert not any(process), f"it has what its last attempt had: {task}"
+        if task.status == RUNNING:
+            assert outcome == (None,) * 5, f"it shows how its last attempt ended: {task}"
 
     def check_transition(self, before: Task | None, task: Task, below: list[Edge]) -> None:
         if before is not None and before.status != task.status:

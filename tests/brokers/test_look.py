@@ -81,7 +81,7 @@ def test_a_search_meets_all_conditions(
             prototype(
                 name=name,
                 priority=n,
-                requirements=requirements(cpus=float(n), host=f"h{n}", worker=n),
+                requirements=requirements(cpus=float(n), host=f"h{n}", reserved=n),
             )
             for n, name in enumerate("abc", 1)
         ]

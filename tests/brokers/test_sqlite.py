@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -33,7 +35,9 @@ import aque
 from aque import brokers, location, states
 from aque.brokers.base import Broker
 from aque.brokers.sqlite import claim as claiming
+from aque.brokers.sqlite import insert, latest
 from aque.brokers.sqlite.broker import SQLiteBroker
+from aque.brokers.sqlite.lock import TIMEOUT
 from aque.errors import AqueError, BrokerError, FullError, LockTimeoutError, TrustError
 from aque.prototype import Earlier
 
@@ -68,7 +72,7 @@ def open_queue(path: str, **options: object) -> SQLiteBroker:
 
 
 @pytest.mark.parametrize("start", states.STATES)
-@pytest.mark.parametrize("to", states.STATES)
+@pytest.mark.parametrize("to", [*states.STATES, "done"])
 def test_the_schema_itself_refuses_every_other_transition(
     broker: Broker, worker: int, connection: sqlite3.Connection, start: str, to: str
 ) -> None:
@@ -90,7 +94,7 @@ def test_the_schema_itself_refuses_every_other_transition(
             connection.execute(change, (to, ended_at, worker, id))
 
 
-@pytest.mark.parametrize("status", states.STATES)
+@pytest.mark.parametrize("status", [*states.STATES, "done"])
 def test_the_schema_refuses_tasks_that_begin_in_the_middle(
     broker: Broker, connection: sqlite3.Connection, status: str
 ) -> None:
@@ -111,7 +115,6 @@ def test_the_schema_refuses_tasks_that_begin_in_the_middle(
     "change",
     [
         "UPDATE task SET waiting = -1",
-        "UPDATE task SET status = 'done'",
         "UPDATE task SET ended_at = 1",
         "UPDATE task SET status = 'running'",
         "UPDATE task SET status = 'running', worker = 1, waiting = 1",
@@ -282,6 +285,14 @@ def test_a_claim_uses_the_index_that_was_made_for_it(
 # What many tasks share, and earlier attempts
 
 
+def test_of_each_column_it_is_said_how_long_it_tells_of_an_attempt(
+    broker: Broker, connection: sqlite3.Connection
+) -> None:
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(task)")}
+    of_attempt = {*latest.PROCESS, *latest.OUTCOME, *latest.REST}
+    assert columns == of_attempt | {*insert.COLUMNS, "attempt", "retried", "crashes"}
+
+
 def attempts(connection: sqlite3.Connection, id: int) -> list[tuple[int, str, object]]:
     query = "SELECT attempt, status, exit_status FROM attempt WHERE task = ? ORDER BY attempt"
     return connection.execute(query, (id,)).fetchall()
@@ -392,6 +403,17 @@ def test_one_queue_under_two_names_has_one_lock(broker: Broker, tmp_path: Path, 
         with pytest.raises(LockTimeoutError):
             impatient.create([prototype()])
     impatient.close()
+
+
+def test_a_broker_that_is_collected_in_a_transaction_does_not_wait_for_it(
+    broker: Broker, path: str
+) -> None:
+    another = open_queue(path)
+    another.itself = another  # type: ignore[attr-defined]
+    del another
+    began = time.monotonic()
+    broker.claim(enlist(broker), lambda offer: [gc.collect()][1:])
+    assert time.monotonic() - began < TIMEOUT / 2
 
 
 def test_the_stops_of_a_terminal_wait_until_the_transaction_is_over(broker: Broker) -> None:
@@ -714,7 +736,9 @@ worker = enlist(broker)
 task, = claim(broker, worker)
 created = [first]
 with open(broker.open_output(first, 1, "stdout"), "wb") as output:
-    output.write(bytes(70000))
+    output.write(bytes(90000))
+line = bytes(70000)
+broker.append_log(first, 1, line)
 ballast = open(directory + "/ballast", "wb")
 ballast.write(bytes(1 << 20))
 ballast.flush()
@@ -735,6 +759,13 @@ for _ in range(3):
         raise SystemExit("there was room")
     except FullError:
         pass
+descriptors = os.listdir("/proc/self/fd")
+try:
+    broker.append_log(first, 1, line)
+    raise SystemExit("there was room")
+except FullError:
+    pass
+assert os.listdir("/proc/self/fd") == descriptors
 assert broker.existing(0, 1 << 40) == created, "readers go on"
 told = [each.remedy for each in brokers.diagnose(directory + "/queue.db") if each.remedy]
 assert f"{directory}/queue.db.d/output/{first}-1-stdout (0.1 MiB)" in told[0], told

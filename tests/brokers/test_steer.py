@@ -376,7 +376,7 @@ def test_a_task_reserved_for_a_worker_that_has_ended_goes_to_any(
     broker: Broker, worker: int
 ) -> None:
     gone = enlist(broker)
-    needs = requirements(cpus=2, worker=gone)
+    needs = requirements(cpus=2, reserved=gone)
     a, b = broker.create([prototype(requirements=needs), prototype(requirements=needs)])
     run(broker, gone, a, states.ERROR)
     run(broker, gone, b, states.ERROR)

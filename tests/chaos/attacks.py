@@ -100,7 +100,7 @@ class _held:
             self._descriptor = os.pidfd_open(self._process.pid)
         except ProcessLookupError:
             return None
-        return self._descriptor if processes.is_running(self._process) else None
+        return None if processes.find_again(self._process) is None else self._descriptor
 
     def __exit__(self, *_: object) -> None:
         if self._descriptor is not None:
@@ -108,9 +108,9 @@ class _held:
 
 
 def descendants() -> list[Process]:
-    table = list(processes.everything())
-    us = [process for process in table if process.pid == os.getpid()]
-    return [p for p in processes.with_descendants(us, table) if p.pid != os.getpid()]
+    table = processes.Table()
+    us = table.by_pid[os.getpid()]
+    return [p for p in table.with_descendants([us]) if p is not us]
 
 
 def marked(broker: str) -> list[Process]:

@@ -77,6 +77,22 @@ def test_tasks_after_the_watch_of_status_are_told_where_they_belong(broker: Brok
     assert "takes seconds, not 'last'; tasks come before it: aque-status last --watch" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("submit -w --json true", "--watch and --json exclude each other"),
+        ("submit --retry-delay 1 true", "--retry-delay is between --retries"),
+        ("kill --signal-only --grace 1 7", "--signal-only and --grace exclude each other"),
+        ("limit --json nuke=3", "--json is how limits are listed"),
+        ("worker --one --slots 2", "--one and --slots exclude each other"),
+        ("worker -v -q", "--verbose and --quiet exclude each other"),
+    ],
+)
+def test_an_option_that_another_makes_senseless_is_refused(words: str, says: str) -> None:
+    command, *rest = words.split()
+    assert says in refused(command, *rest, status=2)
+
+
 @each_taker
 def test_no_ids_at_all_is_a_usage_error(broker: Broker, command: str) -> None:
     refused(command, status=2)

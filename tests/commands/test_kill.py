@@ -125,8 +125,10 @@ def test_what_its_shell_has_started_has_the_grace_too(broker: Broker, tmp_path: 
 def test_a_stubborn_child_of_a_shell_that_died_is_killed_after_the_grace(
     broker: Broker, tmp_path: Path
 ) -> None:
+    """And so is what it has started since we looked last."""
     pid_file = tmp_path / "pid"
-    child = f"trap '' TERM; echo $$ > {pid_file}; while :; do sleep 0.01; done"
+    fork = "sleep 600 & /bin/true; kill -9 $last; last=$!"
+    child = f"trap '' TERM; echo $$ > {pid_file}; last=; while :; do {fork}; done 2> /dev/null"
     (tmp_path / "child").write_text(child)
     with started_worker(broker):
         id = script(broker, f"sh {tmp_path}/child; true")

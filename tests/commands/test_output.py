@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from jobs import ended, fetch, script, submit
-from support import aque, child, enlist, eventually, group, run, started_worker
+from support import aque, child, claim, enlist, eventually, group, run, started_worker
 
 from aque import reading, states
 from aque.brokers.base import Broker
@@ -54,7 +54,11 @@ def test_earlier_attempts_are_shown_and_a_failed_task_says_why(broker: Broker) -
     assert lines[0] == "task 1 failed: it was ended by signal 9, SIGKILL (Killed)"
     assert re.fullmatch(r"  ran       attempt 2, [0-9.]+s: evil\\x1b\[2J", lines[1])
     assert re.fullmatch(r"  where     .+, by worker .+, in /.*", lines[2])
-    assert lines[4:] == [
+    killed = "error; it was ended by signal 9, SIGKILL (Killed)"
+    assert re.fullmatch(
+        rf"  before    attempt 1, \d+s ago, [0-9.]+s on .+: {re.escape(killed)}", lines[4]
+    )
+    assert lines[5:] == [
         "  failed    because of it: 2",
         "  stderr    the last 10 lines",
         *(f"    e{number}" for number in range(3, 13)),
@@ -63,6 +67,33 @@ def test_earlier_attempts_are_shown_and_a_failed_task_says_why(broker: Broker) -
     other = aque("status", "2").stdout
     assert r"task 2 failed: it never ran, since task 1 (evil\x1b[2J) failed" in other
     assert other.endswith("  retry     aque-retry -r 2\n")
+
+
+def test_of_what_ran_before_it_is_said_how_that_ended(broker: Broker) -> None:
+    id, worker = submit(broker, "true"), enlist(broker, host="box\x1b")
+    for status, given in (
+        (states.ERROR, {"exit_status": 127}),
+        (states.CANCELLED, {"exit_status": None, "error": "killed"}),
+        (states.SUCCESS, {}),
+    ):
+        run(broker, worker, id, status, **given)
+        broker.retry([id])
+    claim(broker, worker)
+    broker.requeue([(id, 4)], "worker box died")
+    lines = aque("status", str(id)).stdout.splitlines()[1:]
+    assert [re.sub(r"\d+s ago, .*s on", "...", line) for line in lines] == [
+        "",
+        f"task {id} ran before",
+        r"  before    attempt 1, ... box\x1b: error; it exited with status 127 (not found)",
+        r"            attempt 2, ... box\x1b: cancelled; killed",
+        r"            attempt 3, ... box\x1b: success",
+        r"            attempt 4, ... box\x1b: requeued to run again; worker box died",
+    ]
+    for _ in range(2):
+        run(broker, worker, id)
+        broker.retry([id])
+    _, first, *named = details.describe(broker, fetch(broker, id))
+    assert (first, len(named)) == ("  before    6 attempts, of which the last:", 5)
 
 
 def test_what_cannot_be_retried_is_not_said_to_be(broker: Broker) -> None:

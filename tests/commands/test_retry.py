@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs import attempts, fetch, one_line, output, running, submit, work
-from support import aque, started_worker
+from support import aque, enlist, prototype, requirements, run, started_worker
 
 from aque import states
 from aque.brokers.base import Broker
@@ -78,3 +78,13 @@ def test_what_runs_or_waits_cannot_be_retried(broker: Broker) -> None:
         running(broker, sleeper)
         one_line(aque("retry", str(sleeper), status=1).stderr, f"task {sleeper} is running")
         Queue(broker).kill([sleeper])
+
+
+def test_nobody_is_missed_where_the_aque_xargs_of_a_task_is_there(broker: Broker) -> None:
+    xargs = enlist(broker, kind="xargs")
+    (its,) = broker.create([prototype(requirements=requirements(reserved=xargs))])
+    run(broker, xargs, its, states.ERROR)
+    assert aque("retry", str(its)).stderr == ""
+    other = submit(broker, "true")
+    Queue(broker).kill([other])
+    one_line(aque("retry", str(other)).stderr, "no worker is running; aque-worker starts one")

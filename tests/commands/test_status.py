@@ -38,7 +38,7 @@ class Stage:
         self.life = host.hold_life(self.broker, "token")
         self.worker = self.broker.enlist(
             WorkerRecord(
-                0, "token", "worker", "desk", "host", "m", "b", "p", 1, None, "me", 8, 0, 8, 0.0
+                0, "token", "worker", "desk", "host", "b", "p", 1, None, "me", 8, 0, 8, 0.0
             )
         )
 
@@ -373,6 +373,10 @@ BAD = {
     ("--workers", "--why", "1"): "--workers and --why exclude each other",
     ("--workers", "1"): "--workers and IDS exclude each other",
     ("--why", "1", "--json"): "--why and --json exclude each other",
+    ("--workers", "--flat"): "--workers and --flat exclude each other",
+    ("--watch", "--json"): "--watch and --json exclude each other",
+    ("--since", "1h", "1"): "IDS and --since exclude each other",
+    ("--flat", "--depth", "2"): "--depth goes with IDS here",
     ("--depth", "-1"): "--depth",
     ("seven",): "selects no tasks",
 }
@@ -393,11 +397,11 @@ def test_a_task_that_does_not_exist_is_named(stage: Stage) -> None:
 
 def test_tasks_of_dead_workers_are_told_apart_and_nothing_is_written(stage: Stage) -> None:
     xargs = stage.broker.enlist(
-        WorkerRecord(0, "other", "xargs", "x", "host", "m", "b", "p", 912, None, "me", 8, 0, 8, 0.0)
+        WorkerRecord(0, "other", "xargs", "x", "host", "b", "p", 912, None, "me", 8, 0, 8, 0.0)
     )
     stage.create("frame", "other")
     group = stage.group("xargs echo", owner=xargs)
-    stage.create("echo 1", parent=group, requirements=replace(own(), worker=xargs))
+    stage.create("echo 1", parent=group, requirements=replace(own(), reserved=xargs))
     stage.start(1)
     fcntl.flock(stage.life, fcntl.LOCK_UN)
     number = stage.broker.changes().number

@@ -86,6 +86,7 @@ def test_a_dead_workers_task_is_not_waited_for_in_vain(broker: Broker) -> None:
         eventually(lambda: fetch(broker, id).status == "running")
         worker.kill()
         worker.wait()
+    enlist(broker, kind="xargs")  # which takes nobody else's tasks
     words = [sys.executable, "-m", "aque.commands.wait", str(id)]
     with started(words, stderr=subprocess.PIPE) as waiter:
         eventually(lambda: fetch(broker, id).status == "pending")

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, as_completed, wait
 from pathlib import Path
 
@@ -25,6 +25,7 @@ import aque
 from aque import errors, states
 from aque.brokers.base import Broker
 from aque.executor import Executor
+from aque.prototype import Prototype
 
 
 @pytest.fixture
@@ -285,6 +286,29 @@ def test_a_shutdown_that_does_not_wait_lets_what_was_submitted_end(broker: Broke
     eventually(lambda: not is_alive(process.pid))
 
 
+def test_what_is_being_stored_at_a_shutdown_is_heard_of(
+    idle: Executor, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = broker.create
+    begun, is_shut = threading.Event(), threading.Event()
+
+    def create_late(prototypes: Sequence[Prototype]) -> list[int]:
+        begun.set()
+        assert is_shut.wait(20)
+        return create(prototypes)
+
+    monkeypatch.setattr(broker, "create", create_late)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        submitted = pool.submit(idle.submit_many, [{"func": called.add, "args": (1, 2)}])
+        assert begun.wait(20)
+        idle.shutdown(wait=False)
+        is_shut.set()
+    (future,) = submitted.result()
+    broker.cancel([future.id], signal.SIGTERM, 0)
+    with pytest.raises(CancelledError):
+        future.result(20)
+
+
 def test_a_shutdown_can_cancel_what_waits(broker: Broker, tmp_path: Path) -> None:
     executor = Executor(broker, workers=1)
     gate = tmp_path / "gate"
@@ -384,6 +408,29 @@ def test_a_fork_of_the_program_and_its_executor_do_not_wait_for_each_other(
     )
     done = python(FORKED, HERE, str(tmp_path / "gate"), *acts, timeout=20)
     assert (done.stdout, done.stderr) == (2 * REFUSED, "")
+
+
+def test_a_fork_hears_of_what_it_inherited_and_leaves_it_alone(
+    executor: Executor, tmp_path: Path
+) -> None:
+    (tmp_path / "open").touch()
+    gates = [str(tmp_path / name) for name in ("open", "gate", "gate", "gate")]
+    results = executor.map(called.print_and_wait, gates)
+    assert next(results) is None
+    future = executor.submit(called.add, 1, 2)
+    assert future.id
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            del results  # which would else cancel what waits
+            assert not future.done()
+            (tmp_path / "gate").touch()
+            status = future.result(20) if future.exception(20) is None else 1
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    assert list(results) == [None] * 3
 
 
 # Surviving

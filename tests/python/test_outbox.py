@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import wait
+from concurrent.futures import BrokenExecutor, CancelledError, wait
 from pathlib import Path
 
 import called
 import pytest
-from support import eventually, started_python
+from support import enlist, eventually, started_python
 
 from aque import errors, states
 from aque.brokers.base import Broker
 from aque.executor import Executor
 from aque.outbox import Outbox
 from aque.pending import Pending
+from aque.prototype import Prototype
 
 HERE = str(Path(__file__).parent)
 FLOOD = """
@@ -130,3 +134,73 @@ def test_a_child_stores_nothing_of_its_parent() -> None:
     outbox.flush()
     outbox.close()
     assert stored == [1, 2]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_another_thread_goes_on_after_what_a_program_raises_in_it() -> None:
+    stored: list[int] = []
+
+    def store(items: Sequence[int]) -> Callable[[], object]:
+        stored.extend(items)
+        return sys.exit
+
+    outbox = Outbox(store)
+    for number in range(2):
+        outbox._stored_at = time.monotonic() + 0.2  # so that it is held
+        outbox.put(number)
+        eventually(lambda: outbox._thread is None)
+    outbox.close()
+    assert stored == [0, 1]
+
+
+def test_who_ended_before_its_id_was_known_is_told_though_the_submitter_cannot_look(
+    idle: Executor, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, results = broker.create, broker.results
+    heard = threading.Event()
+
+    def end_early(prototypes: Sequence[Prototype]) -> list[int]:
+        ids = create(prototypes)
+        broker.cancel(ids, signal.SIGTERM, 0)
+        assert heard.wait(20)
+        return ids
+
+    def look(ids: Sequence[int]) -> dict[int, str | None]:
+        if threading.current_thread() is threading.main_thread():
+            raise errors.BrokerError("no room left")
+        return results(ids)
+
+    monkeypatch.setattr(broker, "create", end_early)
+    monkeypatch.setattr(broker, "results", look)
+    broker.bind("task_status.cancelled", lambda _: heard.set())
+    with pytest.raises(CancelledError):
+        idle.submit(called.add, 1, 1).result(20)
+
+
+def test_a_call_that_was_to_be_stored_at_ctrl_c_ends(
+    idle: Executor, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: object) -> list[int]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(broker, "create", interrupt)
+    outbox = idle._core.waiting.outbox
+    with outbox._lock:
+        outbox._stored_at = time.monotonic() + 0.5  # so that it is held
+        future = idle.submit(called.add, 1, 1)
+        with pytest.raises(KeyboardInterrupt):
+            _ = future.id
+    with pytest.raises(BrokenExecutor, match="KeyboardInterrupt"):
+        future.result(20)
+
+
+def test_an_executor_that_is_collected_in_a_transaction_stores_what_it_held(
+    broker: Broker,
+) -> None:
+    worker = enlist(broker)
+    executor = Executor(broker)
+    executor.itself = executor  # type: ignore[attr-defined]
+    found = [executor.submit(called.add, n, 1) for n in range(10)]
+    del executor
+    broker.claim(worker, lambda offer: [gc.collect()][1:])
+    assert all(future.cancel() for future in found)

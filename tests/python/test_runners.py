@@ -21,6 +21,8 @@ import aque
 from aque import errors, states
 from aque.brokers.base import Broker
 from aque.queue import Queue
+from aque.record import replace
+from aque.worker import kinds
 
 
 def messages(queue: Queue, id: int) -> list[str]:
@@ -169,6 +171,28 @@ def test_the_output_of_short_calls_is_told_apart(queue: Queue, broker: Broker) -
         assert output(broker, future.id) == wanted
         assert output(broker, future.id, "stderr") == (f"err {n}\n".encode() if n % 5 == 0 else b"")
         assert fetch(broker, future.id).attempt == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_call_has_the_mark_of_its_worker_unless_it_means_to_leave_something(queue: Queue) -> None:
+    call = {"func": called.environ, "args": ["AQUE_JOB"], "cpus": 0}
+    many = queue.submit_many({**call, "keep_background": n // 10 % 2 == 0} for n in range(60))
+    marks = [future.result(20) for future in many]
+    assert [mark == "" for mark in marks] == [n // 10 % 2 == 0 for n in range(60)]
+    assert len(set(marks)) == 2
+
+
+@pytest.mark.parametrize(
+    "field",
+    "interpreter user environment import_path pattern func cwd umask cpus keep_background"
+    " stdin stdout stderr".split(),
+)
+def test_only_calls_that_run_in_the_same_surroundings_are_sent_together(
+    queue: Queue, field: str
+) -> None:
+    task = queue.submit(called.add, 1, 2).task()
+    other = replace(task, **{field: "other"})
+    assert kinds.batches([task, task, other]) == [[task, task], [other]]
 
 
 def test_what_waits_behind_a_call_that_takes_long_goes_to_another_worker(

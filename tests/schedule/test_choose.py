@@ -126,11 +126,11 @@ def ids(*numbers: int) -> list[tuple[int, int, float]]:
             [1, 2, 3],
         ),
         ("another's", {need(user="you"): ids(1)}, claimant(), []),
-        ("reserved for me", {need(worker=ME): ids(1)}, claimant(), [1]),
-        ("reserved for another", {need(worker=8): ids(1)}, claimant(), []),
+        ("reserved for me", {need(reserved=ME): ids(1)}, claimant(), [1]),
+        ("reserved for another", {need(reserved=8): ids(1)}, claimant(), []),
         (
             "only what is reserved",
-            {need(worker=ME): ids(1), need(): ids(2), need(worker=8): ids(3)},
+            {need(reserved=ME): ids(1), need(): ids(2), need(reserved=8): ids(3)},
             claimant(is_exclusive=True),
             [1],
         ),
@@ -223,17 +223,10 @@ def test_a_limit_that_is_used_up_lets_others_go() -> None:
         ({"host": "sim*"}, False),
         ({"platform": "linux"}, True),
         ({"platform": "darwin"}, False),
-        ({"group": "artists"}, True),
-        ({"group": "wheel"}, False),
     ],
 )
 def test_only_what_may_run_here_is_chosen(fields: dict[str, str], may: bool) -> None:
-    who = replace(
-        claimant(),
-        names=frozenset({"render7"}),
-        platform="linux",
-        groups=frozenset({"artists"}),
-    )
+    who = replace(claimant(), names=frozenset({"render7"}), platform="linux")
     tasks = {need(**fields): [(1, 9, 0.0)], need(): ids(2)}
     assert choose(Table(tasks), who) == ([2, 1] if may else [2])
 
@@ -317,7 +310,7 @@ needs = st.builds(
     user=st.sampled_from(["me", "me", "you"]),
     cpus=st.sampled_from([0.0, 0.1, 0.25, 1 / 3, 0.5, 1.0, 1.5, 3.0, 8.0]),
     memory=st.sampled_from([0, 0, 1, 7, 50]),
-    worker=st.sampled_from([None, None, None, ME, 8]),
+    reserved=st.sampled_from([None, None, None, ME, 8]),
 )
 lists = st.lists(
     st.tuples(st.integers(-2, 2), st.sampled_from([0.0, 0.5, 9.0])), min_size=1, max_size=6
@@ -355,7 +348,8 @@ def test_never_more_is_chosen_than_fits_and_in_strict_order(
     mine = {
         id
         for id, need in need_of.items()
-        if need.worker == ME or (need.worker is None and need.user == "me" and not who.is_exclusive)
+        if need.reserved == ME
+        or (need.reserved is None and need.user == "me" and not who.is_exclusive)
     }
     assert len(set(chosen)) == len(chosen)
     assert set(chosen) <= mine

@@ -17,7 +17,6 @@ def claimant(**fields: Any) -> Claimant:
     defaults: dict[str, Any] = {
         "worker": 7, "user": "me", "is_exclusive": False, "free": NOTHING, "host": NOTHING,
         "names": frozenset({"render7", "10.0.3.7"}), "platform": "linux",
-        "groups": frozenset({"artists"}),
     }  # fmt: skip
     return Claimant(**{**defaults, **fields})
 
@@ -33,8 +32,6 @@ def need(**fields: Any) -> Requirements:
         ({"cpus": 1e9, "memory": 1 << 60}, []),
         ({"limits": '{"nuke":1}'}, []),
         ({"user": "you"}, ["it runs tasks of me, not of you"]),
-        ({"group": "artists"}, []),
-        ({"group": "wheel"}, ["its user is not in group wheel"]),
         ({"host": "render*"}, []),
         ({"host": "10.0.0.0/8"}, []),
         ({"host": "sim*"}, ["its host does not match sim*"]),
@@ -50,9 +47,9 @@ def need(**fields: Any) -> Requirements:
                 "its platform is linux, not win*",
             ],
         ),
-        ({"worker": 7}, []),
-        ({"worker": 7, "user": "you", "host": "sim*"}, []),
-        ({"worker": 8}, ["it is reserved for another worker"]),
+        ({"reserved": 7}, []),
+        ({"reserved": 7, "user": "you", "host": "sim*"}, []),
+        ({"reserved": 8}, ["it is reserved for another worker"]),
     ],
 )
 def test_what_keeps_a_worker_from_a_task(fields: dict[str, Any], says: list[str]) -> None:
@@ -62,7 +59,7 @@ def test_what_keeps_a_worker_from_a_task(fields: dict[str, Any], says: list[str]
 
 @pytest.mark.parametrize(("worker", "expected"), [(None, False), (7, True), (8, False)])
 def test_an_exclusive_worker_runs_only_its_own(worker: int | None, expected: bool) -> None:
-    assert may_run(need(worker=worker), claimant(is_exclusive=True)) is expected
+    assert may_run(need(reserved=worker), claimant(is_exclusive=True)) is expected
 
 
 def test_what_a_worker_could_use_is_its_share_of_its_host() -> None:

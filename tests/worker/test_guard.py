@@ -29,6 +29,8 @@ from support import eventually, python, started, started_worker
 from aque import states
 from aque.brokers.base import Broker
 from aque.queue import Queue
+from aque.report import Start
+from aque.worker.guarding import Guard
 
 #: Seconds in which what a killed worker ran has to be gone: on a machine at rest it takes 0.03.
 SOON = 5.0
@@ -338,7 +340,7 @@ def test_a_worker_killed_while_it_starts_leaves_no_guard(broker: Broker) -> None
 import os, signal, sys
 from aque.worker.guarding import Guard
 guard = Guard("0" * 32)
-guard.attend()
+guard.attend(has_jobs=True)
 print(guard.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -376,3 +378,19 @@ def test_the_commands_of_a_killed_xargs_are_gone(tmp_path: Path, how: str) -> No
         kill(xargs)
         gone(pid)
         gone(guard)
+
+
+def test_a_guard_killed_before_it_has_read_all_is_done_without() -> None:
+    guard = Guard("0" * 32)
+    guard.attend(has_jobs=True)
+    pid = guard.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    for number in range(3000):  # more than a pipe holds
+        guard.add(Start(1, 1, (1 << 30) + number, 1 << 62, None))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert guard.note_ended(pid)
+    guard.attend(has_jobs=True)
+    assert guard.pid is None
+    guard.leave()

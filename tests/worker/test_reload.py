@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FunctionType, MethodType
 
 import pytest
 from jobs import CHECKOUT, ended, fetch, in_namespace, is_alive, output, running, script, submit
@@ -16,8 +18,12 @@ from support import eventually, started, started_worker
 from aque import states
 from aque.brokers.base import Broker
 from aque.queue import Queue
+from aque.worker.guarding import Guard
+from aque.worker.job import Job
 
 Popen = subprocess.Popen[bytes]
+#: What of a class is no field.
+_CODE = (FunctionType, MethodType, property)
 
 
 def reloaded(worker: Popen) -> None:
@@ -279,3 +285,17 @@ def test_killall_finds_the_worker_alone_and_loses_nothing(
         assert run.stdout is not None
         assert run.stdout.read() == b"as it should be\n"
         assert run.wait(10) == 0
+
+
+def test_each_field_of_a_job_and_of_the_guard_is_handed_over_or_made_anew(broker: Broker) -> None:
+    (task,) = broker.fetch([script(broker, "true")])
+    job = Job(task, 1, 0, own_session=True)
+    fields = {name for name in (*vars(Job), *vars(job)) if not name.startswith("__")}
+    data = {name for name in fields if not isinstance(getattr(Job, name, None), _CODE)}
+    anew = {"task", "streams", "token", "measured_at", "memory_used"}
+    of_its_end = {"wait_status", "usage", "drain_until", "rest"}
+    assert data == {*job.state(), *anew, *of_its_end}
+    handed = json.loads(json.dumps(job.state()))
+    assert Job.resumed(handed, task).state() == job.state()
+    guard = Guard("token")
+    assert {*vars(guard)} == {*guard.state(), "token", "_is_shared", "_interval"}

@@ -35,3 +35,14 @@ def test_while_the_title_is_set_the_name_stays() -> None:
                 while not process.stdout.readline():
                     seen.add(os.pread(comm.fileno(), 32, 0))
             assert seen == {b"aque-worker\n"}
+
+
+def test_an_error_of_the_thread_that_spawns_is_its_callers() -> None:
+    code = (
+        "import os; from aque.worker.namesake import SpawningThread\n"
+        "unfit = [(os.POSIX_SPAWN_CLOSE, 1 << 40)]\n"
+        "try: SpawningThread()('/bin/true', ['true'], {}, file_actions=unfit)\n"
+        "except OverflowError: print('raised')"
+    )
+    words = [sys.executable, "-c", code]
+    assert subprocess.run(words, check=True, stdout=subprocess.PIPE, timeout=20).stdout

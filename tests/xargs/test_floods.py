@@ -29,7 +29,7 @@ PIPE = subprocess.PIPE
 EAGER = (
     sys.executable,
     "-c",
-    "import sys; from aque.commands import xargs; from aque.worker import gauge;"
+    "import sys; from aque.commands import xargs; from aque.worker.flood import gauge;"
     " gauge._ENDS, gauge._SECONDS, gauge._TIMES_MOST = 1, 60.0, 1; sys.exit(xargs.main())",
 )
 #: Finds out the parent of a shell, without its $PPID: by that a command says that it needs it.

@@ -184,7 +184,7 @@ def test_cpus_below_0_are_a_part_of_the_machine(broker: Broker):
     [
         (["--limit=nope"], "there is no limit 'nope'; aque-limit nope=N makes it"),
         (["--limit=nope=2"], "there is no limit 'nope=2'; write nope:2"),
-        (["--limit=:"], 'invalid limit ":" for --limit option; write nuke or nuke:2'),
+        (["--limit=:"], "':' is no limit; write nuke or nuke:2"),
         (["--halt=soon"], 'invalid condition "soon" for --halt option; write soon,fail=1 or '
          "now,fail=20%"),
         (["--host=nowhere"], "this host is none of nowhere; --detach leaves it to workers"),
@@ -205,7 +205,9 @@ def test_cpus_below_0_are_a_part_of_the_machine(broker: Broker):
         (["--timeout=x"], "'x' is no duration; write 90, 1.5s, 10m or 1d2h3m4.5s"),
         (["--joblog=/nope/log"], "cannot write the log /nope/log: No such file or directory"),
         (["-p", "--cpus=1"], "-p cannot ask for commands that wait for cpus, memory or a limit"),
-        (["--detach", "--tag"], "--tag needs the commands here; leave it or --detach out"),
+        (["--detach", "--line-buffer"], "--line-buffer needs the commands here; leave it or "
+         "--detach out"),
+        (["--detach", "-p"], "-p needs the commands here; leave it or --detach out"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_in_one_line(broker: Broker, argv, told):

@@ -21,12 +21,14 @@ from typing import Any
 
 from aque import states
 from aque.brokers.sqlite import hold
+from aque.brokers.sqlite.latest import OUTCOME, cleared
 from aque.brokers.sqlite.transaction import Transaction, storable
 from aque.report import Begin, End
 
 _GUARD = "WHERE id = ? AND attempt = ? - 1 AND status = 'pending' AND waiting = 0"
 _BEGIN = f"""
-UPDATE task SET status = 'running', attempt = attempt + 1, worker = ?, started_at = ?, changed = ?
+UPDATE task SET status = 'running', attempt = attempt + 1, worker = ?, started_at = ?, changed = ?,
+{cleared(OUTCOME)}
 {_GUARD}
 """
 _BEGIN_AND_END = f"""

@@ -243,9 +243,8 @@ class SQLiteBroker(SQLiteLooker):
         with self._write() as tx:
             if sqlite.finish.append_log(tx, id, attempt, line, inline):
                 return
-            descriptor = self.open_output(id, attempt, "log")
-            os.write(descriptor, line)
-            os.close(descriptor)
+            with open(self.open_output(id, attempt, "log"), "ab") as file:
+                file.write(line)
 
     def output_path(self, id: int, attempt: int, stream: str) -> str:
         return sqlite.files.output_path(self.directory, id, attempt, stream)

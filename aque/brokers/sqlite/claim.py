@@ -21,9 +21,10 @@ from typing import Any
 
 from aque import bell, states, task
 from aque.brokers.claims import Candidate, Choose, Claim, Limit
-from aque.brokers.sqlite import graph, look
+from aque.brokers.sqlite import graph, shared
+from aque.brokers.sqlite.latest import OUTCOME, PROCESS, cleared
 from aque.brokers.sqlite.sizes import batches
-from aque.brokers.sqlite.transaction import Row, Transaction, placeholders
+from aque.brokers.sqlite.transaction import Row, Rows, Transaction, placeholders
 from aque.requirements import REQUIREMENT_KEYS, Requirements, parse_limits
 from aque.task import Task
 
@@ -46,10 +47,6 @@ ORDER BY priority DESC, duration DESC, id LIMIT ?
 _DUE = "UPDATE task SET due_at = NULL WHERE status = 'pending' AND due_at <= ?"
 _DUE_GROUPS = "SELECT id FROM task WHERE status = 'pending' AND due_at <= ? AND pattern IS NULL"
 _NEXT_DUE = "SELECT min(due_at) FROM task WHERE status = 'pending' AND due_at IS NOT NULL"
-_REQUIREMENTS = """
-SELECT "user", "group", host, platform, cpus, memory, limits, mounts, worker
-FROM requirements WHERE id = ?
-"""
 _USED = """
 SELECT total(r.cpus), total(r.memory)
 FROM task AS t JOIN requirements AS r ON r.id = t.requirements
@@ -69,19 +66,17 @@ SELECT r.limits, count(*) FROM task AS t JOIN requirements AS r ON r.id = t.requ
 WHERE t.status = 'running' AND t.started_at IS NOT NULL AND r.limits IS NOT NULL GROUP BY r.limits
 """
 _IS_MEMBER = "SELECT 1 FROM worker WHERE id = ? AND ended_at IS NULL"
-_START = """
+_START = f"""
 UPDATE task SET status = 'running', attempt = attempt + 1, worker = ?, started_at = ?, changed = ?,
-pid = NULL, pid_started = NULL, session = NULL, stopped_at = NULL, exit_status = NULL,
-exit_signal = NULL, exception = NULL, error = NULL
-WHERE id IN ({}) AND status = 'pending' AND waiting = 0
+{cleared(OUTCOME)}
+WHERE id IN ({{}}) AND status = 'pending' AND waiting = 0
 """
 #: What a start makes of a row, beside worker, started_at and changed; a pending one has not ended.
 _AS_STARTED = {
-    "status": states.RUNNING, "waiting": 0, "due_at": None, "ended_at": None, "pid": None,
-    "pid_started": None, "session": None, "stopped_at": None, "exit_status": None,
-    "exit_signal": None, "exception": None, "error": None,
+    **dict.fromkeys((*PROCESS, *OUTCOME)),
+    "status": states.RUNNING, "waiting": 0, "due_at": None, "ended_at": None,
 }  # fmt: skip
-_KNOWN = {*_AS_STARTED, *REQUIREMENT_KEYS, "reserved", "started_at", "changed"}
+_KNOWN = {*_AS_STARTED, *REQUIREMENT_KEYS, "changed"}
 _OWN = [key for key in task.KEYS if key not in _KNOWN]
 _FETCH = f"SELECT requirements, {', '.join(_OWN)} FROM task WHERE id IN ({{}})"
 #: So many at least are compared with the first of them, in all but what differs among calls that
@@ -122,7 +117,7 @@ class _Offer:
         return [(text, count) for text, count in self._tx.rows(_RUNNING_MOUNTS, (self._worker,))]
 
 
-def limits(rows: look.Rows) -> dict[str, Limit]:
+def limits(rows: Rows) -> dict[str, Limit]:
     """Return the capacity of each limit, and what running tasks of all hosts take of it."""
     capacities: dict[str, int] = dict(rows('SELECT name, capacity FROM "limit" ORDER BY name'))
     used: Counter[str] = Counter()
@@ -133,7 +128,7 @@ def limits(rows: look.Rows) -> dict[str, Limit]:
     return {name: Limit(capacities.get(name, 0), used[name]) for name in names}
 
 
-def heads(rows: look.Rows, known: dict[int, Requirements]) -> list[tuple[Candidate, Requirements]]:
+def heads(rows: Rows, known: dict[int, Requirements]) -> list[tuple[Candidate, Requirements]]:
     """Return the best ready task of each kind, and what it needs."""
     return [
         (Candidate(*rows(_HEADS, (kind, 1))[0]), need) for kind, need in _kinds(rows, known).items()
@@ -178,7 +173,7 @@ def _fetch(
 ) -> dict[int, Task]:
     """Return, by id, tasks that were just started: half of their columns need not be read."""
     known = {
-        kind: {**dict.fromkeys(task.KEYS), **need.__dict__, "reserved": need.worker, **started}
+        kind: {**dict.fromkeys(task.KEYS), **need.__dict__, **started}
         for kind, need in kinds.items()
     }
     found: dict[int, Task] = {}
@@ -233,10 +228,10 @@ def _next_due(tx: Transaction) -> float | None:
     return None if due_at is None else float(due_at)
 
 
-def _kinds(rows: look.Rows, known: dict[int, Requirements]) -> Mapping[int, Requirements]:
+def _kinds(rows: Rows, known: dict[int, Requirements]) -> Mapping[int, Requirements]:
     kinds = {}
     for (kind,) in rows(_KINDS):
         if kind not in known:
-            known[kind] = Requirements(*rows(_REQUIREMENTS, (kind,))[0])
+            known[kind] = shared.fetch_requirements(rows, kind)
         kinds[kind] = known[kind]
     return kinds

@@ -27,13 +27,13 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from aque import bell
 from aque.brokers.sqlite import beside, kernel, migrations, place
 from aque.brokers.sqlite.failures import translated
-from aque.brokers.sqlite.lock import TIMEOUT, WriteLock
+from aque.brokers.sqlite.lock import AT_CLOSE, TIMEOUT, WriteLock
 from aque.brokers.sqlite.sync import Log
 from aque.brokers.sqlite.transaction import Row, Transaction
 from aque.errors import BrokerError, ReplacedError
@@ -54,27 +54,27 @@ class _Thread:
         self.reader: sqlite3.Connection | None = None
         self.opened: list[sqlite3.Connection] = []
         self.log = Log(lock.queue)
-        self.close = weakref.finalize(self, _close, self.pid, lock, self.opened, self.log)
+        whose = weakref.ref(self), self.pid
+        self.close = weakref.finalize(self, _close, *whose, lock, self.opened, self.log)
 
 
-def _close(pid: int, lock: WriteLock, opened: list[sqlite3.Connection], log: Log) -> None:
+def _close(
+    of: weakref.ref[_Thread], pid: int, lock: WriteLock, opened: list[sqlite3.Connection], log: Log
+) -> None:
     """Close connections under the lock, since the last one to close checkpoints.
 
-    Where the lock cannot be had, whoever has it has the queue open, and ours is not the last.
+    Where the lock cannot be had, whoever has it has the queue open, and ours is not the last. What
+    is collected does not wait: that may happen in a transaction, which holds the lock, at any line.
     """
     if pid != os.getpid():  # where a daemon has closed all, the log's number is another's now
         _keep(opened)
         return
     log.close()
-    if not opened:
-        lock.close()
-        return
-    try:
-        with lock.held():
+    if opened:
+        with suppress(BrokerError, OSError), lock.held(AT_CLOSE if of() else 0.0):
             _close_all(opened)
             kernel.retire(lock)
-    except (BrokerError, OSError):
-        _close_all(opened)
+    _close_all(opened)
     lock.close()
 
 

@@ -15,20 +15,18 @@ from aque.brokers.questions import Finding
 from aque.brokers.sqlite import finish, graph, shared
 from aque.brokers.sqlite.connection import Database
 from aque.brokers.sqlite.failures import WAY_OUT
-from aque.brokers.sqlite.look import Rows
-from aque.brokers.sqlite.transaction import Transaction
+from aque.brokers.sqlite.transaction import Rows, Transaction
 
 if TYPE_CHECKING:
     from aque.brokers.sqlite.glance import Glance
 
-_UNFINISHED = "IN ('creating', 'pending', 'paused', 'running')"
 _COUNTED = f"""
 SELECT count(*) FROM dependency AS d JOIN task AS o ON o.id = d.dependency
-WHERE d.task = t.id AND o.status {_UNFINISHED}
+WHERE d.task = t.id AND o.status {graph.UNFINISHED}
 """
 _MISCOUNTED = f"""
 SELECT t.id, t.waiting, ({_COUNTED}) AS counted FROM task AS t
-WHERE t.status IN ('creating', 'pending', 'paused') AND t.waiting <> ({_COUNTED})
+WHERE t.status {graph.WAITING} AND t.waiting <> ({_COUNTED})
 """
 _STUCK = """
 SELECT id FROM task

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from aque import bell, states, task
 from aque.brokers.sqlite import graph, shared
@@ -16,15 +17,11 @@ from aque.prototype import AFTER, AFTER_ANY, CHILD, Earlier, Prototype, Referenc
 from aque.record import replace
 from aque.requirements import Requirements, missing_limit, parse_limits
 
+#: Makes a row for `insert` of values by column, among others.
+_in_order: Callable[[Mapping[str, Any]], Row] = itemgetter(*COLUMNS)
 _PATTERN, _CAUSE = COLUMNS.index("pattern"), COLUMNS.index("cause")
 _ID, _ARGS = COLUMNS.index("id"), COLUMNS.index("args")
 _COUNT_UP = "UPDATE task SET waiting = waiting + ? WHERE id = ?"
-#: What children take over from their parent where they say nothing themselves; its status first.
-_INHERITED = "status priority cwd environment umask import_path requirements".split()
-_PARENT = f"""
-SELECT CASE WHEN cancel_at IS NULL THEN status ELSE 'being killed' END, {", ".join(_INHERITED[1:])}
-FROM task WHERE id = ?
-"""
 _ABOVE = """
 WITH RECURSIVE above (id) AS (
     SELECT ? UNION SELECT d.task FROM dependency AS d JOIN above ON d.dependency = above.id
@@ -33,12 +30,24 @@ SELECT id FROM above
 """
 
 
-class _Parent:
-    """A task that may have children."""
+class _Parent(NamedTuple):
+    """A task that may have children, and what they take over where they say nothing themselves."""
 
-    def __init__(self, row: tuple[Any, ...]) -> None:
-        (self.status, self.priority, self.cwd, self.environment, self.umask) = row[:5]
-        (self.import_path, self.requirements) = row[5:]
+    status: str
+    priority: int
+    cwd: str | bytes | None
+    environment: int | None
+    umask: int | None
+    import_path: str | bytes | None
+    requirements: int
+
+
+_PARENT = f"""
+SELECT CASE WHEN cancel_at IS NULL THEN status ELSE 'being killed' END,
+{", ".join(_Parent._fields[1:])}
+FROM task WHERE id = ?
+"""
+_of_parent: Callable[[Row], Row] = itemgetter(*map(COLUMNS.index, _Parent._fields))
 
 
 class _Creation:
@@ -49,10 +58,9 @@ class _Creation:
         self.memory = memory
         self.ids = tx.next_ids(count)
         self.changed = tx.next_changed() if count else 0  # all come at once: one event
-        self.rows: list[tuple[Any, ...]] = []
+        self.rows: list[Row] = []
         self.edges: list[tuple[int, int, str]] = []
         self.children: Counter[int] = Counter()  # new ones, by parent
-        self.uses: Counter[tuple[str, int]] = Counter()
         self.latest: Requirements | None = None
         self.latest_id = 0
         self._shared: dict[Any, int] = {}
@@ -66,13 +74,13 @@ class _Creation:
                 raise DependencyResolutionError(
                     f"prototype {len(self.rows)} refers to {reference.index}, which is not earlier"
                 )
-            return self.rows[reference.index][0]  # type: ignore[no-any-return]
+            return self.ids[reference.index]
         if reference in self.ids:
             raise DependencyResolutionError(f"there is no task {reference} yet")
         return reference
 
-    def use(self, table: str, key: Any, content: Any) -> int:
-        """Return the id of a shared row, and count one use of it more."""
+    def stored(self, table: str, key: Any, content: Any) -> int:
+        """Return the id of a row that tasks share; who uses it is counted once all are known."""
         found = self._shared.get(key)
         if found is None:
             if table == "environment":
@@ -80,15 +88,11 @@ class _Creation:
             else:
                 found = shared.store_requirements(self.tx, content)
             self._shared[key] = found
-        return self.count_use(table, found)
-
-    def count_use(self, table: str, id: int) -> int:
-        self.uses[table, id] += 1
-        return id
+        return found
 
     def parent(self, id: int) -> _Parent:
         if id not in self._parents:
-            self._parents[id] = _Parent(self._parent_row(id))
+            self._parents[id] = _Parent._make(self._parent_row(id))
         status = self._parents[id].status
         if status not in states.WAITING_STATES:
             raise StateError(f"task {id} is {status}; children can be added only while it waits")
@@ -96,8 +100,7 @@ class _Creation:
 
     def _parent_row(self, id: int) -> Row:
         if id in self.ids:
-            new = self.rows[id - self.ids.start]
-            return tuple(new[COLUMNS.index(name)] for name in _INHERITED)
+            return _of_parent(self.rows[id - self.ids.start])
         rows = self.tx.rows(_PARENT, (id,))
         if not rows:
             raise DependencyResolutionError(f"there is no task {id} to be the parent")
@@ -120,7 +123,7 @@ class _Creation:
             if not rows:
                 raise DependencyResolutionError(f"there is no task {id} to wait for")
             status, cause = rows[0]
-            failed = status in (states.ERROR, states.CANCELLED)
+            failed = status in states.FAILED_STATES
             self._fates[id] = status, (cause or id) if failed else None
         return self._fates[id]
 
@@ -161,11 +164,9 @@ def create_like(
     for parent in creation.children:
         creation.children[parent] += others
         creation.edges += [(parent, id, CHILD) for id in creation.ids[1:]]
-    for used in creation.uses:
-        creation.uses[used] += others
     _insert(creation)
     needs = prototype.requirements
-    if needs is None or needs.worker is None:  # what is reserved is for the one who puts it in
+    if needs is None or needs.reserved is None:  # what is reserved is for the one who puts it in
         tx.rings.add(bell.READY)
     return list(creation.ids)
 
@@ -176,11 +177,13 @@ def _insert(creation: _Creation) -> None:
     if creation.edges:
         insert_edges(tx, creation.edges)
         tx.executemany(_COUNT_UP, [(count, parent) for parent, count in creation.children.items()])
-    for (table, id), count in creation.uses.items():
-        shared.use(tx, table, id, count)
+    for table in shared.KINDS:
+        for used, count in Counter(map(itemgetter(COLUMNS.index(table)), creation.rows)).items():
+            if used is not None:
+                shared.use(tx, table, used, count)
 
 
-def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:
+def _row(creation: _Creation, id: int, prototype: Prototype) -> Row:
     p = prototype
     parent_id, parent, waiting, cause = None, None, 0, None
     if p.parent is not None:
@@ -195,14 +198,16 @@ def _row(creation: _Creation, id: int, prototype: Prototype) -> tuple[Any, ...]:
     if parent is not None:
         cwd, umask = _first(cwd, parent.cwd), _first(umask, parent.umask)
         import_path = _first(import_path, parent.import_path)
-    return (
-        id, p.status, waiting, priority, p.duration, p.due_at, _requirements(creation, p, parent),
-        parent_id, creation.changed, storable(p.name), p.pattern, p.func, p.args,
-        p.kwargs, p.extra, cwd, _environment(creation, p.environ, parent), umask, import_path,
-        storable(p.interpreter), storable(p.stdin), p.stdin_value, storable(p.stdout),
-        storable(p.stderr), p.timeout, p.retries, p.retry_delay, p.keep_background,
-        creation.tx.now, p.owner, cause,
-    )  # fmt: skip
+    return _in_order({
+        **p.__dict__,
+        "id": id, "waiting": waiting, "cause": cause, "parent": parent_id, "priority": priority,
+        "changed": creation.changed, "created_at": creation.tx.now,
+        "requirements": _requirements(creation, p, parent),
+        "environment": _environment(creation, p.environ, parent),
+        "cwd": cwd, "umask": umask, "import_path": import_path,
+        "name": storable(p.name), "interpreter": storable(p.interpreter),
+        "stdin": storable(p.stdin), "stdout": storable(p.stdout), "stderr": storable(p.stderr),
+    })  # fmt: skip
 
 
 def _connect(creation: _Creation, id: int, prototype: Prototype) -> tuple[int, int | None]:
@@ -248,23 +253,21 @@ def _first(*values: Any) -> Any:
 def _requirements(creation: _Creation, prototype: Prototype, parent: _Parent | None) -> int:
     requirements = prototype.requirements
     if requirements is not None and requirements is creation.latest:
-        return creation.count_use("requirements", creation.latest_id)
+        return creation.latest_id
     if requirements is None:
         assert parent is not None, "only a child may leave its requirements to its parent"
         if not prototype.needs:
-            return creation.count_use("requirements", parent.requirements)
-        inherited = shared.fetch_requirements(creation.tx, parent.requirements)
+            return parent.requirements
+        inherited = shared.fetch_requirements(creation.tx.rows, parent.requirements)
         requirements = replace(inherited, **prototype.needs)
     if requirements.limits is not None:
         creation.check_limits(requirements)
     creation.latest = requirements  # most come by the thousand, with one object for all
-    creation.latest_id = creation.use("requirements", requirements, requirements)
+    creation.latest_id = creation.stored("requirements", requirements, requirements)
     return creation.latest_id
 
 
 def _environment(creation: _Creation, environ: Any, parent: _Parent | None) -> int | None:
     if environ is None:
-        if parent is None or parent.environment is None:
-            return None
-        return creation.count_use("environment", parent.environment)
-    return creation.use("environment", id(environ), environ)
+        return None if parent is None else parent.environment
+    return creation.stored("environment", id(environ), environ)

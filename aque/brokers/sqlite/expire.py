@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from aque.brokers.sqlite import steer
 from aque.brokers.sqlite.connection import Database
 from aque.brokers.sqlite.failures import translated
+from aque.brokers.sqlite.graph import UNFINISHED
 from aque.brokers.sqlite.transaction import Transaction
 
 #: Tasks that are forgotten in one transaction, some 20 ms.
@@ -32,15 +33,13 @@ CHUNK = 500
 _WORKERS = 5000
 #: How many events back those who follow the queue are told of removed tasks.
 _REMEMBERED = 100_000
-
 #: Seconds past the last write to the queue that a host's own clock is believed.
 _BELIEVED = 60.0
 
-_UNFINISHED = "IN ('creating', 'pending', 'paused', 'running')"
 _IS_NEEDED = f"""
 EXISTS (SELECT 1 FROM dependency AS d JOIN task AS other ON other.id = d.task
-        WHERE d.dependency = t.id AND other.status {_UNFINISHED})
-OR EXISTS (SELECT 1 FROM task AS child WHERE child.parent = t.id AND child.status {_UNFINISHED})
+        WHERE d.dependency = t.id AND other.status {UNFINISHED})
+OR EXISTS (SELECT 1 FROM task AS child WHERE child.parent = t.id AND child.status {UNFINISHED})
 """
 _MAY_GO = f"""
 FROM task AS t WHERE t.ended_at IS NOT NULL AND t.ended_at < ?1
@@ -51,7 +50,7 @@ AND NOT ({_IS_NEEDED})
 _CANDIDATES = f"SELECT t.id {_MAY_GO} ORDER BY t.ended_at LIMIT {CHUNK}"
 _STILL = f"SELECT 1 {_MAY_GO} AND t.id = ?4"
 _CHILDREN = f"SELECT id FROM task WHERE parent = ? LIMIT {CHUNK + 1}"
-_NEEDED = f"SELECT 1 FROM task AS t WHERE t.id = ? AND (t.status {_UNFINISHED} OR {_IS_NEEDED})"
+_NEEDED = f"SELECT 1 FROM task AS t WHERE t.id = ? AND (t.status {UNFINISHED} OR {_IS_NEEDED})"
 
 _OLD_WORKERS = "SELECT id FROM worker WHERE ended_at < ?"
 _REFERRED = """

@@ -10,7 +10,9 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from aque import bell, states
+from aque.brokers.questions import REQUEUED
 from aque.brokers.sqlite import begin, graph
+from aque.brokers.sqlite.latest import PROCESS, cleared
 from aque.brokers.sqlite.sizes import pieces
 from aque.brokers.sqlite.transaction import Transaction, storable
 from aque.report import Chunk, End, Progress, Report, Start
@@ -30,8 +32,8 @@ WHERE id IN ({0}) AND attempt = {1} AND status = 'running'
 #: Successes that are one statement: each checks the transition, and can be undone, by itself.
 _TOGETHER = 16
 _HAS_SUCCEEDED = "SELECT 1 FROM task WHERE id = ? AND attempt = ? AND changed = ?"
-_GIVE_BACK = """
-UPDATE task SET status = 'pending', attempt = attempt - 1, worker = NULL, stopped_at = NULL,
+_GIVE_BACK = f"""
+UPDATE task SET status = 'pending', attempt = attempt - 1, {cleared(PROCESS)},
 changed = ? WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _STOPPED = "SELECT 1 FROM task WHERE id = ? AND stopped_at IS NOT NULL"
@@ -40,18 +42,15 @@ UPDATE task SET progress_done = ?, progress_total = ?, progress_message = ?
 WHERE id = ? AND attempt = ? AND status IN ('running', 'creating')
 """
 _IS_RUNNING = "SELECT cancel_at FROM task WHERE id = ? AND attempt = ? AND status = 'running'"
-_REQUEUE = """
-UPDATE task SET status = 'pending', waiting = ?, cause = ?, worker = NULL, pid = NULL,
-pid_started = NULL, session = NULL, started_at = NULL, stopped_at = NULL, progress_done = NULL,
-progress_total = NULL, progress_message = NULL, changed = ?
+_REQUEUE = f"""
+UPDATE task SET status = 'pending', waiting = ?, cause = ?, {cleared(PROCESS)}, changed = ?
 WHERE id = ? AND attempt = ? AND status = 'running'
 """
 _ARCHIVE = """
 INSERT OR REPLACE INTO attempt (task, attempt, status, started_at, ended_at, worker, exit_status,
-exit_signal, exception, error, user_time, system_time, max_rss)
+exit_signal, error)
 SELECT id, attempt, coalesce(?, status), started_at, coalesce(ended_at, ?), worker, exit_status,
-exit_signal, exception, coalesce(?, error), user_time, system_time, max_rss FROM task
-WHERE started_at IS NOT NULL AND id IN ({})
+exit_signal, coalesce(?, error) FROM task WHERE started_at IS NOT NULL AND id IN ({})
 """
 _NOTE_OUTCOME = """
 UPDATE task SET exit_status = ?, exit_signal = ?, exception = ?, error = ?, user_time = ?,
@@ -101,13 +100,13 @@ def finish(
         else _finish(tx, end)
         for end in ends
     ]
-    done = [e.id for e, ours in zip(ends, answers) if ours and e.status != states.PENDING]
+    done = [e.id for e, ours in zip(ends, answers) if ours and e.is_final]
     graph.ended(tx, done)
     return answers
 
 
 def requeue(tx: Transaction, attempts: Sequence[tuple[int, int]], reason: str) -> list[bool]:
-    answers = [_requeue(tx, id, attempt, "requeued", reason) for id, attempt in attempts]
+    answers = [_requeue(tx, id, attempt, REQUEUED, reason) for id, attempt in attempts]
     tx.rings.add(bell.READY)
     return answers
 
@@ -204,11 +203,11 @@ def _success(count: int) -> str:
 
 
 def _finish(tx: Transaction, end: End) -> bool:
-    if end.status == states.PENDING and end.due_at is not None:
+    if end.is_retry:
         return _retry(tx, end)
-    if end.status == states.PENDING and end.error is None:
+    if end.is_given_back:
         return _give_back(tx, end)
-    if end.status == states.PENDING:
+    if not end.is_final:
         return requeue(tx, [(end.id, end.attempt)], end.error or "requeued")[0]
     assert end.status in states.COMPLETE_STATES
     values = (

@@ -22,14 +22,24 @@ from aque.brokers.sqlite.sizes import batches
 from aque.brokers.sqlite.transaction import Row, Transaction, placeholders
 from aque.prototype import AFTER_ANY
 
+
+def among(wanted: Iterable[str]) -> str:
+    """Return the SQL that asks a status whether it is one of these."""
+    return f"IN ({', '.join(repr(status) for status in states.STATES if status in set(wanted))})"
+
+
+WAITING = among(states.WAITING_STATES)
+UNFINISHED = among(states.UNFINISHED_STATES)
+FAILED = among(states.FAILED_STATES)
+
 _DEPENDENTS = """
 SELECT d.task, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
 WHERE d.dependency IN ({})
 """
-_FATE = """
+_FATE = f"""
 SELECT d.dependency, d.task, d.kind, t.waiting, t.cause, t.cancel_at
 FROM dependency AS d JOIN task AS t ON t.id = d.task
-WHERE d.dependency IN ({}) AND t.status IN ('creating', 'pending', 'paused')
+WHERE d.dependency IN ({{}}) AND t.status {WAITING}
 """
 _CAUSES = "SELECT id, status, cause FROM task WHERE id IN ({})"
 _COUNT_DOWN = """
@@ -40,16 +50,13 @@ SELECT id, status, waiting, cause, cancel_at, pattern, due_at,
 CASE WHEN pattern IS NULL AND progress_total IS NULL THEN extra END FROM task
 WHERE id IN ({}) AND status IN ('pending', 'paused')
 """
-_UNFINISHED_CHILD = """
-SELECT 1 FROM task WHERE parent = ?
-AND status IN ('creating', 'pending', 'paused', 'running') LIMIT 1
+_UNFINISHED_CHILD = f"SELECT 1 FROM task WHERE parent = ? AND status {UNFINISHED} LIMIT 1"
+_FAILED_CHILD = f"""
+SELECT coalesce(cause, id) FROM task WHERE parent = ? AND status {FAILED} LIMIT 1
 """
-_FAILED_CHILD = """
-SELECT coalesce(cause, id) FROM task WHERE parent = ? AND status IN ('error', 'cancelled') LIMIT 1
-"""
-_FAILED_DEPENDENCY = """
+_FAILED_DEPENDENCY = f"""
 SELECT coalesce(t.cause, t.id) FROM dependency AS d JOIN task AS t ON t.id = d.dependency
-WHERE d.task = ? AND d.kind = 'after' AND t.status IN ('error', 'cancelled') LIMIT 1
+WHERE d.task = ? AND d.kind = 'after' AND t.status {FAILED} LIMIT 1
 """
 _MISSING_DEPENDENCY = """
 SELECT d.dependency FROM dependency AS d WHERE d.task = ? AND d.kind <> 'child'
@@ -59,9 +66,9 @@ _END = """
 UPDATE task SET status = ?, ended_at = ?, error = ?, cancel_at = coalesce(cancel_at, ?), changed = ?
 WHERE status = ? AND id IN ({})
 """
-_RECOUNT = """
+_RECOUNT = f"""
 SELECT d.task, count(*) FROM dependency AS d JOIN task AS t ON t.id = d.dependency
-WHERE d.task IN ({}) AND t.status IN ('creating', 'pending', 'paused', 'running') GROUP BY d.task
+WHERE d.task IN ({{}}) AND t.status {UNFINISHED} GROUP BY d.task
 """
 _WAIT_AGAIN = """
 UPDATE task SET status = 'pending', waiting = 0, cause = NULL, error = NULL, ended_at = NULL,

@@ -17,9 +17,7 @@ SELECT id FROM task WHERE status = 'running' AND stopped_at IS NULL AND cancel_a
 AND id IN ({})
 """
 _STOPPED = "SELECT id FROM task WHERE status = 'running' AND stopped_at IS NOT NULL AND id IN ({})"
-_UNFINISHED = """
-SELECT id FROM task WHERE status IN ('creating', 'pending', 'paused', 'running') AND id IN ({})
-"""
+_UNFINISHED = f"SELECT id FROM task WHERE status {graph.UNFINISHED} AND id IN ({{}})"
 _HOLD = "UPDATE task SET status = ?, changed = ? WHERE id IN ({})"
 _STOP = "UPDATE task SET stopped_at = ?, changed = ? WHERE id IN ({})"
 _PRIORITIZE = "UPDATE task SET priority = ?, changed = ? WHERE id IN ({})"

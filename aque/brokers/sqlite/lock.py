@@ -32,7 +32,8 @@ from contextlib import contextmanager
 from aque.brokers.sqlite import beside
 from aque.errors import LockTimeoutError
 
-TIMEOUT = 30.0
+#: Seconds to wait for the lock; and to close, as nobody who has it for so long leaves us the last.
+TIMEOUT, AT_CLOSE = 30.0, 1.0
 
 _STOPS = frozenset(map(int, (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)))
 #: Without its wrapper, whose enums take 20 us a lock.
@@ -64,12 +65,15 @@ class WriteLock:
         self.is_held = False
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock. Raises LockTimeoutError, naming the holder, when it cannot be had."""
+    def held(self, timeout: float | None = None) -> Iterator[None]:
+        """Hold the lock. Raises LockTimeoutError, naming the holder, when it cannot be had.
+
+        With a `timeout` of 0 it is tried once.
+        """
         assert not self.is_held, "a transaction is open already"
         blocked = _mask(signal.SIG_BLOCK, _STOPS)
         try:
-            self._acquire()
+            self._acquire(self._timeout if timeout is None else timeout)
             self.is_held = True
             try:
                 self._renew_note()
@@ -103,16 +107,16 @@ class WriteLock:
             self.set_note(self._note)
         self._is_new = False
 
-    def _acquire(self) -> None:
+    def _acquire(self, timeout: float) -> None:
         deadline = None
         tries = 0
         while not self._try():
             tries += 1
             if deadline is None:
-                deadline = time.monotonic() + self._timeout
-            elif time.monotonic() > deadline:
+                deadline = time.monotonic() + timeout
+            if time.monotonic() >= deadline:
                 raise LockTimeoutError(
-                    f"{self.queue} has been locked for {self._timeout:g} s by {self._who()}; "
+                    f"{self.queue} has been locked for {timeout:g} s by {self._who()}; "
                     "end or continue that process, then try again"
                 )
             time.sleep(_eager_pause(tries) if tries < _EAGER_TRIES else 0.005)

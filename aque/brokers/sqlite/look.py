@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aque import task
 from aque.brokers.claims import Ahead
 from aque.brokers.questions import Condition, Edge, Selection
 from aque.brokers.sqlite import sizes
-from aque.brokers.sqlite.transaction import Row, placeholders
+from aque.brokers.sqlite.transaction import Row, Rows, placeholders
 from aque.errors import TaskNotFoundError, UsageError
 from aque.record import replace
+from aque.requirements import REQUIREMENT_KEYS
 from aque.task import Task
 
-Rows = Callable[..., list[Row]]
-
-_REQUIRED = {"user", "group", "host", "platform", "cpus", "memory", "limits", "mounts"}
-_RESERVED = {"reserved": "r.worker"}
 #: Column by key of a task.
-COLUMNS = {
-    key: f'r."{key}"' if key in _REQUIRED else _RESERVED.get(key, f"t.{key}") for key in task.KEYS
-}
+COLUMNS = {key: f'r."{key}"' if key in REQUIREMENT_KEYS else f"t.{key}" for key in task.KEYS}
 _SELECT = f"SELECT {', '.join(COLUMNS.values())} FROM task AS t"
 JOIN = "JOIN requirements AS r ON r.id = t.requirements"
 _OPERATORS = {"=": "IS", "!=": "IS NOT", "~": "GLOB", "<": "<", ">": ">"}
-_BATCH = 500  # SQLite before 3.32 takes 999 bound values
+#: Ids of a selection that are asked for at a time: beside them there are its other values.
+_SELECTED = 512
 
 # A task that has ended has ended_at, by a CHECK of the schema.
 _SHOWN = "(t.ended_at IS NULL OR t.ended_at >= ?)"
@@ -116,14 +112,14 @@ def last_output(rows: Rows, ids: Sequence[int]) -> dict[int, int]:
 
 def _by_id(rows: Rows, sql: str, ids: Sequence[int]) -> dict[int, Any]:
     found: dict[int, Any] = {}
-    for batch in _batches(ids):
+    for batch in sizes.batches(ids):
         found.update(rows(sql.format(placeholders(batch)), batch))
     return found
 
 
 def edges(rows: Rows, ids: Sequence[int], key: str) -> list[Edge]:
     found: list[Edge] = []
-    for batch in _batches(ids):
+    for batch in sizes.batches(list(dict.fromkeys(ids))):
         where = f"WHERE {key} IN ({placeholders(batch)}) ORDER BY task, dependency"
         sql = f"SELECT task, dependency, kind FROM dependency {where}"
         found.extend(Edge(*row) for row in rows(sql, batch))
@@ -132,7 +128,7 @@ def edges(rows: Rows, ids: Sequence[int], key: str) -> list[Edge]:
 
 def count_children(rows: Rows, ids: Sequence[int]) -> dict[int, dict[str, int]]:
     counts: dict[int, dict[str, int]] = {}
-    for batch in _batches(ids):
+    for batch in sizes.batches(ids):
         where = f"WHERE parent IN ({placeholders(batch)})"
         sql = f"SELECT parent, status, count(*) FROM task {where} GROUP BY parent, status"
         for parent, status, count in rows(sql, batch):
@@ -146,7 +142,7 @@ def children(rows: Rows, parent: int, limit: int, wanted: Sequence[str]) -> list
 
 def count_dependencies(rows: Rows, ids: Sequence[int]) -> dict[int, dict[str, int]]:
     counts: dict[int, dict[str, int]] = {}
-    for batch in _batches(ids):
+    for batch in sizes.batches(ids):
         sql = f"""
         SELECT d.task, t.status, count(DISTINCT t.id)
         FROM dependency AS d JOIN task AS t ON t.id = d.dependency
@@ -173,7 +169,7 @@ def parts(selection: Selection) -> Iterator[Selection]:
     if selection.ids is None:
         yield selection
         return
-    for batch in _batches(selection.ids):
+    for batch in sizes.batches(list(dict.fromkeys(selection.ids)), _SELECTED):
         yield replace(selection, ids=batch)
 
 
@@ -195,8 +191,3 @@ def where_of(selection: Selection) -> tuple[str, list[Any]]:
         terms.append(_SHOWN)
         values.append(selection.ended_since)
     return " AND ".join(terms), values
-
-
-def _batches(ids: Sequence[int]) -> list[list[Any]]:
-    unique = list(dict.fromkeys(ids))
-    return [unique[at : at + _BATCH] for at in range(0, len(unique), _BATCH)]

@@ -10,7 +10,7 @@ from aque import location
 from aque.brokers import sqlite
 from aque.brokers.base import Broker
 from aque.brokers.claims import Ahead, Candidate
-from aque.brokers.questions import Changes, Condition, Edge, Entry, Outline, Selection
+from aque.brokers.questions import Attempt, Changes, Condition, Edge, Entry, Outline, Selection
 from aque.brokers.sqlite.connection import Database
 from aque.report import Chunk
 from aque.requirements import Requirements
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from aque.brokers.sqlite.glance import Glance
 
 _CHANGES = "SELECT id, status FROM task WHERE changed > ?"
+_ATTEMPTS = """
+SELECT attempt, status, a.started_at, a.ended_at, exit_status, exit_signal, error, host
+FROM attempt AS a LEFT JOIN worker AS w ON w.id = a.worker WHERE task = ? ORDER BY attempt
+"""
 _OUTPUT = """
 SELECT task, attempt, stream, offset, at, data, number FROM output
 WHERE task = ? AND attempt = ? AND number > ? ORDER BY number
@@ -156,6 +160,9 @@ class SQLiteLooker(Broker):
     def stdin_value(self, id: int) -> bytes | None:
         rows = self._database.read("SELECT stdin_value FROM task WHERE id = ?", (id,))
         return rows[0][0] if rows else None
+
+    def attempts(self, id: int) -> list[Attempt]:
+        return [Attempt(*row) for row in self._database.read(_ATTEMPTS, (id,))]
 
     def output(self, id: int, attempt: int, after: int = 0) -> list[Chunk]:
         return [Chunk(*row) for row in self._database.read(_OUTPUT, (id, attempt, after))]

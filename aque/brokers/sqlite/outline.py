@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aque.brokers.questions import Entry, Outline, Selection
 from aque.brokers.sqlite import look
-from aque.brokers.sqlite.look import Rows
+from aque.brokers.sqlite.transaction import Rows
 
 #: Another user's task, or one that ended long ago, stands above nothing.
 _ENTRY = f"""

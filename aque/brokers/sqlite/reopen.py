@@ -13,9 +13,9 @@ from aque.prototype import Prototype
 from aque.requirements import Requirements
 
 _GROUP = "SELECT status, pattern FROM task WHERE id = ?"
-_CHILDREN = """
+_CHILDREN = f"""
 SELECT id, status, requirements FROM task
-WHERE parent = ? AND status IN ('creating', 'pending', 'paused', 'running', 'error', 'cancelled')
+WHERE parent = ? AND status {graph.among(states.UNFINISHED_STATES | states.FAILED_STATES)}
 ORDER BY id
 """
 _RELEASE = "UPDATE task SET status = 'pending' WHERE status = 'paused' AND id IN ({})"
@@ -49,7 +49,7 @@ def reopen(tx: Transaction, group: int, model: Prototype) -> None:
     waiting = [id for id, child_status, _ in children if child_status in states.WAITING_STATES]
     tx.execute_in(_RELEASE, (), waiting)
     tx.execute_in(_RENEW, (tx.next_changed(),), waiting)
-    tx.execute(_REOPEN, (needs.worker, tx.next_changed(), group, status))
+    tx.execute(_REOPEN, (needs.reserved, tx.next_changed(), group, status))
     graph.count(tx, [group, *ended])
     if status in states.COMPLETE_STATES:
         graph.reopened(tx, [group])

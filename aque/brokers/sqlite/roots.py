@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from itertools import islice
 
-from aque.brokers.sqlite.look import RANK, Rows, fetch
-from aque.brokers.sqlite.transaction import Row
+from aque.brokers.sqlite.look import RANK, fetch
+from aque.brokers.sqlite.transaction import Row, Rows
 from aque.task import Task
 
 _SHOWN = """

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from aque.brokers.sqlite.transaction import Row, Transaction, placeholders
+from aque.brokers.sqlite.transaction import Rows, Transaction, placeholders
 from aque.errors import BrokerError
 from aque.report import WorkerRecord, worker_keys
 
-Rows = Callable[..., list[Row]]
 #: In brackets, since in quotes one that an older file lacks would be taken for a text.
 _COLUMNS = ", ".join(f"[{key}]" for key in worker_keys())
 _BEAT = "UPDATE worker SET heartbeat = heartbeat + 1, ended_at = NULL WHERE id = ?"

@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from aque.brokers.sqlite.transaction import Transaction
-from aque.record import keys, replace, values
-from aque.requirements import Requirements
+from aque.brokers.sqlite.transaction import Rows, Transaction
+from aque.record import replace, values
+from aque.requirements import REQUIREMENT_KEYS, Requirements
 
 #: The tables, which are also the columns of a task that name a row of them.
 KINDS = ("environment", "requirements")
 
-_REQUIREMENTS = (
-    "SELECT "
-    + ", ".join(f'"{name}"' for name in keys(Requirements))
-    + " FROM requirements WHERE id = ?"
-)
+_COLUMNS = ", ".join(f'"{key}"' for key in REQUIREMENT_KEYS)
+_FETCH = f"SELECT {_COLUMNS} FROM requirements WHERE id = ?"
+_STORE = f"""
+INSERT INTO requirements (key, {_COLUMNS}) VALUES ({", ".join("?" * (1 + len(REQUIREMENT_KEYS)))})
+"""
 
 
 class Memory:
@@ -67,11 +67,7 @@ def store_requirements(tx: Transaction, requirements: Requirements) -> int:
     rows = tx.rows("SELECT id FROM requirements WHERE key = ?", (key,))
     if rows:
         return int(rows[0][0])
-    insert = (
-        'INSERT INTO requirements ("user", "group", host, platform, cpus, memory, limits, mounts,'
-        " worker, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    )
-    made = tx.execute(insert, (*values(requirements), key)).lastrowid
+    made = tx.execute(_STORE, (key, *values(requirements))).lastrowid
     return _counted(tx, "requirements", made)
 
 
@@ -99,14 +95,14 @@ def _key(requirements: Requirements) -> str:
     return json.dumps(values(requirements), separators=(",", ":"))
 
 
-def fetch_requirements(tx: Transaction, id: int) -> Requirements:
-    (row,) = tx.rows(_REQUIREMENTS, (id,))
+def fetch_requirements(rows: Rows, id: int) -> Requirements:
+    (row,) = rows(_FETCH, (id,))
     return Requirements(*row)
 
 
 def change_requirements(tx: Transaction, id: int, count: int, **changes: Any) -> int:
     """Move so many uses of requirements `id` to ones changed so; return the id of those."""
-    changed = store_requirements(tx, replace(fetch_requirements(tx, id), **changes))
+    changed = store_requirements(tx, replace(fetch_requirements(tx.rows, id), **changes))
     use(tx, "requirements", id, -count)
     use(tx, "requirements", changed, count)
     return changed

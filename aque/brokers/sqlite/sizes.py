@@ -26,10 +26,10 @@ def pieces(rows: Sequence[T], most: int) -> Iterator[Sequence[T]]:
             at += size
 
 
-def batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def batches(ids: Sequence[int], most: int = _BATCH) -> Iterator[Sequence[int]]:
     """Split ids into batches for an IN (...), filled up to a power of two with the last."""
-    for at in range(0, len(ids), _BATCH):
-        batch = list(ids[at : at + _BATCH])
+    for at in range(0, len(ids), most):
+        batch = list(ids[at : at + most])
         yield batch + batch[-1:] * ((1 << (len(batch) - 1).bit_length()) - len(batch))
 
 

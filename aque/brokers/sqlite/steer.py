@@ -9,6 +9,8 @@ from itertools import groupby
 from aque import bell, states
 from aque.brokers.questions import Request
 from aque.brokers.sqlite import finish, graph, shared
+from aque.brokers.sqlite.graph import FAILED, UNFINISHED, WAITING, among
+from aque.brokers.sqlite.latest import OUTCOME, PROCESS, REST, cleared
 from aque.brokers.sqlite.transaction import Transaction
 from aque.errors import DependencyResolutionError, StateError
 
@@ -19,21 +21,15 @@ _CANCEL_RUNNING = """
 UPDATE task SET cancel_at = ?, cancel_signal = ?, cancel_grace = ?
 WHERE status = 'running' AND id IN ({})
 """
-_CANCEL_WAITING = """
-UPDATE task SET cancel_at = ? WHERE status IN ('creating', 'pending', 'paused') AND id IN ({})
-"""
+_CANCEL_WAITING = f"UPDATE task SET cancel_at = ? WHERE status {WAITING} AND id IN ({{}})"
 _CANCEL_WAITING_ONE = f"{_CANCEL_WAITING.format('?')} AND cancel_at IS NULL"
-_CANCEL_NO_MORE = """
-UPDATE task SET cancel_at = NULL WHERE id = ? AND status IN ('creating', 'pending', 'paused')
-"""
+_CANCEL_NO_MORE = f"UPDATE task SET cancel_at = NULL WHERE id = ? AND status {WAITING}"
 _RUNNING = "SELECT id FROM task WHERE id IN ({}) AND status = 'running'"
 _SIGNAL = """
 INSERT INTO signal (task, attempt, signal) SELECT id, attempt, ? FROM task WHERE id IN ({})
 """
-_UNFINISHED_CHILDREN = """
-SELECT id FROM task WHERE parent IN ({}) AND status IN ('creating', 'pending', 'paused', 'running')
-"""
-_FAILED_CHILDREN = "SELECT id FROM task WHERE parent IN ({}) AND status IN ('error', 'cancelled')"
+_UNFINISHED_CHILDREN = f"SELECT id FROM task WHERE parent IN ({{}}) AND status {UNFINISHED}"
+_FAILED_CHILDREN = f"SELECT id FROM task WHERE parent IN ({{}}) AND status {FAILED}"
 CANCELLING = """
 SELECT id, attempt, cancel_signal, cancel_grace FROM task
 WHERE status = 'running' AND worker = ? AND cancel_at IS NOT NULL
@@ -44,34 +40,31 @@ WHERE t.status = 'running' AND t.worker = ? ORDER BY s.number
 """
 _STATUS = "SELECT id, status FROM task WHERE id IN ({})"
 _CAUSE = "SELECT id, cause FROM task WHERE id IN ({})"
-_RETRY = """
-UPDATE task SET status = 'pending', waiting = 0, cause = NULL, error = NULL, exception = NULL,
-result = NULL, exit_status = NULL, exit_signal = NULL, started_at = NULL, ended_at = NULL,
-cancel_at = NULL, cancel_signal = NULL, cancel_grace = NULL, user_time = NULL, system_time = NULL,
-max_rss = NULL, retried = 0, crashes = 0, due_at = NULL, stopped_at = NULL, worker = NULL,
-pid = NULL, pid_started = NULL, session = NULL, owner = NULL, progress_done = NULL,
-progress_total = CASE WHEN pattern IS NULL THEN progress_total END, progress_message = NULL,
-changed = ?
-WHERE status IN ('success', 'error', 'cancelled') AND id IN ({})
+#: A group's progress_total is no attempt's: how much it will have is known once its input ended.
+_RETRY = f"""
+UPDATE task SET status = 'pending', waiting = 0, retried = 0, crashes = 0, changed = ?,
+{cleared(key for key in (*PROCESS, *OUTCOME, *REST) if key != "progress_total")},
+progress_total = CASE WHEN pattern IS NULL THEN progress_total END
+WHERE status {among(states.COMPLETE_STATES)} AND id IN ({{}})
 """
 _RESERVED = """
 SELECT t.requirements, t.id FROM task AS t JOIN requirements AS r ON r.id = t.requirements
-JOIN worker AS w ON w.id = r.worker WHERE w.ended_at IS NOT NULL AND t.id IN ({})
+JOIN worker AS w ON w.id = r.reserved WHERE w.ended_at IS NOT NULL AND t.id IN ({})
 """
 _MISSING_DEPENDENCIES = """
 SELECT d.task, d.dependency FROM dependency AS d WHERE d.kind <> 'child' AND d.task IN ({})
 AND NOT EXISTS (SELECT 1 FROM task WHERE id = d.dependency)
 """
-_HAVE_FAILED_CHILD = """
-SELECT DISTINCT parent FROM task WHERE status IN ('error', 'cancelled') AND parent IN ({})
+_HAVE_FAILED_CHILD = f"""
+SELECT DISTINCT parent FROM task WHERE status {FAILED} AND parent IN ({{}})
 """
-_HAVE_FAILED_DEPENDENCY = """
+_HAVE_FAILED_DEPENDENCY = f"""
 SELECT DISTINCT d.task FROM dependency AS d JOIN task AS t ON t.id = d.dependency
-WHERE d.kind = 'after' AND t.status IN ('error', 'cancelled') AND d.task IN ({})
+WHERE d.kind = 'after' AND t.status {FAILED} AND d.task IN ({{}})
 """
-_BLOCKERS = """
+_BLOCKERS = f"""
 SELECT d.dependency, d.task, t.status FROM dependency AS d JOIN task AS t ON t.id = d.task
-WHERE t.status IN ('creating', 'pending', 'paused', 'running') AND d.dependency IN ({})
+WHERE t.status {UNFINISHED} AND d.dependency IN ({{}})
 """
 _FORGET = "DELETE FROM task WHERE id IN ({})"
 _ALL_OUTPUT_FILES = "SELECT task, attempt, stream FROM output WHERE data IS NULL"
@@ -226,7 +219,7 @@ def _open_requirements(tx: Transaction, ids: Sequence[int]) -> None:
     for needs, id in tx.rows_in(_RESERVED, ids):
         reserved.setdefault(needs, []).append(id)
     for needs, users in reserved.items():
-        opened = shared.change_requirements(tx, needs, len(users), worker=None)
+        opened = shared.change_requirements(tx, needs, len(users), reserved=None)
         tx.execute_in("UPDATE task SET requirements = ? WHERE id IN ({})", (opened,), users)
 
 

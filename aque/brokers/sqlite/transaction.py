@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 from aque import bell
 from aque.brokers.sqlite.sizes import batches
 
 Row = tuple[Any, ...]
+#: Asks a query, with the values it binds.
+Rows = Callable[..., list[Row]]
 
 #: KiB of pages that SQLite keeps, negative as it wants them: usually, and for over _MANY rows.
 _USUAL, _WIDE, _MANY = -2000, -65536, 1000

@@ -44,7 +44,7 @@ class Asker:
             backlog.take()
             if answer:
                 return task
-            worker.crew.news.begin(task, worker.membership.id)
+            worker.crew.news.begin(task, worker.standing.membership.id)
             end = End(task.id, task.attempt, states.SUCCESS, time.time(), error="declined")
             worker.crew.news.end(task, end)
         return None

@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from aque import brokers, codec, trust
+from aque import brokers, codec
 from aque.brokers.base import Broker
 from aque.commands.xargs import place, quoting, say, write
 from aque.commands.xargs.batches import Argv
 from aque.commands.xargs.items import InputError
 from aque.commands.xargs.settings import Options
 from aque.commands.xargs.source import Source
-from aque.errors import UsageError
 from aque.prototype import Prototype
-from aque.requirements import Requirements, group_limit, limits_text
+from aque.record import replace
+from aque.requirements import group_limit, limits_text
 from aque.worker import host, membership
 from aque.worker.membership import Share
 
@@ -28,7 +28,6 @@ _BATCH = 1000
 
 def detach(options: Options, source: Source) -> int:
     """Submit a run, print the id of its group, and return the exit status."""
-    _refuse(options)
     broker = brokers.from_url(options.broker)
     place.refuse_missing_limits(options, broker)
     here = host.this_host()
@@ -43,11 +42,6 @@ def detach(options: Options, source: Source) -> int:
     if error is not None:
         say(error)
     return write(1, f"{group}\n") or (0 if error is None else 1)
-
-
-def _refuse(options: Options) -> None:
-    if options.slot_var is not None or options.open_tty or options.interactive:
-        raise UsageError("-o, -p and --process-slot-var need the commands here, not --detach")
 
 
 def _submit(broker: Broker, model: Prototype, options: Options, source: Source) -> str | None:
@@ -83,14 +77,6 @@ def _model(options: Options, broker: Broker, group: int) -> Prototype:
         name = group_limit(group)
         broker.set_limits({name: options.max_procs}, task=group)
         limits[name] = 1
-    need = Requirements(
-        user=trust.user_name(),
-        host=options.host,
-        cpus=options.cpus or 0.0,
-        memory=options.memory or 0,
-        limits=limits_text(limits),
-    )
-    return Prototype(
-        pattern="shell", parent=group, requirements=need,
-        timeout=options.timeout, retries=options.retries,
-    )  # fmt: skip
+    need = place.needs(options, None, is_private=False)
+    need = replace(need, host=options.host, limits=limits_text(limits))
+    return place.make_model(options, group, need)

@@ -50,7 +50,7 @@ class Place:
 
     def model(self, options: Options) -> Prototype:
         """Return what the task of each command is like, but for its arguments."""
-        return _model(options, self.group, self.member, self.is_private)
+        return make_model(options, self.group, needs(options, self.member.id, self.is_private))
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def needs(options: Options, worker: int | None, is_private: bool) -> Requirement
         cpus=options.cpus or 0.0,
         memory=options.memory or 0,
         limits=None if is_private else limits_text(dict(options.limits)),
-        worker=worker,
+        reserved=worker,
     )
 
 
@@ -154,7 +154,8 @@ def _reopen(broker: Broker, options: Options, member: Membership) -> Task:
         (group,) = broker.fetch([options.resume])
         if group.cwd is not None:
             _enter(group.cwd)
-        broker.reopen(group.id, _model(options, group.id, member, is_private=False))
+        need = needs(options, member.id, is_private=False)
+        broker.reopen(group.id, make_model(options, group.id, need))
     except AqueError:
         member.leave(broker)
         raise
@@ -168,8 +169,8 @@ def _enter(directory: str) -> None:
         raise StateError(f"the run was in {directory}: {error.strerror}") from None
 
 
-def _model(options: Options, group: int, member: Membership, is_private: bool) -> Prototype:
-    need = needs(options, member.id, is_private)
+def make_model(options: Options, group: int, need: Requirements) -> Prototype:
+    """Return what the task of each command is like, here and detached, but for its arguments."""
     stdin = "/dev/tty" if options.open_tty else None
     return Prototype(
         pattern="shell", parent=group, requirements=need, stdin=stdin,

@@ -84,7 +84,7 @@ class Plan:
                 self._procs = max(1, self._procs + (1 if number == signal.SIGUSR1 else -1))
                 self._worker.change_slots(self._procs)
         elif number == signal.SIGWINCH:
-            self._worker.check_by(self._audience.resize())
+            self._worker.dues.check_by(self._audience.resize())
         else:
             if number == signal.SIGTSTP:
                 self._audience.rest()
@@ -103,7 +103,7 @@ class Plan:
         if self._backlog.is_stocked and not (self.hears_each and self._audience.is_gone):
             return
         if self._backlog.advance():
-            self._worker.look_again()
+            self._worker.dues.look_again()
         if self._backlog.is_refused:
             self.check()
         self._tell_notices()
@@ -123,7 +123,7 @@ class Plan:
         if self._backlog.lose():
             self._tally.fail()
         self._look_for_retried()
-        self._worker.check_by(self._audience.look())
+        self._worker.dues.check_by(self._audience.look())
 
     def take(self) -> Task | None:
         if self._is_stopped or self._claims or (self.hears_each and not self._audience.has_room):
@@ -154,7 +154,7 @@ class Plan:
         self._audience.started(task)
 
     def note_end(self, task: Task, end: End) -> None:
-        if end.status == states.PENDING:  # it is to be tried again, or there was no room for it
+        if not end.is_final:  # it is to be tried again, or there was no room for it
             self._has_retried = True
             self._audience.again(task)
             return
@@ -242,7 +242,7 @@ class Plan:
             self._end_now(signal.SIGTERM)
 
     def _tell_notices(self) -> None:
-        while not self._worker.flood and (notice := self._backlog.take_notice()) is not None:
+        while not self._worker.crew.flood and (notice := self._backlog.take_notice()) is not None:
             say(str(notice))
             if isinstance(notice, InputError):
                 self._tally.stop(notice.exit_status, is_last=False)
@@ -255,7 +255,7 @@ class Plan:
         if self._asker is not None:
             self._backlog.take_again(task for task in retried if task.due_at is None)
         if retried:
-            self._worker.look_again()
+            self._worker.dues.look_again()
         self._has_retried = bool(retried) and not self._backlog.waiting
 
     def _read_on(self) -> None:
@@ -296,5 +296,5 @@ class Plan:
     def _leave_if_unheard(self) -> None:
         """Leave when all has ended, and the queue did not take it at the first try."""
         crew = self._worker.crew
-        if self._ended_by and crew.news.ends and not crew.jobs and self._worker.is_troubled:
+        if self._ended_by and crew.news.ends and not crew.jobs and self._worker.dues.is_troubled:
             raise BrokerError("the queue cannot be told how the last commands ended")

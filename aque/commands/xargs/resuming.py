@@ -113,7 +113,7 @@ def _compare(broker: Broker, group: int, source: Source) -> list[Entry] | None:
     if source.is_typed:
         source.is_over = True
         return _without_input(broker, group)
-    for number, task in enumerate(children(broker, group), 1):
+    for number, task in enumerate(_children(broker, group), 1):
         while not found and not source.is_over:
             found += source.wait_and_read()
         while found and isinstance(found[0], str):
@@ -141,7 +141,7 @@ def _without_input(broker: Broker, group: int) -> list[Entry] | None:
 def earlier(broker: Broker, group: int, beyond: list[Entry] | None) -> Earlier:
     """Return what a run that was reopened has left to do, and what was read beyond it."""
     count = sum(broker.count_children([group]).get(group, {}).values())
-    numbered = enumerate(children(broker, group), 1)
+    numbered = enumerate(_children(broker, group), 1)
     left = ((number, task) for number, task in numbered if task.status == states.PENDING)
     return Earlier(left, count, beyond or (), is_cut_off=beyond is None)
 
@@ -150,18 +150,18 @@ def rest(options: Options, beyond: list[Entry] | None) -> Iterator[Entry]:
     """Yield the commands that would run: what did not succeed, and what was read `beyond` it."""
     assert options.resume is not None
     broker = brokers.from_url(options.broker, durable=False, create=False)
-    for task in children(broker, options.resume):
+    for task in _children(broker, options.resume):
         if task.status != states.SUCCESS:
             yield [os.fsencode(word) for word in tasks.shell_words(task) or []]
     broker.close()
     yield from beyond or ()
 
 
-def children(broker: Broker, group: int, *conditions: Condition) -> Iterator[Task]:
+def _children(broker: Broker, group: int) -> Iterator[Task]:
     """Yield the children of a group in their order."""
     last = 0
     while True:
-        after = (Condition("parent", "=", group), Condition("id", ">", last), *conditions)
+        after = (Condition("parent", "=", group), Condition("id", ">", last))
         page = broker.search(after, limit=_PAGE)
         yield from page
         if len(page) < _PAGE:

@@ -23,6 +23,12 @@ from aque.worker.signals import Signals
 from aque.worker.starter import Foreground
 
 _NUMBERS = ("priority", "cpus", "memory", "timeout")
+#: What --detach cannot have, by its field.
+_HERE_ONLY = {
+    "resume": "--resume", "halt": "--halt", "joblog": "--joblog", "bar": "--bar", "eta": "--eta",
+    "tag": "--tag", "keep_order": "--keep-order", "grouped": "--group", "by_line": "--line-buffer",
+    "interactive": "-p", "open_tty": "-o", "slot_var": "--process-slot-var",
+}  # fmt: skip
 
 
 def run(options: Options) -> int:
@@ -79,14 +85,10 @@ def _refuse(options: Options) -> None:
         hosts.check(options.host)
     if options.interactive and options.needs_room:
         raise UsageError("-p cannot ask for commands that wait for cpus, memory or a limit")
-    given = [
-        f"--{name.replace('_', '-')}"
-        for name in ("resume", "halt", "joblog", "bar", "eta", "tag", "keep_order", "grouped")
-        if getattr(options, name)
-    ]
-    if options.detach and given:
-        name = "--group" if given[0] == "--grouped" else given[0]
-        raise UsageError(f"{name} needs the commands here; leave it or --detach out")
+    if options.detach:
+        for field, name in _HERE_ONLY.items():
+            if getattr(options, field):
+                raise UsageError(f"{name} needs the commands here; leave it or --detach out")
 
 
 def _show_limits(options: Options) -> None:

@@ -201,7 +201,7 @@ def memory(options: Options, value: str | None) -> Options:
 
 
 def limit(options: Options, value: str | None) -> Options:
-    return records.replace(options, limits=(*options.limits, values.limit(value or "")))
+    return records.replace(options, limits=(*options.limits, quantities.parse_limit(value or "")))
 
 
 def resume(options: Options, value: str | None) -> Options:

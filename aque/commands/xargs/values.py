@@ -16,8 +16,6 @@ _NUMBER = r"[ \t\n\v\f\r]*[+-]?[0-9]+"
 #: What strtoul(3) takes: blanks, a sign, and for hexadecimal a prefix that digits must follow.
 _OCTAL = rb"(?:[ \t\n\v\f\r]*([+-]?)([0-7]+))?"
 _HEXADECIMAL = rb"(?:[ \t\n\v\f\r]*([+-]?)(?:0[xX](?=[0-9a-fA-F]))?([0-9a-fA-F]+))?"
-#: A name, and tokens that are more than none.
-_LIMIT = r"([^:]+)(?::(0*[1-9][0-9]{0,17}))?"
 _HALT = r"(now|soon),fail=([0-9]{1,18})(%?)"
 _ESCAPES = {
     b"a": b"\a",
@@ -52,14 +50,6 @@ def integer(text: str, option: str) -> int:
     if not re.fullmatch(_NUMBER, text, re.ASCII):
         raise ValueError(f'invalid number "{text}" for {option} option\n{TRY_HELP}')
     return int(text)
-
-
-def limit(text: str) -> tuple[str, int]:
-    """Read a limit's name, and how many of its tokens: NAME or NAME:N."""
-    match = re.fullmatch(_LIMIT, text, re.ASCII)
-    if match is None:
-        raise ValueError(f'invalid limit "{text}" for --limit option; write nuke or nuke:2')
-    return match[1], int(match[2] or 1)
 
 
 def halt(text: str) -> tuple[bool, int, float]:

@@ -36,14 +36,13 @@ CREATE TABLE requirements (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL UNIQUE,
     "user" TEXT NOT NULL,
-    "group" TEXT,
     host TEXT,
     platform TEXT,
     cpus REAL NOT NULL CHECK (cpus >= 0),
     memory INTEGER NOT NULL CHECK (memory >= 0),
     limits TEXT,
     mounts TEXT,
-    worker INTEGER
+    reserved INTEGER
 );
 
 -- Nothing refers to it by a foreign key: to forget a worker would look at every task.
@@ -55,8 +54,6 @@ CREATE TABLE worker (
     host TEXT NOT NULL,
     names TEXT NOT NULL DEFAULT '',
     platform TEXT NOT NULL DEFAULT '',
-    groups TEXT NOT NULL DEFAULT '',
-    machine TEXT NOT NULL,
     boot TEXT NOT NULL,
     pid_namespace TEXT NOT NULL,
     pid INTEGER NOT NULL,
@@ -74,8 +71,7 @@ CREATE INDEX worker_live ON worker (id) WHERE ended_at IS NULL;
 
 CREATE TABLE task (
     id INTEGER PRIMARY KEY,
-    status TEXT NOT NULL CHECK (status = 'pending' OR status = 'running' OR status = 'success'
-        OR status = 'error' OR status = 'cancelled' OR status = 'paused' OR status = 'creating'),
+    status TEXT NOT NULL,  -- the triggers below say which: unlike a CHECK, they can be replaced
     waiting INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
     priority INTEGER NOT NULL,
     duration REAL NOT NULL DEFAULT 0 CHECK (duration >= 0),
@@ -167,7 +163,7 @@ CREATE TABLE dependency (
 ) WITHOUT ROWID;
 CREATE INDEX dependency_reverse ON dependency (dependency, task, kind);
 
--- Attempts before the present one.
+-- Attempts before the present one. `requeued` is the status of one that did not come to its end.
 CREATE TABLE attempt (
     task INTEGER NOT NULL REFERENCES task (id) ON DELETE CASCADE,
     attempt INTEGER NOT NULL,
@@ -177,11 +173,7 @@ CREATE TABLE attempt (
     worker INTEGER,
     exit_status INTEGER,
     exit_signal INTEGER,
-    exception TEXT,
     error TEXT,
-    user_time REAL,
-    system_time REAL,
-    max_rss INTEGER,
     PRIMARY KEY (task, attempt)
 ) WITHOUT ROWID;
 

@@ -1,10 +1,6 @@
 """Own a flood: own short commands, one after another, so many that to start them takes the time.
 
-While one lasts two supervisors start its commands and await them, and we keep them in commands and
-tell the queue what has ended. It lasts as long as all is alike: commands that need nothing but
-to be started, that are short and succeed, and of which more wait than may run. At anything else
-the supervisors retire, and all goes on as it does elsewhere, with what they still run as well.
-
+Two supervisors start its commands and await them; we keep them in commands, and hear of the ends.
 One process alone could not keep two cores busy: it sleeps until a command that it started has got
 as far as its exec, and works for a tenth of what a command takes.
 """
@@ -24,10 +20,8 @@ from typing import Any
 from aque.task import Task
 from aque.worker import processes
 from aque.worker.crew import Crew
-from aque.worker.job import Job
-from aque.worker.retired import Retired
-from aque.worker.signals import Signals
-from aque.worker.supervisor import (
+from aque.worker.flood.retired import Retired
+from aque.worker.flood.supervisor import (
     BEGUN,
     LEAVE,
     PARENT,
@@ -39,6 +33,8 @@ from aque.worker.supervisor import (
     Supervisor,
     received,
 )
+from aque.worker.job import Job
+from aque.worker.signals import Signals
 
 #: At a time, where so many may run.
 _SUPERVISORS = 2

@@ -14,9 +14,9 @@ import time
 from aque import states
 from aque.report import End
 from aque.worker.crew import Crew
+from aque.worker.flood.supervisor import received
 from aque.worker.job import Job
 from aque.worker.signals import Signals
-from aque.worker.supervisor import received
 
 
 class Retired:
