@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from aque import mounts
-from aque.errors import UsageError
+from aque.errors import BrokerError, UsageError
 from aque.mounts import LOCAL_TYPES as LOCAL_TYPES
 from aque.record import record
 
@@ -34,12 +34,12 @@ class Location:
 def find(broker: str | None = None) -> Location:
     """Find the queue meant by `broker`, a URL or a path; else by $AQUE_BROKER; else the default.
 
-    Raises UsageError for a URL that is not one of a queue in SQLite.
+    Raises UsageError for a URL of no queue in SQLite, BrokerError for a file that is a mount.
     """
     text = broker or os.environ.get("AQUE_BROKER") or default_path()
     path, journal = parse(text)
     path = os.path.realpath(os.path.expanduser(path))  # one lock, by whatever link it is named
-    is_shared = journal == "delete" if journal else file_system_type(path) not in LOCAL_TYPES
+    is_shared = journal == "delete" if journal else _disk_of(path).type not in LOCAL_TYPES
     return Location(path, journal or ("delete" if is_shared else "wal"), is_shared)
 
 
@@ -87,6 +87,17 @@ def quoted(path: str) -> str:
 def file_system_type(path: str) -> str:
     """Return the type of the file system that `path`, or what of it exists, lies on."""
     return mounts.of(path, mounts.table()).type
+
+
+def _disk_of(path: str) -> mounts.Mount:
+    """Return what a queue lies on. Its file alone may not be a mount: what is beside it is not."""
+    disk = mounts.of(path, mounts.table())
+    if disk.point == path:
+        raise BrokerError(
+            f"{path} is mounted by itself, without the lock and the log that are beside it where "
+            "it comes from, and tasks would be lost; mount the directory that it is in"
+        )
+    return disk
 
 
 def _unquote(path: str) -> str:

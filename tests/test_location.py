@@ -117,13 +117,18 @@ def test_the_file_system_is_that_of_the_nearest_thing_that_exists() -> None:
     assert location.file_system_type("/sys/kernel") == "sysfs"
 
 
-def test_a_mount_is_known_by_its_path_whatever_is_in_it(tmp_path: Path) -> None:
+def test_a_mount_is_known_by_its_path_and_that_of_a_file_alone_is_refused(tmp_path: Path) -> None:
     odd = tmp_path / "a b\tc\\d"
     odd.mkdir()
     code = (
         "import subprocess, sys; from aque import location;"
         "subprocess.run(['mount', '-t', 'ramfs', 'none', sys.argv[1]], check=True);"
-        "print(location.file_system_type(sys.argv[1] + '/queue.db'))"
+        "print(location.file_system_type(sys.argv[1] + '/queue.db'));"
+        "file = sys.argv[1] + '/queue.db'; open(file, 'w').close();"
+        "subprocess.run(['mount', '--bind', file, file], check=True);"
+        "from aque.errors import BrokerError\n"
+        "try: location.find(file)\n"
+        "except BrokerError as error: print(str(error).rpartition('; ')[2])"
     )
     done = subprocess.run(
         ["unshare", "-m", sys.executable, "-c", code, str(odd)],
@@ -131,4 +136,4 @@ def test_a_mount_is_known_by_its_path_whatever_is_in_it(tmp_path: Path) -> None:
     )  # fmt: skip
     if done.returncode != 0:
         pytest.skip(f"no mounts here: {done.stderr.strip().splitlines()[-1:]}")
-    assert done.stdout == "ramfs\n"
+    assert done.stdout == "ramfs\nmount the directory that it is in\n"

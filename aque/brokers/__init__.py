@@ -44,6 +44,38 @@ def share(url: str | None, group: str) -> str | None:
     return sharing.unreachable(path)
 
 
+def refuse_lockless(url: str | None) -> None:
+    """Raise BrokerError where a queue is to be made on a shared disk on which locks do not hold."""
+    try:
+        where = location.find(url)
+    except UsageError:  # a plug-in's, or one that is refused as it is opened
+        return
+    if where.is_shared and not os.path.exists(where.path):
+        from aque.brokers.sqlite import diagnosis
+
+        diagnosis.refuse_lockless(os.path.dirname(where.path))
+
+
+def copy_whole(url: str | None, source: str, part: str) -> None:
+    """Copy a queue to the name `part`, to take the place of another.
+
+    Raises UsageError where it is not whole, or is that other.
+    """
+    from aque.brokers.sqlite import restoring
+
+    restoring.copy_whole(location.find(url), source, part)
+
+
+def restore(url: str | None, part: str) -> str | None:
+    """Give what `copy_whole` made the name of a queue; return that of the old one, if any.
+
+    Raises StateError while the old one is in use.
+    """
+    from aque.brokers.sqlite import restoring
+
+    return restoring.restore(location.find(url), part)
+
+
 def path_of(url: str | None = None) -> str:
     """Return the file of a queue, whether it is there or not."""
     return location.find(url).path

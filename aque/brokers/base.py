@@ -233,16 +233,17 @@ class Broker(Hearing):
 
     @abstractmethod
     def enlist(self, record: WorkerRecord) -> int:
-        """Store a worker and return its id, which replaces that of the record.
+        """Store a worker and return its id: that of the record, or a new one where that is 0.
 
         Raises TrustError where others could have this worker run what they like.
         """
 
     @abstractmethod
-    def beat(self, worker: int) -> bool:
+    def beat(self, worker: int | None) -> bool:
         """Count up a worker's heartbeat; False where it was taken for dead, which this undoes.
 
-        Raises BrokerError for one that the queue has forgotten.
+        Who is no worker only has something written, to see that it can be. Raises BrokerError for
+        a worker that the queue has forgotten.
         """
 
     @abstractmethod

@@ -4,6 +4,8 @@ The copy is of one moment, and is made under another name: a file of the name th
 whole, or not there. What was running waits again in it, or the first worker to open the copy would
 find workers that are not its own, take them for dead, and end their tasks, which the queue itself
 still runs.
+
+The way back is a copy of that copy, made beside the queue, which then takes the queue's name.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from aque import brokers
 from aque.brokers.base import Broker
@@ -22,18 +25,24 @@ def back_up(broker: Broker, path: str) -> None:
     """Copy a queue into a new file, while it is in use. Raises UsageError where there is one."""
     _refuse_existing(path)
     path = os.path.abspath(path)
-    part = f"{path}.{os.getpid()}.part"
-    try:
+    with _part_of(path) as part:
         broker.backup(part)
-        copy = brokers.from_url(f"sqlite://{part}" if "://" in part else part)
-        _let_go(copy)
-        copy.close()
+        _let_go(part)
+        _sync(part)
         _publish(part, path)
-    finally:
-        shutil.rmtree(f"{part}.d", ignore_errors=True)
-        for suffix in ("", "-lock", "-wal", "-shm", "-journal"):
-            with suppress(FileNotFoundError):
-                os.unlink(part + suffix)
+
+
+def restore(url: str | None, path: str) -> str | None:
+    """Put a copy of the queue at `path` in the place of another.
+
+    Return the name that the old one has now, if there was one. Raises UsageError for a copy that is
+    not whole, and StateError while the old one is in use.
+    """
+    with _part_of(brokers.path_of(url)) as part:
+        brokers.copy_whole(url, path, part)
+        _let_go(part)
+        _sync(part)
+        return brokers.restore(url, part)
 
 
 def left_behind(broker: Broker) -> tuple[int, int]:
@@ -46,8 +55,22 @@ def left_behind(broker: Broker) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def _let_go(copy: Broker) -> None:
-    """Have nothing run in the copy, and nobody still put a group together."""
+@contextmanager
+def _part_of(path: str) -> Iterator[str]:
+    """Yield another name for what is to be whole at `path`; nothing is left under it."""
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        yield part
+    finally:
+        shutil.rmtree(f"{part}.d", ignore_errors=True)
+        for suffix in ("", "-lock", "-wal", "-shm", "-journal"):
+            with suppress(FileNotFoundError):
+                os.unlink(part + suffix)
+
+
+def _let_go(part: str) -> None:
+    """Have nothing run in a copy, and nobody still put a group together."""
+    copy = brokers.from_url(f"sqlite://{part}" if "://" in part else part)
     for worker in copy.workers():
         running = [(task.id, task.attempt) for task in copy.running(worker.id)]
         copy.requeue(running, "it was running when the queue was copied")
@@ -56,14 +79,18 @@ def _let_go(copy: Broker) -> None:
             copy.cancel(groups, signal.SIGTERM, 0)
             copy.commit(groups)
         copy.dismiss(worker.id)
+    copy.close()
 
 
-def _publish(part: str, path: str) -> None:
-    """Give the finished copy its name, once the disk has it, and never that of another file."""
+def _sync(part: str) -> None:
     for one, flags in ((part, os.O_RDONLY), (os.path.dirname(part), os.O_RDONLY | os.O_DIRECTORY)):
         descriptor = os.open(one, flags)
         os.fsync(descriptor)
         os.close(descriptor)
+
+
+def _publish(part: str, path: str) -> None:
+    """Give the finished copy its name, and never that of another file."""
     try:
         os.link(part, path)
     except FileExistsError:

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -15,7 +16,7 @@ from aque import states
 from aque.brokers.base import Broker
 from aque.brokers.questions import Condition, Selection
 from aque.commands import quantities
-from aque.errors import TaskNotFoundError, UsageError
+from aque.errors import BrokerError, TaskNotFoundError, UsageError
 from aque.record import replace
 
 if TYPE_CHECKING:
@@ -155,13 +156,21 @@ def note_missing_worker(queue: Queue, name: str, ids: Sequence[int], always: boo
 
 
 def recovery(queue: Queue) -> Callable[[], object]:
-    """Return what to call while waiting, so that a dead worker's tasks do not wait for ever."""
+    """Return what to call while waiting, so that a dead worker's tasks do not wait for ever.
+
+    What it cannot write, on a full disk, say, it tries again when it is called next.
+    """
     from aque.worker import host
     from aque.worker.liveness import Observer
     from aque.worker.recovery import recover
 
     observer = Observer(queue.broker, host.this_host())
-    return lambda: recover(observer)
+
+    def look() -> None:
+        with suppress(BrokerError):
+            recover(observer)
+
+    return look
 
 
 class Duration(click.ParamType):

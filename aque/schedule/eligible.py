@@ -5,7 +5,7 @@ One function serves the claim and the explanation, so that they cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -79,6 +79,11 @@ def obstacles(need: Requirements, claimant: Claimant) -> Iterator[str]:
         for mount in parse(need.mounts).said:
             if mount not in claimant.mounts:
                 yield f"{mount.source} ({mount.type}) is not mounted on {mount.point} there"
+
+
+def unknown(need: Requirements, claimant: Claimant) -> Sequence[Mount]:
+    """Return the mounts that a worker's host must have, where nobody knows whether it does."""
+    return parse(need.mounts).said if claimant.mounts is None and need.reserved is None else ()
 
 
 # Of what the queue knows

@@ -1,9 +1,10 @@
 """Own whether a host is one that a task asked for: `render*,!render7`, addresses, networks.
 
 A host is known by many names (short, qualified, aliases) and addresses; a term matches it when it
-matches any of them. Terms are globs in which `*`, `?` and `[...]` mean what they mean to a shell,
-an address, or a network as `10.0.0.0/24` (RFC 4632); `!` before a term excludes what it matches.
-With terms that include, one of them must match; with exclusions only, all other hosts will do.
+matches any of them, so `localhost` and `127.0.0.1` match every host. Terms are globs in which `*`,
+`?` and `[...]` mean what they mean to a shell, an address, or a network as `10.0.0.0/24` (RFC
+4632); `!` before a term excludes what it matches. With terms that include, one of them must match;
+with exclusions only, all other hosts will do.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from aque.brokers.claims import Ahead, Candidate, Limit
 from aque.requirements import Requirements, parse_limits
 from aque.schedule.choose import PATIENCE, order
-from aque.schedule.eligible import Claimant, may_run, obstacles
+from aque.schedule.eligible import Claimant, may_run, obstacles, unknown
 from aque.schedule.resources import Resources
 
 #: Ids, or workers, named before the rest is counted.
@@ -82,6 +82,7 @@ def reasons(id: int, need: Requirements, situation: Situation) -> list[str]:
         found += [_shortage(need, seat) for seat in large[:_NAMED]]
     elif not found:
         found += _kept(id, need, roomy, situation.heads)
+    found += _unsure(need, able)
     place = _place(situation)
     return [*found, place if found else f"it is {place} and starts as soon as a slot is free"]
 
@@ -168,6 +169,18 @@ def _place(situation: Situation) -> str:
 
 def _refusal(need: Requirements, seat: Seat) -> str:
     return f"worker {seat.name}: {', '.join(obstacles(need, seat.claimant))}"
+
+
+def _unsure(need: Requirements, seats: Sequence[Seat]) -> list[str]:
+    """Say what is not known of the hosts of these workers, where it is of none of them."""
+    if not all(unknown(need, seat.claimant) for seat in seats):
+        return []
+    return [
+        f"worker {seat.name}: whether {mount.source} ({mount.type}) is mounted on {mount.point} "
+        "there is not known here; ask on its host"
+        for seat in seats[:_NAMED]
+        for mount in unknown(need, seat.claimant)
+    ]
 
 
 def _limits(need: Requirements, situation: Situation) -> list[str]:

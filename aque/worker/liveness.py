@@ -10,7 +10,8 @@ worker there counts up a number, its heartbeat (10 s, a setting), and whoever se
 for six of its own beats takes that worker for dead. No clocks are compared, since they differ. And
 time alone proves nothing: an observer that was stopped, a disk that did not answer, a write lock
 held for minutes make everybody look dead to everybody. Hence an observer counts beats of its own,
-each of which was written to the queue: while it could write, so could the other.
+each of which was written to the disk, whoever it is: while it could write, so could the other. How
+often, the queue says at each beat; it does not change while workers run (aque-init).
 
 Still a worker may be taken for dead that was only stopped, with its whole machine. It finds out at
 its first look after: its attempts are not its own any more, so their processes are killed, and what
@@ -27,7 +28,7 @@ import time
 
 from aque.brokers.base import Broker
 from aque.errors import BrokerError
-from aque.report import NOTHING, WorkerRecord
+from aque.report import WorkerRecord
 from aque.worker import host, processes
 from aque.worker.host import Host
 
@@ -51,7 +52,6 @@ class Observer:
         self.broker = broker
         self.here = here
         self._worker = worker
-        self._interval = broker.settings()["heartbeat"] if broker.is_shared else float("inf")
         self._beat_at = 0.0 if broker.is_shared else float("inf")
         self._seen: dict[int, tuple[int, int]] = {}  # worker -> its count, our beats since
 
@@ -68,20 +68,21 @@ class Observer:
     def _beat(self) -> bool:
         """Show that we live, and that the queue can be written.
 
-        Who is no worker, and only waits for something, has no use for an error.
+        Who is no worker, and only waits for something, has no use for an error. A worker's beat
+        that fails is tried again at its next look.
         """
-        self._beat_at = time.monotonic() + self._interval
-        if self._worker is not None:
+        is_written = True
+        try:
             if not self.broker.beat(self._worker):
-                import logging  # slow, and who only looks never beats
+                import logging  # slow, and who only looks is never taken for dead
 
                 logging.getLogger("aque.worker").warning("was taken for dead, and goes on")
-            return True
-        try:
-            self.broker.record(NOTHING)
         except BrokerError:
-            return False
-        return True
+            if self._worker is not None:
+                raise
+            is_written = False
+        self._beat_at = time.monotonic() + self.broker.settings()["heartbeat"]
+        return is_written
 
     def _count(self, workers: list[WorkerRecord]) -> None:
         before, self._seen = self._seen, {}

@@ -37,14 +37,33 @@ class Membership:
     life: int
     here: Host
     share: Share
+    name: str | None = None
 
     def renewed(self, broker: Broker) -> Membership:
-        """Return it with a lock that others can find: somebody may have removed the file."""
-        if host.has_life(broker, self.token, self.life):
-            return self
-        life = host.hold_life(broker, self.token)
-        os.close(self.life)
-        return replace(self, life=life)
+        """Return it with a lock and a record that others can find.
+
+        Somebody may have removed the file, and the record of a worker that was taken for dead is
+        forgotten in the end: it is stored again, by the same id, which nobody else is given.
+        """
+        member = self
+        if not host.has_life(broker, self.token, self.life):
+            member = replace(self, life=host.hold_life(broker, self.token))
+            os.close(self.life)
+        if not broker.workers([self.id]):
+            broker.enlist(member.to_record())
+        return member
+
+    def to_record(self) -> WorkerRecord:
+        """Return what the queue is to know of it."""
+        here, share, pid = self.here, self.share, os.getpid()
+        names = host.names() if self.kind == WORKER else ()
+        return WorkerRecord(
+            id=self.id, token=self.token, kind=self.kind, name=self.name or f"{here.name}:{pid}",
+            host=here.name, boot=here.boot, pid_namespace=here.pid_namespace,
+            pid=pid, pid_started=processes.start_time(pid), user=self.user, cpus=share.cpus,
+            memory=share.memory, slots=share.slots, started_at=time.time(),
+            names=" ".join(sorted(names)), platform=here.platform,
+        )  # fmt: skip
 
     def leave(self, broker: Broker) -> None:
         """Say that this worker has ended, all it ran being finished or requeued."""
@@ -56,19 +75,9 @@ def join(broker: Broker, here: Host, kind: str, name: str | None, share: Share) 
     """Enlist this process as a worker."""
     token = os.urandom(16).hex()
     life = host.hold_life(broker, token)  # before the record: whoever reads it finds it alive
-    pid = os.getpid()
-    user = trust.user_name()
-    names = host.names() if kind == WORKER else ()
-    record = WorkerRecord(
-        id=0, token=token, kind=kind, name=name or f"{here.name}:{pid}", host=here.name,
-        boot=here.boot, pid_namespace=here.pid_namespace, pid=pid,
-        pid_started=processes.start_time(pid), user=user, cpus=share.cpus, memory=share.memory,
-        slots=share.slots, started_at=time.time(), names=" ".join(sorted(names)),
-        platform=here.platform,
-    )  # fmt: skip
+    member = Membership(0, token, kind, trust.user_name(), life, here, share, name)
     try:
-        id = broker.enlist(record)
+        return replace(member, id=broker.enlist(member.to_record()))
     except BrokerError:
         host.release_life(broker, token, life)
         raise
-    return Membership(id, token, kind, user, life, here, share)

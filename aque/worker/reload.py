@@ -43,7 +43,7 @@ def execute(worker: Worker, renewal: Renewal) -> None:
     member = worker.standing.membership
     state = {
         "membership": {
-            key: getattr(member, key) for key in ("id", "token", "kind", "user", "life")
+            key: getattr(member, key) for key in ("id", "token", "kind", "user", "life", "name")
         },
         "share": vars(worker.standing.share),
         "guard": worker.crew.guard.state(),

@@ -233,6 +233,16 @@ def test_a_lock_file_that_is_replaced_is_noticed_by_all_who_write(
         assert broker.create([prototype()]) == [number + 2]
 
 
+def test_no_lock_file_is_made_where_the_queue_has_gone(own_queue: str, tmp_path: Path) -> None:
+    """As on the mount point of a disk that was unmounted: with a file in it it stays so."""
+    opened = brokers.from_url(f"sqlite://{own_queue}?journal=delete")
+    place = os.path.dirname(own_queue)
+    os.rename(place, tmp_path / "away")
+    os.mkdir(place)
+    opened.close()
+    assert os.listdir(place) == []
+
+
 # Forks
 
 FORKS = """

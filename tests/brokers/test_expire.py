@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from support import child, claim, end, enlist, eventually, group, prototype, run, status
 
-from aque import states
+from aque import brokers, states
 from aque.brokers.base import Broker
 from aque.prototype import Earlier
 from aque.report import Chunk, Report
@@ -192,3 +192,17 @@ def test_a_worker_is_forgotten_with_the_last_task_it_ran(broker: Broker, worker:
     broker.cancel([bad], 15, 1.0)
     expire_all(broker)
     assert left() == set()
+
+
+def test_on_a_shared_disk_no_clock_is_believed_that_is_ahead_of_the_disks(own_queue: str) -> None:
+    shared = brokers.from_url(f"sqlite://{own_queue}?journal=delete")
+    shared.set_settings({"keep-success": 1e-9})
+    (id,) = shared.create([prototype()])
+    run(shared, enlist(shared), id, ended_at=time.time() - DAY)
+    assert shared.existing(0, 99) == [id]
+    os.utime(f"{own_queue}-lock", (1, time.time() - 2 * DAY))
+    assert not shared.expire()
+    shared.beat(None)
+    assert shared.expire()
+    assert shared.existing(0, 99) == []
+    shared.close()

@@ -46,22 +46,30 @@ def path(tmp_path: Path) -> str:
 
 
 def elsewhere(
-    tmp_path: Path, url: str, machine: str | None = None, boot: str | None = None
+    tmp_path: Path,
+    url: str,
+    *words: str,
+    machine: str | None = None,
+    boot: str | None = None,
+    host: str = os.uname().nodename,
 ) -> subprocess.CompletedProcess[str]:
     """Add a task by a process of another boot, or machine."""
     mounts = []
     for name, text, real in (
         ("machine", machine, "/etc/machine-id"),
+        ("machine", machine, "/var/lib/dbus/machine-id"),
         ("boot", boot, "/proc/sys/kernel/random/boot_id"),
     ):
-        if text is not None:
+        if text is not None and os.path.exists(real):
             (tmp_path / name).write_text(text + "\n")
             mounts.append(f"mount --bind '{tmp_path / name}' {real}")
-    script = " && ".join([*mounts, 'exec "$@"'])
-    words = [*in_namespace("--mount"), "sh", "-c", script, "sh", sys.executable, "-c", ADD, url]
+    script = " && ".join([*mounts, f"hostname {host}", 'exec "$@"'])
+    namespace = in_namespace("--mount", "--uts")
     done = subprocess.run(
-        words, env={**os.environ, "PYTHONPATH": TESTS}, capture_output=True, text=True, check=False
-    )
+        [*namespace, "sh", "-c", script, "sh", sys.executable, "-c", ADD, url, *words],
+        env={**os.environ, "PYTHONPATH": TESTS}, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
     if "mount:" in done.stderr:
         pytest.skip(f"no mounts here: {done.stderr}")
     return done
@@ -117,9 +125,21 @@ def test_what_another_machine_left_is_refused_until_the_lock_file_is_deleted(
     assert done.stdout.startswith("added 2 "), done.stderr
 
 
+def test_a_clone_of_this_machine_is_another_and_so_is_one_without_an_id(
+    tmp_path: Path, path: str
+) -> None:
+    killed_in_use(path)
+    done = elsewhere(tmp_path, path, boot="2" * 36, host="clone")
+    assert "in use on" in done.stderr
+    os.unlink(path + "-lock")
+    assert elsewhere(tmp_path, path, "stay", machine="", boot="3" * 36).returncode == -9
+    done = elsewhere(tmp_path, path, machine="", boot="4" * 36)
+    assert "in use on" in done.stderr
+
+
 def test_containers_of_one_kernel_use_a_queue_together(tmp_path: Path, path: str) -> None:
     broker = brokers.from_url(path)
-    done = elsewhere(tmp_path, path, machine="1" * 32)
+    done = elsewhere(tmp_path, path, machine="1" * 32, host="container")
     assert done.stdout.startswith("added 1 "), done.stderr
     assert broker.last_id() == 1
     broker.close()

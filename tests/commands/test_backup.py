@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -10,11 +11,15 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from jobs import fetch, is_alive, one_line, running, submit, work
 from support import aque, eventually, started, started_worker
 
 from aque import brokers
 from aque.brokers.base import Broker
+from aque.commands import backup
+from aque.errors import StateError, UsageError
+from aque.worker import host
 
 
 def test_a_copy_is_a_queue_that_goes_on_where_the_first_was(broker: Broker, tmp_path: Path) -> None:
@@ -97,3 +102,56 @@ def test_large_outputs_are_not_in_the_copy_and_it_says_how_to_have_them(
     written = aque("output", "--broker", copy, str(id))
     assert (written.stdout, written.stderr) == ("".join(f"{n}\n" for n in range(1, 10001)), "")
     assert "wrong" not in aque("doctor", "--broker", copy, status=None).stdout
+
+
+def test_a_copy_takes_the_place_of_a_queue_and_nothing_of_the_old_gets_into_it(
+    broker: Broker, own_queue: str, tmp_path: Path
+) -> None:
+    copy = f"{tmp_path}/copy.db"
+    kept = submit(broker, "true")
+    aque("init", "--backup", copy)
+    broker.set_settings({"output-inline": 100})
+    lost = submit(broker, "seq", "10000")
+    work(broker)
+    one_line(aque("init", "--restore", copy, status=1).stderr, "is in use", "end its workers")
+    shutil.copy(f"{own_queue}-wal", tmp_path)
+    broker.close()
+    shutil.copy(tmp_path / "queue.db-wal", f"{own_queue}-wal")  # as a crash leaves it
+    said = aque("init", "--restore", copy).stderr
+    one_line(said, "aque-init: the queue that was there is ")
+    restored, old = brokers.from_url(own_queue), brokers.from_url(said.split()[-2])
+    assert (restored.existing(0, 99), old.existing(0, 99)) == ([kept], [kept, lost])
+    assert submit(restored, "true") == lost, "its number is given again"
+    assert not os.path.exists(restored.output_path(lost, 1, "stdout"))
+    assert os.path.getsize(old.output_path(lost, 1, "stdout"))
+    assert restored.workers() == []
+    restored.close()
+    old.close()
+
+
+def test_only_a_whole_copy_is_restored_and_never_while_a_worker_runs(
+    broker: Broker, own_queue: str, tmp_path: Path
+) -> None:
+    submit(broker, "true")
+    whole, torn = tmp_path / "whole.db", tmp_path / "torn.db"
+    backup.back_up(broker, str(whole))
+    broker.close()
+    torn.write_bytes(whole.read_bytes()[:-4096])
+    before = sorted(os.listdir(os.path.dirname(own_queue)))
+    for path, said in (
+        (str(torn), f"cannot restore {torn}: {torn} is damaged"),
+        (own_queue, "is the queue itself"),
+        (f"{tmp_path}/none", "there is no file"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            backup.restore(own_queue, path)
+    assert sorted(os.listdir(os.path.dirname(own_queue))) == before
+    new = f"sqlite://{tmp_path}/new.db?journal=delete"
+    assert backup.restore(new, str(whole)) is None
+    restored = brokers.from_url(new)
+    assert restored.existing(0, 99) == [1]
+    life = host.hold_life(restored, "a worker's")
+    with pytest.raises(StateError, match="in use"):
+        backup.restore(new, str(whole))
+    os.close(life)
+    restored.close()

@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -234,3 +235,14 @@ def test_what_may_not_be_written_to_is_told_and_what_is_beside_the_queue_put_rig
         0o700
     ] * 2
     aque_as(ALICE, "submit", "true", env=env)
+
+
+def test_a_clock_that_is_not_the_disks_is_told(
+    own_queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = f"sqlite://{own_queue}?journal=delete"
+    brokers.from_url(shared).close()
+    assert wrong(shared) == {}
+    true = time.time
+    monkeypatch.setattr(time, "time", lambda: true() + 100)
+    assert wrong(shared)["clock"].startswith("100 s ahead of that of the disk")

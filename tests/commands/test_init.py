@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import subprocess
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from jobs import is_alive, one_line, running, script, submit, work
-from support import aque, started_worker
+from support import aque, enlist, started_worker
 
+from aque import brokers
 from aque.brokers.base import Broker
+from aque.commands import init
+from aque.errors import BrokerError
 
 
 def test_a_queue_is_made_where_it_is_wanted(tmp_path: Path) -> None:
@@ -76,6 +80,23 @@ def test_a_setting_that_makes_no_sense_changes_none(broker: Broker, change: str)
     assert broker.settings()["grace"] == 5
 
 
+def test_none_is_made_for_several_hosts_where_locks_do_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = init.init.callback
+    assert make is not None
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    for journal in ("delete", "wal"):
+        url = f"sqlite://{tmp_path}/{journal}.db?journal={journal}"
+        words = (url, False, (), None, None, None, False)
+        if journal == "delete":
+            with pytest.raises(BrokerError, match="keep the queue on another file system"):
+                make(*words)
+        else:
+            make(*words)
+    assert not list(tmp_path.glob("delete*"))
+
+
 def test_a_reset_forgets_all_but_never_while_a_worker_runs(broker: Broker) -> None:
     id = script(broker, "echo hello")
     work(broker)
@@ -90,3 +111,17 @@ def test_a_reset_forgets_all_but_never_while_a_worker_runs(broker: Broker) -> No
     assert not is_alive(pid)
     assert broker.existing(0, 100) == []
     assert submit(broker, "true") > sleeper > id
+
+
+def test_the_heartbeat_of_a_shared_queue_stays_while_a_worker_runs(broker: Broker) -> None:
+    shared = f"{broker.to_url()}?journal=delete"
+    broker.close()
+    opened = brokers.from_url(shared)
+    enlisted = enlist(opened)
+    words = ["--broker", shared, "--set", "heartbeat=1"]
+    one_line(aque("init", *words, status=1).stderr, "workers are running")
+    assert opened.settings()["heartbeat"] == 10
+    opened.dismiss(enlisted)
+    aque("init", *words)
+    assert opened.settings()["heartbeat"] == 1
+    opened.close()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aque.brokers.claims import Ahead, Candidate, Limit
+from aque.mounts import Mount
 from aque.requirements import Requirements
+from aque.schedule import mounts
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.schedule.why import Seat, Situation, reasons
@@ -44,6 +48,19 @@ def test_without_a_worker_what_one_here_would_lack_is_said() -> None:
 def test_a_task_that_could_run_is_told_its_place() -> None:
     (reason,) = why(Requirements("me"), seat(), ahead=2)
     assert reason == "it is 3rd in line and starts as soon as a slot is free"
+
+
+def test_a_mount_of_another_host_is_not_promised() -> None:
+    share = Mount("nfs4", "filer:/projects", "/projects")
+    need = Requirements("me", mounts=mounts.to_text([share], []))
+    assert why(need, seat()) == [
+        "worker box:1: whether filer:/projects (nfs4) is mounted on /projects there is not known "
+        "here; ask on its host",
+        "1st in line",
+    ]
+    known = replace(seat(), claimant=replace(seat().claimant, mounts=frozenset({share})))
+    (reason,) = why(need, seat(), known)
+    assert "starts as soon as" in reason
 
 
 def test_a_host_that_does_not_match_is_named_with_its_worker() -> None:

@@ -176,6 +176,17 @@ def test_files_that_somebody_else_put_beside_it_are_refused(path: str, suffix: s
     assert planted.read_bytes() == b"planted"
 
 
+def test_a_second_name_of_the_file_is_refused_by_either_name(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.db", tmp_path / "other.db"
+    brokers.from_url(str(one)).close()
+    os.link(one, other)
+    for name in (one, other):
+        with pytest.raises(BrokerError, match="has 2 names"):
+            brokers.from_url(str(name))
+    other.unlink()
+    brokers.from_url(str(one)).close()
+
+
 @pytest.mark.parametrize("suffix", ["-lock", "-wal", ".d", ".d/output", ".d/workers"])
 @pytest.mark.parametrize("kind", ["link", "fifo", "other"])
 def test_what_is_no_file_or_directory_beside_it_is_refused(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import sqlite3
+import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,9 +18,12 @@ from support import enlist, eventually, started_python, started_worker
 from aque import location, states
 from aque.brokers.base import Broker
 from aque.brokers.sqlite.broker import SQLiteBroker
-from aque.errors import LockTimeoutError
+from aque.commands import options
+from aque.errors import BrokerError, LockTimeoutError
+from aque.queue import Queue
 from aque.worker import host
 from aque.worker.liveness import LIMIT, Observer
+from aque.worker.recovery import recover
 
 HOLD = """
 import os, signal, sys
@@ -68,6 +75,29 @@ def test_while_nobody_can_write_nobody_grows_old(shared: SQLiteBroker) -> None:
         holder.send_signal(signal.SIGCONT)
         assert holder.stdout.readline() == b"let go\n"
     assert dead(observer) == []
+
+
+def test_on_a_full_disk_nobody_grows_old_and_who_waits_goes_on(shared: SQLiteBroker) -> None:
+    here = host.this_host()
+    enlisted = enlist(shared)
+    gone = enlist(shared, boot=here.boot, pid_namespace=here.pid_namespace, pid=1 << 30)
+    observer = Observer(shared, here)
+    assert dead(observer) == [gone]
+    size, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))  # nothing can be written, as if full
+    try:
+        assert [dead(observer) for _ in range(LIMIT + 1)] == [[gone]] * (LIMIT + 1)
+        with pytest.raises(BrokerError):
+            recover(observer)
+        options.recovery(Queue(shared))()
+        beating = Observer(shared, here, enlisted)
+        with pytest.raises(BrokerError):
+            beating.dead()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    shared.set_settings({"heartbeat": 1000.0})
+    assert dead(beating) == [gone], "it beats at once"
+    assert [worker.heartbeat for worker in shared.workers([enlisted])] == [1]
 
 
 def test_an_observer_that_was_stopped_for_long_begins_to_count_anew(shared: SQLiteBroker) -> None:
@@ -123,3 +153,19 @@ def test_a_worker_that_was_dismissed_by_mistake_gives_up_its_tasks_and_goes_on(
         assert (ended(broker, first).status, fetch(broker, first).attempt) == (states.SUCCESS, 2)
         assert worker.poll() is None
         assert [record.id for record in broker.workers()] == [task.worker]
+
+
+def test_a_worker_that_the_queue_has_forgotten_enlists_anew(shared: SQLiteBroker) -> None:
+    shared.set_settings({"heartbeat": 0.05, "poll": 0.05})
+    with started_worker(shared, "--name", "pine", stderr=subprocess.PIPE) as worker:
+        (before,) = eventually(shared.workers)
+        with closing(sqlite3.connect(os.environ["AQUE_BROKER"], isolation_level=None)) as past:
+            past.execute("DELETE FROM worker")
+        (after,) = eventually(shared.workers)
+        assert (after.id, after.name, after.token) == (before.id, "pine", before.token)
+        assert ended(shared, submit(shared, "true")).status == states.SUCCESS
+        worker.terminate()
+        worker.wait()
+        assert worker.stderr is not None
+        assert worker.stderr.read() == b""
+    assert shared.workers() == []

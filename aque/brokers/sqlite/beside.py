@@ -41,12 +41,12 @@ def _open_or_create(path: str, queue: str, flags: int) -> int:
 
 
 def create_file(path: str, queue: str, flags: int = os.O_RDWR) -> int:
-    """Make a file that must not be there yet. Raises OSError."""
+    """Make a file that must not be there yet. Raises OSError, also where there is no queue.
+
+    What is left on the bare mount point of a disk would keep that from being mounted again.
+    """
     flags |= os.O_CLOEXEC | os.O_CREAT | os.O_EXCL
-    try:
-        like = os.stat(queue)
-    except FileNotFoundError:
-        return os.open(path, flags, 0o600)
+    like = os.stat(queue)
     mode = like.st_mode & 0o666
     descriptor = os.open(path, flags, mode)
     try:

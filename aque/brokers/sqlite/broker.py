@@ -268,7 +268,7 @@ class SQLiteBroker(SQLiteLooker):
         with self._write() as tx:
             return sqlite.roster.enlist(tx, record)
 
-    def beat(self, worker: int) -> bool:
+    def beat(self, worker: int | None) -> bool:
         with self._write() as tx:
             return sqlite.roster.beat(tx, worker)
 

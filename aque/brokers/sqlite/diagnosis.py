@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 
 from aque import location, trust
@@ -25,6 +26,8 @@ _FIXED = (3, 51, 3)
 _FIXED_LINES = {(3, 50): 7, (3, 44): 6}
 #: Bytes below which a disk is as good as full.
 _LITTLE = 64 << 20
+#: Seconds by which clocks may differ.
+_SKEW = 5.0
 _ANOTHER = "name another queue with --broker"
 #: Exits with 0 where another process' lock is seen.
 _SEES_LOCK = """
@@ -44,9 +47,18 @@ def examine(where: Location) -> Iterator[Finding]:
     if os.path.isdir(directory):
         yield _disk(where)
         yield _locks(directory)
+        if where.is_shared:
+            yield from _clock(directory)
     elif not os.path.exists(directory):
         yield from _no_directory(where)
     yield from _permissions(where.path)
+
+
+def refuse_lockless(directory: str) -> None:
+    """Raise BrokerError where locks do not hold in a directory that is there."""
+    found = _locks(directory) if os.path.isdir(directory) else None
+    if found is not None and found.remedy:
+        raise BrokerError(f"{found.subject} {found.text}; {found.remedy}")
 
 
 def repair(where: Location) -> None:
@@ -111,14 +123,14 @@ def _locks(directory: str) -> Finding:
     try:
         with tempfile.NamedTemporaryFile(dir=directory, prefix=".aque-doctor-") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            works = _is_flocked(file.name)
+            works = is_flocked(file.name)
             fcntl.flock(file, fcntl.LOCK_UN)
             fcntl.lockf(file, fcntl.LOCK_EX)
             command = [sys.executable, "-c", _SEES_LOCK, file.name]
             works = works and subprocess.run(command, check=False).returncode == 0
     except OSError as error:
         return Finding(
-            "locks", f"cannot lock a file in {directory}: {error.strerror}",
+            "locks", f"of files in {directory} cannot be had: {error.strerror}",
             "see to the directory's permissions, or to the lock service of its file system",
         )  # fmt: skip
     if works:
@@ -129,7 +141,27 @@ def _locks(directory: str) -> Finding:
     )  # fmt: skip
 
 
-def _is_flocked(path: str) -> bool:
+def _clock(directory: str) -> Iterator[Finding]:
+    """Compare this host's clock with that of the disk, by which a new file is stamped."""
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"x")
+            file.flush()
+            ahead = time.time() - os.fstat(file.fileno()).st_mtime
+    except OSError:  # as was said of the locks
+        return
+    if abs(ahead) <= _SKEW:
+        yield Finding("clock", "agrees with that of the disk")
+        return
+    way = "ahead of" if ahead > 0 else "behind"
+    yield Finding(
+        "clock", f"{abs(ahead):.0f} s {way} that of the disk",
+        "set it (NTP): delayed tasks start, and ended ones are forgotten, at the wrong time",
+    )  # fmt: skip
+
+
+def is_flocked(path: str) -> bool:
+    """Whether another open file holds a lock on this one."""
     with open(path, "r+b") as other:
         try:
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,6 +6,10 @@ not removed in one transaction, which would hold the lock for seconds: its child
 chunk at a time, and then it. A task that one still needs which has not ended stays, and so does the
 parent of one that waits again.
 
+Hosts of a shared disk may have clocks that differ, and one that is ahead would have all forgotten
+at once. So there it is never much later than the file server says, which stamps the lock file each
+time that it is written: whenever anybody writes to the queue.
+
 A worker's row goes when no task is left that it ran. Each aque-xargs has one, so they are many.
 
 Candidates are looked for without the lock, by the index on the time of the end, and looked at again
@@ -14,10 +18,12 @@ inside the transaction.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 
 from aque.brokers.sqlite import steer
 from aque.brokers.sqlite.connection import Database
+from aque.brokers.sqlite.failures import translated
 from aque.brokers.sqlite.graph import UNFINISHED
 from aque.brokers.sqlite.transaction import Transaction
 
@@ -27,6 +33,8 @@ CHUNK = 500
 _WORKERS = 5000
 #: How many events back those who follow the queue are told of removed tasks.
 _REMEMBERED = 100_000
+#: Seconds past the last write to the queue that a host's own clock is believed.
+_BELIEVED = 60.0
 
 _IS_NEEDED = f"""
 EXISTS (SELECT 1 FROM dependency AS d JOIN task AS other ON other.id = d.task
@@ -54,6 +62,10 @@ def expire(
     database: Database, settings: Mapping[str, float], now: float
 ) -> list[tuple[int, int, str]] | None:
     """Forget a chunk; return the outputs in files to be unlinked, None where nothing was left."""
+    if database.location.is_shared:
+        with translated(database.location.path):
+            stamped = os.stat(database.location.path + "-lock").st_mtime
+        now = min(now, stamped + _BELIEVED)
     success, other = now - settings["keep-success"], now - settings["keep-other"]
     ages = (max(success, other), success, other)
     candidates = [id for (id,) in database.read(_CANDIDATES, ages)]

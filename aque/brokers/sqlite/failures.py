@@ -16,7 +16,7 @@ _LACKS = ("no such table", "no such column", "has no column named")
 
 #: What to do about a file that is damaged.
 WAY_OUT = (
-    "stop the workers, then go back to a copy made by aque-init --backup, or have "
+    "stop the workers, then go back to a copy made by --backup (aque-init --restore FILE), or have "
     "`sqlite3 QUEUE .recover` read what it can into a new file"
 )
 

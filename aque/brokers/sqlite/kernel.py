@@ -8,7 +8,8 @@ notes machine and boot in the lock file, and who comes next reads that before SQ
 
 - the same boot is the same kernel: several may use it, in containers too;
 - the same machine after another boot: nobody is left of those, a crash forgot the note;
-- another machine: refused, since whether it still runs cannot be known from here;
+- another machine, by its id or its host name: refused, since whether it still runs cannot be known
+  from here;
 - who is to use the queue without the log (on a shared disk): refused, whoever uses the log.
 
 The last to close removes the log, and with it the note: a queue that nobody uses has none, so it
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 
 from aque import machine
 from aque.brokers.sqlite.lock import WriteLock
@@ -39,11 +41,23 @@ def check(lock: WriteLock, journal: str) -> None:
         raise BrokerError(
             f"{used}; end what uses it there and run aque-status there once more, then try again"
         )
-    if noted["boot"] != machine.boot_id() and noted["machine"] != machine.machine_id():
+    if not _is_ours(noted):
         raise BrokerError(
             f"{used}; end what uses it there, or if that machine is gone delete {lock.path};"
             " aque-init --broker 'sqlite:///PATH?journal=delete' makes a queue for several"
         )
+
+
+def _is_ours(noted: Mapping[str, str]) -> bool:
+    """Whether this kernel noted that, or one that ran on this machine before.
+
+    Cloned images have one machine id, so after another boot its host name is to be the same too.
+    Two ids that nothing says are not the same.
+    """
+    is_boot = noted["boot"] == machine.boot_id()
+    if noted["host"] != os.uname().nodename[:_LONGEST_NAME]:  # a container's, perhaps
+        return is_boot and noted["boot"] != ""
+    return is_boot or noted["machine"] == machine.machine_id() != ""
 
 
 def declare(lock: WriteLock) -> None:

@@ -9,7 +9,8 @@ the file, what SQLite keeps beside it, and each directory on the way.
 
 What stands beside the file is as good as the file: a planted -wal is replayed into it, a planted
 lock is not everybody's, and a link could have us, or root, write elsewhere. Each must belong to the
-owner of the queue or to root, or carry the queue's group where that is shared.
+owner of the queue or to root, or carry the queue's group where that is shared. By a second name of
+the file, a hard link, all of it would be other files: so there may be none.
 """
 
 from __future__ import annotations
@@ -69,6 +70,11 @@ def refusals(path: str) -> Iterator[BrokerError]:
         yield BrokerError(f"{path} is a directory, not a queue; name a file in it with --broker")
     elif not stat.S_ISREG(there.st_mode):
         yield BrokerError(f"{path} is not a regular file; name another queue with --broker")
+    elif there.st_nlink > 1:
+        yield BrokerError(
+            f"{path} has {there.st_nlink} names (hard links): by each the lock is another file, "
+            f"and tasks would be lost; keep one (find DIRECTORY -samefile {path} names them)"
+        )
     else:
         yield from _foreign(path, there)
         yield from _beside(path, there)
@@ -202,21 +208,25 @@ def _belongs(there: os.stat_result, queue: os.stat_result) -> bool:
 def find_room(location: Location, create: bool) -> None:
     """Refuse a queue in a directory that is not there: its name was mistyped.
 
-    With `create` that of the user's own queue is made, private.
+    With `create` the directory of the user's own queue is made, private, and the file, empty:
+    beside none, nothing is made (beside.py).
     """
     directory = os.path.dirname(location.path)
-    if os.path.isdir(directory) or (not create and is_default(location)):
-        return
-    if not is_default(location):
+    is_own = is_default(location)
+    if not is_own and not os.path.isdir(directory):
         raise BrokerError(
             f"there is no directory {directory} for a queue; make it (mkdir -p), "
             "or name another queue with --broker"
         )
+    if not create:
+        return
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        if is_own:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+        create_empty(location.path)
     except OSError as error:
         raise BrokerError(
-            f"cannot make {directory}: {error.strerror}; name another queue with --broker"
+            f"cannot make {error.filename}: {error.strerror}; name another queue with --broker"
         ) from None
 
 
@@ -239,9 +249,12 @@ def missing(location: Location) -> BrokerError:
 
 
 def create_empty(path: str) -> bool:
-    """Make the file private before SQLite does, which would follow the umask; whether it is new."""
+    """Make the file private before SQLite does, which would follow the umask; whether it is new.
+
+    One that is there and empty still is new too.
+    """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
-        return False
+        return os.path.getsize(path) == 0
     return True

@@ -12,6 +12,8 @@ from aque.report import WorkerRecord, worker_keys
 #: In brackets, since in quotes one that an older file lacks would be taken for a text.
 _COLUMNS = ", ".join(f"[{key}]" for key in worker_keys())
 _BEAT = "UPDATE worker SET heartbeat = heartbeat + 1, ended_at = NULL WHERE id = ?"
+#: Back and forth, since SQLite writes no page in which nothing has changed.
+_STEP = "UPDATE sequence SET changed = changed + ?"
 _DISMISS = """
 UPDATE worker SET ended_at = ? WHERE id = ?
 AND NOT EXISTS (SELECT 1 FROM task WHERE status = 'running' AND worker = ?)
@@ -21,10 +23,13 @@ AND NOT EXISTS (SELECT 1 FROM task WHERE status = 'running' AND worker = ?)
 def enlist(tx: Transaction, record: WorkerRecord) -> int:
     values = [getattr(record, key) for key in worker_keys()]
     insert = f"INSERT INTO worker ({_COLUMNS}) VALUES ({placeholders(values)})"
-    return int(tx.execute(insert, [None, *values[1:]]).lastrowid or 0)
+    return int(tx.execute(insert, [record.id or None, *values[1:]]).lastrowid or 0)
 
 
-def beat(tx: Transaction, worker: int) -> bool:
+def beat(tx: Transaction, worker: int | None) -> bool:
+    if worker is None:
+        tx.executemany(_STEP, [(1,), (-1,)])
+        return True
     ended = tx.rows("SELECT ended_at FROM worker WHERE id = ?", (worker,))
     if not ended:
         raise BrokerError(f"the queue has forgotten worker {worker}; start it again")
