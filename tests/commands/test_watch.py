@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import sqlite3
@@ -12,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from jobs import ended, fetch, running, script, submit
-from support import aque, child, enlist, eventually, group, prototype, run, started_worker
+from support import aque, child, enlist, eventually, group, prototype, run, started, started_worker
 from terminals import Terminal
 
 from aque.brokers.base import Broker
@@ -210,15 +212,16 @@ def test_it_stops_for_the_shell_and_comes_back_and_says_what_is_wrong_on_a_sane_
     broker: Broker, own_queue: str, open_terminal: Open
 ) -> None:
     submit(broker, "true")
-    job = 'set -m; "$@"; echo stopped $?; read x; fg >/dev/null; echo ended $?'
-    terminal = open_terminal(words=["sh", "-c", job, "sh", *WATCH])
+    job = 'set -m; "$@"; for n in 1 2; do echo $?; read x; fg >/dev/null; done'
+    terminal = open_terminal(words=["sh", "-c", f"{job}; echo ended $?", "sh", *WATCH])
     terminal.shows("^ 1 pending")
-
-    def stops() -> bool:
-        terminal.press("\x1a")  # it was not heard each time, so soon after the first page
-        return eventually(lambda: "stopped 148" in terminal.text, timeout=5)
-
-    eventually(stops)
+    terminal.press("\x1a")
+    terminal.shows("^148")
+    terminal.press("\n")
+    terminal.shows("^ 1 pending", "^k kill")
+    watch = psutil.Process(terminal.process.pid).children()[0]
+    watch.send_signal(signal.SIGSTOP)
+    terminal.shows("147$")
     terminal.press("\n")
     terminal.shows("^ 1 pending", "^k kill")
     broker.close()
@@ -226,6 +229,33 @@ def test_it_stops_for_the_shell_and_comes_back_and_says_what_is_wrong_on_a_sane_
         connection.execute('ALTER TABLE sequence RENAME TO "else"')
     terminal.shows("ended 3$", "aque-status:")
     terminal.leave(0)
+
+
+def test_however_it_is_ended_the_terminal_is_as_it_was(broker: Broker, open_terminal: Open) -> None:
+    submit(broker, "true")
+    starting = open_terminal()
+    eventually(lambda: starting.raw)
+    starting.process.terminate()
+    words = ["sh", "-c", 'ulimit -c 0; exec "$@"', "sh", *WATCH]
+    abroad = open_terminal("--watch", "25d", words=words, LC_ALL="xx_YY.UTF-8")
+    abroad.shows("^ 1 pending")
+    abroad.press("\x1c")
+    starting.leave(-signal.SIGTERM)
+    abroad.leave(-signal.SIGQUIT)
+
+
+def test_it_ends_when_its_terminal_goes_also_where_no_signal_tells(broker: Broker) -> None:
+    mine, theirs = pty.openpty()
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": subprocess.PIPE}
+    environ = {**os.environ, "TERM": "linux"}
+    with started(WATCH, **streams, env=environ, start_new_session=True) as watch:
+        os.close(theirs)
+        drawn = b""
+        while b"quit" not in drawn:
+            drawn += os.read(mine, 65536)
+        os.close(mine)
+        assert watch.communicate(timeout=30) == (None, b"")
+        assert watch.returncode == -signal.SIGHUP
 
 
 def test_without_a_terminal_it_is_printed_once_an_interval(broker: Broker) -> None:

@@ -9,7 +9,7 @@ from aque.queue import Queue
 
 def show(queue: Queue, within: Selection, interval: float, color: str) -> int:
     """Show the tasks of a selection until it is left, anew each `interval` seconds."""
-    from aque.commands.watch import printed, screen
+    from aque.commands.watch import printed, screen, signals
 
     if not screen.is_possible():
         return printed.show(queue, within, interval, color)
@@ -18,6 +18,6 @@ def show(queue: Queue, within: Selection, interval: float, color: str) -> int:
     try:
         with screen.Screen(color) as opened:
             Live(queue, opened, within, interval).run()
-    except screen.Ended as ended:
+    except signals.Ended as ended:
         return ending.by_signal(ended.number)
     return 0

@@ -1,7 +1,6 @@
 """Own the terminal while the watch has it: taken on entry, and put back however it is left.
 
-curses itself puts it back for Ctrl-Z, and takes it again after; for the signals that end a program
-there are handlers, which only raise. What is written was made safe before (terminal.safe).
+What is written was made safe before (terminal.safe).
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ import locale
 import os
 import signal
 import sys
-import time
-from types import FrameType, TracebackType
-from typing import Any
+from types import TracebackType
 
 from aque import states
 from aque.commands import terminal
 from aque.commands.terminal import Terminal
+from aque.commands.watch import signals
 from aque.commands.watch.cells import Row
 
 _KEYS = {
@@ -36,15 +34,8 @@ _COLORS = {
     states.ERROR: curses.COLOR_RED,
     states.CANCELLED: curses.COLOR_YELLOW,
 }
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
-
-
-class Ended(BaseException):
-    """A signal asks the program to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+#: Seconds that are waited for a key at a time: curses counts milliseconds, and not very far.
+_LONGEST = 3600.0
 
 
 def is_possible() -> bool:
@@ -64,10 +55,32 @@ class Screen:
     def __init__(self, color: str = terminal.AUTO) -> None:
         self._color = color
         self._styles: dict[str, int] = {}
+        self._signals = signals.Signals()
 
     def __enter__(self) -> Screen:
-        locale.setlocale(locale.LC_ALL, "")
-        self._before = {number: signal.signal(number, _end) for number in _ENDING}
+        try:
+            with signals.blocked():
+                self._signals.take()
+                self._take()
+        except signals.Ended:  # it came meanwhile
+            self._give_back()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._signals.hold()
+        self._give_back()
+
+    def _take(self) -> None:
+        try:
+            locale.setlocale(locale.LC_ALL, "")
+        except locale.Error:  # a language that is not installed here
+            pass
         os.environ.setdefault("ESCDELAY", "25")
         for name in ("LINES", "COLUMNS"):  # the size is the terminal's, also after a resize
             os.environ.pop(name, None)
@@ -80,19 +93,12 @@ class Screen:
         except curses.error:  # a terminal that cannot hide it
             pass
         self._style()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def _give_back(self) -> None:
         self.put(self.height - 1, [("", "")], "clear")  # where a prompt will stand
         self.finish()
-        curses.endwin()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        signals.leave()
+        self._signals.give_back()
 
     @property
     def terminal(self) -> Terminal:
@@ -129,14 +135,12 @@ class Screen:
 
     def key(self, seconds: float) -> str | None:
         """Wait so long for a key; return its name, or itself if it is a character."""
-        began = time.monotonic()
-        self._window.timeout(max(0, int(seconds * 1000)))
+        self._window.timeout(max(0, int(min(seconds, _LONGEST) * 1000)))
         try:
             key = self._window.get_wch()
         except curses.error:
-            left = seconds - (time.monotonic() - began)
-            if left > seconds / 2 and not os.isatty(0):  # it has gone, and would be asked for ever
-                time.sleep(left)
+            if not os.isatty(0):  # it has gone, and would be asked for ever
+                raise signals.Ended(signal.SIGHUP) from None
             return None
         if key in _KEYS:
             if _KEYS[key] == "resize":  # by the terminal or Ctrl-L: what stands there is unknown
@@ -173,7 +177,3 @@ class Screen:
 
 def _wants_color(color: str) -> bool:
     return color == terminal.ALWAYS or (color == terminal.AUTO and not os.environ.get("NO_COLOR"))
-
-
-def _end(number: int, frame: FrameType | None) -> Any:
-    raise Ended(number)
