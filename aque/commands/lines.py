@@ -24,7 +24,8 @@ class Line:
     """A task, or without one `text`; `lead` is drawn before it, `tail` said after it.
 
     `short` takes the place of a text for which there is no room, as far as it goes. `part` of what
-    is below the task has ended, where that is known.
+    is below the task has ended, where that is known. A text that sums up a list says by `of` whose,
+    and of what.
     """
 
     task: Task | None
@@ -33,6 +34,7 @@ class Line:
     tail: str = ""
     short: str = ""
     part: float | None = None
+    of: tuple[int, str] | None = None
 
 
 def layout(

@@ -31,6 +31,8 @@ _TOLD = (
     states.CANCELLED,
     states.ERROR,
 )
+#: What may be below a task.
+CHILDREN, DEPENDENCIES = "children", "dependencies"
 #: From this level on lines are not indented further.
 _DEEPEST = 20
 
@@ -148,8 +150,8 @@ class Tree:
             return []
         children, dependencies = entry.children, entry.dependencies
         below = [
-            *self._list(self._source.children, task.id, children, "children"),
-            *self._list(self._source.dependencies, task.id, dependencies, "dependencies"),
+            *self._list(self._source.children, task.id, children, CHILDREN),
+            *self._list(self._source.dependencies, task.id, dependencies, DEPENDENCIES),
         ]
         return self._entries(below, entry.under, entry.level + 1)
 
@@ -157,13 +159,13 @@ class Tree:
         self, fetch: Fetch, id: int, counts: Counts, noun: str
     ) -> Iterator[tuple[Joint, Line]]:
         """Return the lines of one list below a task: all of it, or if it is wide, a sum and few."""
-        joint = self._art.child if noun == "children" else self._art.dependency
+        joint = self._art.child if noun == CHILDREN else self._art.dependency
         total = sum(counts.values())
         if self._is_whole or total <= WIDE:
             tasks = fetch(id, total) if total else []
         else:
             text, short = summary(counts, noun), summary(counts, noun, _TOLD[::-1])
-            yield joint, Line(None, text=text, short=short)
+            yield joint, Line(None, text=text, short=short, of=(id, noun))
             tasks = [t for s in _TELLING if counts.get(s) for t in fetch(id, _FEW, (s,))]
         for task in tasks:
             yield joint, Line(task)

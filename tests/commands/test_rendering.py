@@ -319,7 +319,7 @@ def test_the_help_of_the_watch_fits_a_small_terminal() -> None:
     shown = list(keys.help_lines())
     assert len(shown) <= 22
     assert max(map(len, shown)) < 80
-    assert len(keys.footer()) < 80
+    assert len(keys.footer(is_tree=True)) < 80
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,22 @@ def test_what_waits_is_paused_and_given_another_priority(
     terminal.leave(-signal.SIGINT)
 
 
+def test_a_change_that_cannot_be_written_is_said_and_the_view_stays(
+    broker: Broker, own_queue: str, open_terminal: Open
+) -> None:
+    submit(broker, "true")
+    os.chmod(own_queue, 0o400)
+    as_others = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    terminal = open_terminal(words=[*as_others, *WATCH])
+    terminal.shows("^ 1 pending")
+    terminal.press("k")
+    terminal.shows("^kill task 1 ")
+    terminal.press("y")
+    terminal.shows("^cannot write to ", "^ 1 pending")
+    terminal.press("q")
+    terminal.leave(0)
+
+
 def test_on_a_narrow_terminal_the_commands_are_told_apart(
     broker: Broker, open_terminal: Open
 ) -> None:
@@ -182,13 +198,24 @@ def test_wide_groups_are_summed_up_folded_entered_sorted_and_scrolled(
     terminal.shows("^ 5 error +exit 1")
     terminal.press("escape")
     terminal.shows("40 children", "single 0$")
-    terminal.press("s")
+    terminal.press("down")
+    eventually(lambda: terminal.is_reverse(6))
+    terminal.press("k")
+    terminal.shows("^a sum; Enter lists these children$")
+    terminal.press("enter")
+    terminal.shows("; in task 1, 1 of 40$")
+    terminal.press("escape")
+    terminal.shows("40 children", "single 0$")
+    assert terminal.is_reverse(6)
+    terminal.press("home", "s")
     terminal.shows("^sort by s state, i id, t time, c cpu, m memory, p priority, n name:$")
     terminal.press("m")
     terminal.shows("; by memory, 1 of 81$")
     eventually(lambda: terminal.lines[5].split()[:2] == ["5", "error"])
-    terminal.press("s", "s", "t")
-    terminal.shows("; 1 of 81$")
+    terminal.press("t")
+    terminal.shows("40 children", "single 0$", "  t list  ")
+    terminal.press("s", "n", "t", "t")
+    terminal.shows("; 1 of 81$", "  t tree  ")
     terminal.resize(60, 12)
     terminal.process.send_signal(signal.SIGWINCH)
     terminal.shows("; 1 of 81$")
@@ -197,6 +224,28 @@ def test_wide_groups_are_summed_up_folded_entered_sorted_and_scrolled(
     terminal.process.terminate()
     terminal.leave(-signal.SIGTERM)
     assert not _COLOR.search(terminal.raw)
+
+
+def test_a_chain_is_entered_and_left_to_the_same_filter_and_place(
+    broker: Broker, open_terminal: Open
+) -> None:
+    before: list[int] = []
+    for n in range(7):
+        before = [submit(broker, "true", after=before, name=f"link {n}")]
+    submit(broker, "true", name="another")
+    terminal = open_terminal()
+    terminal.shows("^ 7 pending +waits: 1 .*link 6", r"link 3 \(\+1 below\)$")
+    terminal.press("/", *"link", "enter")
+    terminal.shows("; only link$")
+    terminal.press("down", "down", "down", "enter")
+    terminal.shows("; dependencies of task 4$", "^ 3 .* link 2$", "╌ link 0$")
+    terminal.press("escape")
+    terminal.shows("; only link$", "^ 7 pending .* link 6$")
+    assert terminal.is_reverse(8)
+    terminal.press("escape")
+    terminal.shows("^0 a minute$", "another$")
+    terminal.press("q")
+    terminal.leave(0)
 
 
 def test_a_poor_terminal_is_enough(broker: Broker, open_terminal: Open) -> None:

@@ -21,7 +21,7 @@ KEYS = (
     Key(("page-down",), "page_down"), Key(("home",), "home"), Key(("end",), "end"),
     Key(("left",), "fold", "fold: what is below it is only counted"),
     Key(("right",), "unfold", "unfold"),
-    Key(("enter",), "enter", "list the children of a group"),
+    Key(("enter",), "enter", "list what is below it: children, else dependencies"),
     Key(("escape", "backspace"), "leave", "back from that list, or from a filter"),
     Key(("k",), "kill", "kill it and its children", "kill"),
     Key(("r",), "retry", "run it again, if it has ended", "retry"),
@@ -31,7 +31,7 @@ KEYS = (
     Key(("w",), "why", "say why it is not running, or why it failed"),
     Key(("/", "f"), "filter_by", "only some: words, a state, KEY=VALUE as of --filter", "filter"),
     Key(("s",), "sort", "sort by state, id, time, cpu, memory, priority or name", "sort"),
-    Key(("t",), "tree", "tree, or a list of all tasks", "list"),
+    Key(("t",), "tree", "a list of all tasks, or the tree", "{other}"),
     Key(("?", "h"), "help", "this", "help"),
     Key(("q",), "quit", "quit (so does Ctrl-C)", "quit"),
 )  # fmt: skip
@@ -39,9 +39,10 @@ ACTS = {name: key.act for key in KEYS for name in key.names}
 _SHOWN = {"page-up": "PgUp", "page-down": "PgDn", "escape": "Esc"}
 
 
-def footer() -> str:
+def footer(is_tree: bool) -> str:
     """Say the most useful keys in one line."""
-    return "  ".join(f"{key.names[0]} {key.short}" for key in KEYS if key.short)
+    said = "  ".join(f"{key.names[0]} {key.short}" for key in KEYS if key.short)
+    return said.format(other="list" if is_tree else "tree")
 
 
 def help_lines() -> Iterator[str]:

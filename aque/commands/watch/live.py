@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from aque import states
-from aque.brokers.questions import ORDERS, Condition, Selection
-from aque.commands import details, lines, listing, options, terminal, why
-from aque.commands.tree import ASCII, UNICODE
-from aque.commands.watch import acts, cells, header, keys, narrowing, pager
+from aque.brokers.questions import ORDERS, Selection
+from aque.commands import details, lines, listing, options, why
+from aque.commands.tree import ASCII, CHILDREN, DEPENDENCIES, UNICODE
+from aque.commands.watch import acts, cells, header, keys, pager
 from aque.commands.watch.below import Below
 from aque.commands.watch.page import Page
 from aque.commands.watch.prompt import Prompt
-from aque.commands.watch.roll import ALL, TOPS, Ranked, Roll, by_status
+from aque.commands.watch.roll import TOPS, Roll, by_status
 from aque.commands.watch.screen import Screen
-from aque.errors import AqueError, BrokerError
+from aque.commands.watch.view import View
+from aque.errors import AqueError, BrokerError, FullError, LockTimeoutError, UnwritableError
 from aque.queue import Queue
-from aque.record import replace
 from aque.task import Task
 from aque.worker.meter import Meter, Usage
 
-#: Seconds that what was said of an act stays, and that one that was killed is seen to its end.
-_SAID, _KILLING = 5.0, 60.0
+#: Seconds that one that was killed is seen to its end.
+_KILLING = 60.0
 #: Rows above and below the list.
 _ABOVE, _UNDER = 5, 1
+#: What keeps somebody from changing a queue that can be looked at all the same.
+_UNCHANGED = (UnwritableError, LockTimeoutError, FullError)
 _SORTS = {order[0]: order for order in ORDERS}
 
 
@@ -34,23 +37,17 @@ class Live:
     def __init__(self, queue: Queue, screen: Screen, within: Selection, interval: float) -> None:
         self._queue = queue
         self._screen = screen
-        self._within = within
         self._interval = interval
         self._roll = Roll(queue.broker, within.ended_since or 0.0, listing.user_of(within))
         self._head = header.Header(queue.broker)
         self._meter = Meter()
         self._used: dict[int, Usage] = {}
-        self._scope = TOPS
-        self._filter = ""
-        self._order = "state"
-        self._came_from: list[tuple[int, int, int, int]] = []
-        self._said, self._said_until = "", 0.0
         self._recover, self._recover_until = options.recovery(queue), 0.0
-        self._prompt = Prompt(screen, self._ask, self._look)
+        self._prompt = Prompt(screen, self._draw, self._look)
         art = UNICODE if screen.terminal.has_unicode else ASCII
-        below = Below(queue.broker, self._roll)
-        self._page = Page(queue.broker, below, art, self._roll.listing(TOPS))
-        self._open()
+        self._below = Below(queue.broker, self._roll)
+        self._page = Page(queue.broker, self._below, art, self._roll.listing(TOPS))
+        self._view = View(queue.broker, self._roll, self._page, within, self._weights)
 
     def run(self) -> None:
         """Show it until it is left."""
@@ -71,47 +68,29 @@ class Live:
 
     def _look(self) -> None:
         if time.monotonic() < self._recover_until:
-            self._recover()  # whoever ran what was killed may be dead
+            with suppress(*_UNCHANGED):
+                self._recover()  # whoever ran what was killed may be dead
         has_changed = self._roll.update()
         self._head.look()
         self._page.height = max(1, self._screen.height - _ABOVE - _UNDER)
-        if isinstance(self._page.listing, Ranked):
-            self._page.listing.update(has_changed, self._weights())
+        self._view.update(has_changed)
         self._page.draw()
         self._used = self._meter.look(self._measured(), self._head.local())
 
     def _measured(self) -> list[Task]:
         """Return the tasks to be measured: those seen, and where it is sorted by that all."""
         seen = [line.task for line in self._page.lines if line.task is not None]
-        if self._order not in ("cpu", "memory"):
+        if self._view.order not in ("cpu", "memory"):
             return [task for task in seen if task.status == states.RUNNING]
         broker = self._queue.broker
         return [task for worker in self._head.local() for task in broker.running(worker)]
 
-    def _weights(self) -> dict[int, float]:
-        if self._order == "cpu":
+    def _weights(self, order: str) -> dict[int, float]:
+        if order == "cpu":
             return {id: used.cpu or 0.0 for id, used in self._used.items()}
-        if self._order == "memory":
+        if order == "memory":
             return {id: float(used.peak) for id, used in self._used.items()}
         return {}
-
-    def _open(self) -> None:
-        """Show the listing of scope, filter and order."""
-        if self._filter or self._order != "state" or self._is_narrow():
-            within = self._within
-            if self._scope > 0:
-                within = replace(within, conditions=[Condition("parent", "=", self._scope)])
-            ranked = Ranked(self._queue.broker, narrowing.narrow(within, self._filter), self._order)
-            ranked.update(True, self._weights())
-            self._page.show(ranked, False)
-        else:
-            self._page.show(self._roll.listing(self._scope), self._scope != ALL)
-
-    def _is_narrow(self) -> bool:
-        """Whether the command line asked for some only."""
-        within = self._within
-        is_some = any(condition.key != "user" for condition in within.conditions)
-        return self._scope <= 0 and bool(is_some or within.statuses or within.ids is not None)
 
     # Drawing
 
@@ -120,7 +99,7 @@ class Live:
         screen.begin()
         counts = by_status(self._roll.counts)
         for y, row in enumerate(self._head.rows(counts, self._roll.rate(), screen.width)):
-            screen.put(y, [*row, (self._view() if y == 3 else "", "")])
+            screen.put(y, [*row, (self._seen() if y == 3 else "", "")])
         shown, dead = self._page.lines, self._head.dead
         wide = max([2, *(len(str(line.task.id)) for line in shown if line.task)])
         screen.put(_ABOVE - 1, [(cells.head(wide, screen.terminal), "")], "head")
@@ -131,37 +110,25 @@ class Live:
             screen.put(_ABOVE + number, row, "cursor" if number == self._page.cursor else "")
         if not shown:
             screen.put(_ABOVE, [(self._nothing(), "")])
-        said = self._said if time.monotonic() < self._said_until else ""
-        screen.put(screen.height - 1, [(said or keys.footer(), "bold" if said else "")])
+        said = self._prompt.said
+        last = (said, "bold") if said else (keys.footer(self._page.is_tree), "")
+        screen.put(screen.height - 1, [last])
         screen.finish()
 
-    def _view(self) -> str:
+    def _seen(self) -> str:
         """Say what part of the queue is seen, where it is not all."""
         said = ["still reading"] if self._roll.is_reading else []
-        said += [f"in task {self._scope}"] if self._scope > 0 else []
-        said += [f"only {terminal.safe(self._filter)}"] if self._filter else []
-        said += [f"by {self._order}"] if self._order != "state" else []
+        said += self._view.said()
         if len(self._page.listing) > self._page.height:
             said.append(f"{self._page.at + 1:,} of {len(self._page.listing):,}")
         return f"; {', '.join(said)}" if said else ""
 
     def _nothing(self) -> str:
-        if self._filter or self._scope > 0 or self._is_narrow():
+        if self._view.is_part:
             return "no such tasks (Esc goes back)"
         if self._queue.broker.last_id() is None:
             return "nothing here; aque-submit echo hello makes a first task"
         return "nothing now; --all shows older tasks, -x other users'"
-
-    # The last line
-
-    def _ask(self, question: str) -> None:
-        room = self._screen.width - 1
-        self._said, self._said_until = terminal.safe(question)[-room:], time.monotonic() + 3600
-        self._draw()
-        self._said_until = 0.0
-
-    def _say(self, text: str) -> None:
-        self._said, self._said_until = terminal.safe(text), time.monotonic() + _SAID
 
     # Keys
 
@@ -173,10 +140,10 @@ class Live:
         try:
             done: Callable[[], object] = getattr(self, f"_{act}")
             return done() is not False
-        except BrokerError:
-            raise
         except AqueError as error:
-            self._say(str(error))
+            if isinstance(error, BrokerError) and not isinstance(error, _UNCHANGED):
+                raise
+            self._prompt.say(str(error))
             return True
 
     def _up(self) -> bool:
@@ -216,43 +183,34 @@ class Live:
         return False
 
     def _enter(self) -> None:
-        selected = self._page.selected
-        if selected is None or selected.id not in self._roll.children:
-            self._say("it has no children; o shows what it has written")
-            return
-        page = self._page
-        self._came_from.append((self._scope, page.at, page.skip, page.cursor))
-        self._scope, self._filter = selected.id, ""
-        self._open()
+        line = self._page.line
+        if line.of:
+            self._view.enter(*line.of)
+        elif line.task and line.task.id in self._roll.children:
+            self._view.enter(line.task.id, CHILDREN)
+        elif line.task and self._below.count_dependencies([line.task.id])[line.task.id]:
+            self._view.enter(line.task.id, DEPENDENCIES)
+        elif line.task:
+            self._prompt.say("it has no children; o shows what it has written")
 
     def _leave(self) -> None:
-        if self._filter:
-            self._filter = ""
-            self._open()
-        elif self._came_from:
-            page = self._page
-            self._scope, *place = self._came_from.pop()
-            self._open()
-            page.at, page.skip, page.cursor = place
+        self._view.leave()
 
     def _tree(self) -> None:
-        self._scope = TOPS if self._scope == ALL else ALL
-        self._came_from = []
-        self._open()
+        self._view.toggle()
+        if self._view.is_some:
+            self._prompt.say("a list, as with each --status, --filter or IDS")
 
     def _filter_by(self) -> None:
-        text = self._prompt.read("show only (words, a state, KEY=VALUE): ", self._filter)
+        text = self._prompt.read("show only (words, a state, KEY=VALUE): ", self._view.filter)
         if text is not None:
-            narrowing.narrow(self._within, text)  # a bad one is said before the old one goes
-            self._filter = text
-            self._open()
+            self._view.narrow(text)
 
     def _sort(self) -> None:
         named = ", ".join(f"{key} {order}" for key, order in _SORTS.items())
         key = self._prompt.choose(f"sort by {named}:", "".join(_SORTS))
         if key is not None:
-            self._order = _SORTS[key]
-            self._open()
+            self._view.sort(_SORTS[key])
 
     def _kill(self) -> None:
         self._act(acts.kill)
@@ -267,13 +225,20 @@ class Live:
     def _prioritize(self) -> None:
         self._act(acts.prioritize)
 
+    def _chosen(self) -> Task | None:
+        """Return the task that a key is for; a sum of many is said to be none."""
+        line = self._page.line
+        if line.of:
+            self._prompt.say(f"a sum; Enter lists these {line.of[1]}")
+        return line.task
+
     def _act(self, act: Callable[[Queue, Task, acts.Asking], str]) -> None:
-        selected = self._page.selected
+        selected = self._chosen()
         if selected is not None:
-            self._say(act(self._queue, selected, self._prompt))
+            self._prompt.say(act(self._queue, selected, self._prompt))
 
     def _output(self) -> None:
-        selected = self._page.selected
+        selected = self._chosen()
         if selected is None:
             return
         question = f"output of task {selected.id}: a all, o stdout, e stderr, l log?"
@@ -282,7 +247,7 @@ class Live:
             pager.show_output(self._screen, self._queue.broker, selected, key, self._interval)
 
     def _why(self) -> None:
-        selected = self._page.selected
+        selected = self._chosen()
         if selected is not None:
             broker, id = self._queue.broker, selected.id
             title = f"task {id}: {lines.label(selected)}"

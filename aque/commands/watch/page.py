@@ -52,8 +52,19 @@ class Page:
         self._is_steered = False
 
     @property
+    def line(self) -> Line:
+        return self.lines[self.cursor] if self.cursor < len(self.lines) else Line(None)
+
+    @property
     def selected(self) -> Task | None:
-        return self.lines[self.cursor].task if self.cursor < len(self.lines) else None
+        return self.line.task
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        return self.at, self.skip, self.cursor
+
+    def go_to(self, place: tuple[int, int, int]) -> None:
+        self.at, self.skip, self.cursor = place
 
     def draw(self) -> None:
         """Fetch what is seen. Who has moved the cursor keeps the task, as long as it is seen."""

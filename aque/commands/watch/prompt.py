@@ -1,25 +1,36 @@
-"""Own what a person is asked in the last line of the screen."""
+"""Own the last line of the screen: what is said there, and what a person is asked."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
+from aque.commands import terminal
 from aque.commands.watch.screen import Screen
 
+#: Seconds that what was said of an act stays.
+_SAID = 5.0
 _FOREVER = 3600.0
 #: Columns in which an answer is typed.
 _ANSWER = 10
 
 
 class Prompt:
-    """Asks in the last line: `show` puts a question there, `look` sees to a screen resized."""
+    """Asks in the last line: `draw` draws the screen with it, `look` sees to one resized."""
 
-    def __init__(
-        self, screen: Screen, show: Callable[[str], None], look: Callable[[], None]
-    ) -> None:
+    def __init__(self, screen: Screen, draw: Callable[[], None], look: Callable[[], None]) -> None:
         self._screen = screen
-        self._show = show
+        self._draw = draw
         self._look = look
+        self._said, self._said_until = "", 0.0
+
+    @property
+    def said(self) -> str:
+        """What stands there now, if anything does."""
+        return self._said if time.monotonic() < self._said_until else ""
+
+    def say(self, text: str) -> None:
+        self._said, self._said_until = terminal.safe(text), time.monotonic() + _SAID
 
     def fit(self, text: str, others: int) -> str:
         """Cut a text that stands among so many `others` columns, with room for an answer."""
@@ -54,3 +65,9 @@ class Prompt:
                 self._look()
             elif key is not None:
                 text += " " if key == "space" else key if len(key) == 1 else ""
+
+    def _show(self, question: str) -> None:
+        room = self._screen.width - 1
+        self._said, self._said_until = terminal.safe(question)[-room:], time.monotonic() + _FOREVER
+        self._draw()
+        self._said_until = 0.0
