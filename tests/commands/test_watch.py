@@ -63,6 +63,12 @@ def test_an_empty_queue_says_how_to_begin_and_then_shows_what_comes(
     terminal.leave(0)
 
 
+def ask(terminal: Terminal, key: str) -> None:
+    """Press a key that asks; what was typed before the question would answer none."""
+    terminal.press(key)
+    terminal.shows("y/n$")
+
+
 def test_a_queue_that_works_is_seen_and_steered(broker: Broker, open_terminal: Open) -> None:
     """One long look at all that a key can do, since each start takes its time."""
     says = r'printf "said\r\033[31mred\033[0m\033]0;x\007\n"'
@@ -94,9 +100,11 @@ def test_a_queue_that_works_is_seen_and_steered(broker: Broker, open_terminal: O
         terminal.press("y")
         terminal.shows("^stopped 1 task", "^ 1 running +stopped")
         assert fetch(broker, one).stopped_at
-        terminal.press("p", "y")
+        ask(terminal, "p")
+        terminal.press("y")
         terminal.shows("^resumed 1 task", "^ 1 running +███░░░  50%")
-        terminal.press("k", "y")
+        ask(terminal, "k")
+        terminal.press("y")
         assert ended(broker, one).status == "cancelled"
         terminal.shows("^3 tasks: 2 error, 1 cancelled", "^ 2 error +#1 failed")
         terminal.press("/", "f", "alse", "enter")
@@ -107,7 +115,9 @@ def test_a_queue_that_works_is_seen_and_steered(broker: Broker, open_terminal: O
         terminal.press("y")
         terminal.shows("^task 3 waits for its next attempt$")
         eventually(lambda: fetch(broker, three).attempt == 2 and fetch(broker, three).is_complete)
-        terminal.press("escape", "?")
+        terminal.press("escape")
+        terminal.shows("^[0-9]+ a minute; nothing left to do$")
+        terminal.press("?")
         terminal.shows("^  k +kill it and its children$")
         terminal.press("q", "q")
         terminal.leave(0)
@@ -121,9 +131,11 @@ def test_what_waits_is_paused_and_given_another_priority(
     submit(broker, "echo", "one")
     terminal = open_terminal()
     terminal.shows("^ 1 pending")
-    terminal.press("p", "y")
+    ask(terminal, "p")
+    terminal.press("y")
     terminal.shows("^ 1 paused")
-    terminal.press("p", "y", "P")
+    ask(terminal, "p")
+    terminal.press("y", "P")
     terminal.shows(r"^priority of task 1 \(echo one\), now 1000")
     terminal.press("x", "enter")
     terminal.shows("^'x' is no whole number")
@@ -131,11 +143,37 @@ def test_what_waits_is_paused_and_given_another_priority(
     terminal.shows("^priority -7 for 1 task", "^ 1 pending")
     assert fetch(broker, 1).priority == -7
     terminal.press("/", "foo=1", "enter")
-    terminal.shows("^a task has no key 'foo'")
+    terminal.shows("^a task has no key 'foo'.*: foo=1_$")
+    terminal.press("\x17", "\x04", *"no one", "\x17", *"more", "left", "left", "X")
+    terminal.shows(": no moX_re$")
+    terminal.press("escape")
+    terminal.shows("^k kill")
     terminal.press("w")
     terminal.shows("^  no worker is running")
     terminal.press("q", "r")
     terminal.shows("^task 1 is pending; only one that has ended can be retried")
+    terminal.press("\x03")
+    terminal.leave(-signal.SIGINT)
+
+
+def test_a_question_is_answered_by_what_is_typed_after_it_and_by_how_things_are_then(
+    broker: Broker, open_terminal: Open
+) -> None:
+    submit(broker, "true")
+    terminal = open_terminal(TERM="vt100")
+    terminal.shows("^ 1 pending")
+    terminal.press("ky")
+    terminal.shows(r"^kill task 1 \(true\)\? y/n$")
+    run(broker, enlist(broker), 1)
+    terminal.shows("^ 1 success")  # which is seen while it asks
+    terminal.press("y")
+    terminal.shows(r"^task 1 has ended already \(success\)$")
+    terminal.press("/", "t", "enter")
+    terminal.shows("; only t$")
+    for none in ("\x1bk", "\x1b[I", "\x1b[H", "\x1b[6~", "\x1bOP", "\x1b[200~qk\x1b[201~"):
+        terminal.press(none)
+    ask(terminal, "r")
+    terminal.shows("; only t$", "^run again, though it has succeeded, task 1 ")
     terminal.press("\x03")
     terminal.leave(-signal.SIGINT)
 

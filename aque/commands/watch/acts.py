@@ -20,12 +20,15 @@ class Asking(Protocol):
 
 def kill(queue: Queue, task: Task, asking: Asking) -> str:
     if task.is_complete:
-        return f"task {task.id} has ended already ({task.status})"
+        return _ended(task)
     what = " and its children" if queue.broker.count_children([task.id]) else ""
     if not asking.confirm(_ask(asking, task, "kill ", f"{what}?")):
         return ""
+    now = _as_it_is(queue, task)
+    if now.is_complete:
+        return _ended(now)
     queue.kill([task.id])
-    return f"killing task {task.id}" if task.status == states.RUNNING else f"killed task {task.id}"
+    return f"killing task {task.id}" if now.status == states.RUNNING else f"killed task {task.id}"
 
 
 def retry(queue: Queue, task: Task, asking: Asking) -> str:
@@ -34,6 +37,9 @@ def retry(queue: Queue, task: Task, asking: Asking) -> str:
     again = "run again, though it has succeeded," if task.status == states.SUCCESS else "retry"
     if not asking.confirm(_ask(asking, task, f"{again} ", "?")):
         return ""
+    now = _as_it_is(queue, task)
+    if not now.is_complete:
+        return f"task {task.id} is {now.status} again already"
     queue.retry([task.id], recursive=task.cause is not None)
     return f"task {task.id} waits for its next attempt"
 
@@ -41,11 +47,14 @@ def retry(queue: Queue, task: Task, asking: Asking) -> str:
 def pause(queue: Queue, task: Task, asking: Asking) -> str:
     """Pause a task and its children, or let them go on where it is paused already."""
     if task.is_complete:
-        return f"task {task.id} has ended ({task.status})"
+        return _ended(task)
     is_held = task.status == states.PAUSED or task.stopped_at is not None
     act = "resume" if is_held else "stop" if task.status == states.RUNNING else "pause"
     if not asking.confirm(_ask(asking, task, f"{act} ", "?")):
         return ""
+    now = _as_it_is(queue, task)
+    if now.is_complete:
+        return _ended(now)
     family = queue.with_children([task.id])
     changed = queue.broker.resume(family) if is_held else queue.broker.pause(family)
     done = {"resume": "resumed", "stop": "stopped", "pause": "paused"}[act]
@@ -54,7 +63,7 @@ def pause(queue: Queue, task: Task, asking: Asking) -> str:
 
 def prioritize(queue: Queue, task: Task, asking: Asking) -> str:
     if task.is_complete:
-        return f"task {task.id} has ended ({task.status})"
+        return _ended(task)
     rest = f", now {task.priority}, larger goes first: "
     text = asking.read(_ask(asking, task, "priority of ", rest))
     if not text:
@@ -65,8 +74,21 @@ def prioritize(queue: Queue, task: Task, asking: Asking) -> str:
         return f"'{terminal.safe(text)}' is no whole number"
     if abs(priority) >= 1 << 63:
         return f"{text} is too large"
+    now = _as_it_is(queue, task)
+    if now.is_complete:
+        return _ended(now)
     changed = queue.broker.prioritize(queue.with_children([task.id]), priority)
     return f"priority {priority} for {len(changed)} {'task' if len(changed) == 1 else 'tasks'}"
+
+
+def _as_it_is(queue: Queue, task: Task) -> Task:
+    """Return a task as it is once somebody has answered, which may have taken long."""
+    (now,) = queue.broker.fetch([task.id])
+    return now
+
+
+def _ended(task: Task) -> str:
+    return f"task {task.id} has ended already ({task.status})"
 
 
 def _ask(asking: Asking, task: Task, begin: str, rest: str) -> str:

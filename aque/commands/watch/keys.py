@@ -17,8 +17,9 @@ class Key:
 
 
 KEYS = (
-    Key(("up",), "up"), Key(("down",), "down"), Key(("page-up",), "page_up"),
-    Key(("page-down",), "page_down"), Key(("home",), "home"), Key(("end",), "end"),
+    Key(("up", "ctrl-p"), "up"), Key(("down", "j", "ctrl-n"), "down"),
+    Key(("page-up", "ctrl-b"), "page_up"), Key(("page-down", "space", "ctrl-f"), "page_down"),
+    Key(("home", "g"), "home"), Key(("end", "G"), "end"), Key(("ctrl-d",), "quit"),
     Key(("left",), "fold", "fold: what is below it is only counted"),
     Key(("right",), "unfold", "unfold"),
     Key(("enter",), "enter", "list what is below it: children, else dependencies"),
@@ -46,7 +47,7 @@ def footer(is_tree: bool) -> str:
 
 
 def help_lines() -> Iterator[str]:
-    yield "  arrows, PgUp, PgDn, Home, End: to other tasks"
+    yield "  arrows, PgUp, PgDn, Home, End, as well j, Space, g, G: to other tasks"
     for key in KEYS:
         if not key.help:
             continue
@@ -56,4 +57,4 @@ def help_lines() -> Iterator[str]:
     yield "A task is asked about before anything is done to it: y does it, no other key."
     yield "PROGRESS has how far a task is, what it waits for, or how it ended; TIME how"
     yield "long it has been running or ran; CPU% is of one cpu; PEAK the most memory that"
-    yield "a process of it had."
+    yield "a process of it had. In a text k is not kill, but goes up, as in less."

@@ -17,7 +17,14 @@ from aque.commands.watch.prompt import Prompt
 from aque.commands.watch.roll import TOPS, Roll, by_status
 from aque.commands.watch.screen import Screen
 from aque.commands.watch.view import View
-from aque.errors import AqueError, BrokerError, FullError, LockTimeoutError, UnwritableError
+from aque.errors import (
+    AqueError,
+    BrokerError,
+    FullError,
+    LockTimeoutError,
+    UnwritableError,
+    UsageError,
+)  # fmt: skip
 from aque.queue import Queue
 from aque.task import Task
 from aque.worker.meter import Meter, Usage
@@ -29,6 +36,9 @@ _ABOVE, _UNDER = 5, 1
 #: What keeps somebody from changing a queue that can be looked at all the same.
 _UNCHANGED = (UnwritableError, LockTimeoutError, FullError)
 _SORTS = {order[0]: order for order in ORDERS}
+#: Columns around the orders where they are asked for.
+_FRAME = 10
+_FILTER = "show only (words, a state, KEY=VALUE): "
 
 
 class Live:
@@ -43,7 +53,7 @@ class Live:
         self._meter = Meter()
         self._used: dict[int, Usage] = {}
         self._recover, self._recover_until = options.recovery(queue), 0.0
-        self._prompt = Prompt(screen, self._draw, self._look)
+        self._prompt = Prompt(screen, self._draw, self._look, interval)
         art = UNICODE if screen.terminal.has_unicode else ASCII
         self._below = Below(queue.broker, self._roll)
         self._page = Page(queue.broker, self._below, art, self._roll.listing(TOPS))
@@ -202,12 +212,18 @@ class Live:
             self._prompt.say("a list, as with each --status, --filter or IDS")
 
     def _filter_by(self) -> None:
-        text = self._prompt.read("show only (words, a state, KEY=VALUE): ", self._view.filter)
-        if text is not None:
-            self._view.narrow(text)
+        question, text = _FILTER, self._view.filter
+        while (answer := self._prompt.read(question, text)) is not None:
+            try:
+                self._view.narrow(answer)
+                return
+            except UsageError as error:
+                question, text = f"{error}: ", answer
 
     def _sort(self) -> None:
         named = ", ".join(f"{key} {order}" for key, order in _SORTS.items())
+        if len(named) + _FRAME > self._screen.width:
+            named = "/".join(_SORTS)
         key = self._prompt.choose(f"sort by {named}:", "".join(_SORTS))
         if key is not None:
             self._view.sort(_SORTS[key])
@@ -235,7 +251,8 @@ class Live:
     def _act(self, act: Callable[[Queue, Task, acts.Asking], str]) -> None:
         selected = self._chosen()
         if selected is not None:
-            self._prompt.say(act(self._queue, selected, self._prompt))
+            (task,) = self._queue.broker.fetch([selected.id])  # the list may be older
+            self._prompt.say(act(self._queue, task, self._prompt))
 
     def _output(self) -> None:
         selected = self._chosen()

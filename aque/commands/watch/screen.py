@@ -8,24 +8,15 @@ from __future__ import annotations
 import curses
 import locale
 import os
-import signal
 import sys
 from types import TracebackType
 
 from aque import states
 from aque.commands import terminal
 from aque.commands.terminal import Terminal
-from aque.commands.watch import signals
+from aque.commands.watch import keyboard, signals
 from aque.commands.watch.cells import Row
 
-_KEYS = {
-    curses.KEY_UP: "up", curses.KEY_DOWN: "down", curses.KEY_LEFT: "left",
-    curses.KEY_RIGHT: "right", curses.KEY_PPAGE: "page-up", curses.KEY_NPAGE: "page-down",
-    curses.KEY_HOME: "home", curses.KEY_END: "end", curses.KEY_ENTER: "enter",
-    curses.KEY_BACKSPACE: "backspace", curses.KEY_RESIZE: "resize",
-    "\n": "enter", "\r": "enter", "\x1b": "escape", "\x7f": "backspace", "\b": "backspace",
-    " ": "space", "\x04": "q", "\x0c": "resize",
-}  # fmt: skip
 _COLORS = {
     states.CREATING: curses.COLOR_BLUE,
     states.PAUSED: curses.COLOR_MAGENTA,
@@ -34,8 +25,6 @@ _COLORS = {
     states.ERROR: curses.COLOR_RED,
     states.CANCELLED: curses.COLOR_YELLOW,
 }
-#: Seconds that are waited for a key at a time: curses counts milliseconds, and not very far.
-_LONGEST = 3600.0
 
 
 def is_possible() -> bool:
@@ -135,18 +124,14 @@ class Screen:
 
     def key(self, seconds: float) -> str | None:
         """Wait so long for a key; return its name, or itself if it is a character."""
-        self._window.timeout(max(0, int(min(seconds, _LONGEST) * 1000)))
-        try:
-            key = self._window.get_wch()
-        except curses.error:
-            if not os.isatty(0):  # it has gone, and would be asked for ever
-                raise signals.Ended(signal.SIGHUP) from None
-            return None
-        if key in _KEYS:
-            if _KEYS[key] == "resize":  # by the terminal or Ctrl-L: what stands there is unknown
-                self._window.clearok(True)
-            return _KEYS[key]
-        return key if isinstance(key, str) and key.isprintable() else ""
+        key = keyboard.read(self._window, seconds)
+        if key == "resize":  # by the terminal or Ctrl-L: what stands there is unknown
+            self._window.clearok(True)
+        return key
+
+    def flush(self) -> None:
+        """Forget what was typed and not read yet."""
+        curses.flushinp()
 
     def _write(self, y: int, x: int, text: str, style: str) -> None:
         encoded = text if self._has_unicode else text.encode("ascii", "replace").decode()
