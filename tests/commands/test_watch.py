@@ -156,6 +156,30 @@ def test_what_waits_is_paused_and_given_another_priority(
     terminal.leave(-signal.SIGINT)
 
 
+def test_the_output_is_that_of_the_latest_attempt_and_says_that_there_is_more(
+    broker: Broker, open_terminal: Open
+) -> None:
+    script(broker, "seq 2500")
+    terminal = open_terminal()
+    terminal.shows("^ 1 pending")
+    terminal.press("o", "a")
+    terminal.shows("^task 1, attempt 0: ", r"^\(nothing yet\)$")
+    with started_worker(broker, "-q"):
+        terminal.shows("^task 1, attempt 1: ", "^2500$")
+        terminal.press("q", "o", "a")
+        terminal.shows("^2500$", "^lines 1,979-2,000 of the last 2,000; aque-output 1 has all ")
+        terminal.resize(80, 12)
+        terminal.shows("^2500$", "^lines 1,991-2,000 of the last 2,000")
+        terminal.press("g")
+        terminal.shows("^501$", "^lines 1-10 ")
+        terminal.press("/", "99", "enter", "n")
+        terminal.shows("^699$\n", "^lines 199-208 of")
+        terminal.press("N", "b")
+        terminal.shows("^599$", "^lines 90-99 of")
+    terminal.press("q", "q")
+    terminal.leave(0)
+
+
 def test_a_question_is_answered_by_what_is_typed_after_it_and_by_how_things_are_then(
     broker: Broker, open_terminal: Open
 ) -> None:

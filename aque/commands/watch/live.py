@@ -275,8 +275,9 @@ class Live:
                     return list(details.describe(broker, task))
                 return why.describe(broker, id)
 
-            pager.Pager(self._screen, title, look, self._interval).show()
+            pager.Pager(self._screen, pager.Told(title, look), self._interval).show()
 
     def _help(self) -> None:
         shown = list(keys.help_lines())
-        pager.Pager(self._screen, "aque-status --watch", lambda: shown, 3600).show()
+        told = pager.Told("aque-status --watch", lambda: shown)
+        pager.Pager(self._screen, told, self._interval).show()

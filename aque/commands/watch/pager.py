@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from aque.brokers.base import Broker
+from aque.brokers.questions import Selection
 from aque.commands import lines, terminal
+from aque.commands.watch.prompt import Prompt
 from aque.commands.watch.screen import Screen
 from aque.reading import LOG, STDERR, STDOUT, Reader
 from aque.task import Task
@@ -21,36 +25,60 @@ _COLORING = re.compile(r"\x1b\[[0-9;]*[mK]")
 #: What of a task's output a key means.
 STREAMS = {"a": [STDOUT, STDERR], "o": [STDOUT], "e": [STDERR], "l": [LOG]}
 
-Look = Callable[[], Sequence[str]]
-_MOVES = {"up": -1, "down": 1, "k": -1, "j": 1, "enter": 1}
+_SAME = {
+    "k": "up", "ctrl-p": "up", "j": "down", "enter": "down", "ctrl-n": "down", "b": "page-up",
+    "ctrl-b": "page-up", "space": "page-down", "ctrl-f": "page-down", "g": "home", "G": "end",
+}  # fmt: skip
+_LEAVING = ("q", "escape", "left", "ctrl-d")
+
+
+class Text(Protocol):
+    """What is shown: its lines, what they are, and where to find those left out before them."""
+
+    title: str
+    left_out: str
+
+    def look(self) -> Sequence[str]: ...
+
+
+@dataclass
+class Told:
+    """A text that a function returns."""
+
+    title: str
+    look: Callable[[], Sequence[str]]
+    left_out: str = ""
 
 
 class Pager:
-    """Shows the lines that `look` returns, which is asked again each `interval` seconds."""
+    """Shows the lines of a text, which is asked again each `interval` seconds."""
 
-    def __init__(self, screen: Screen, title: str, look: Look, interval: float) -> None:
+    def __init__(self, screen: Screen, text: Text, interval: float) -> None:
         self._screen = screen
-        self._title = title
-        self._look = look
+        self._text = text
         self._interval = interval
+        self._prompt = Prompt(screen, self._draw, self._look, interval)
         self._lines: Sequence[str] = ()
         self._at = 0
         self._left = 0
+        self._sought, self._found = "", -1
+        self._is_following = False
 
     def show(self, at_end: bool = False) -> None:
         """Show it until it is left."""
-        is_following = at_end
+        self._is_following = at_end
         while True:
-            self._lines = self._look()
-            if is_following:
-                self._at = self._last
+            self._look()
             self._draw()
             key = self._screen.key(self._interval)
-            if key in ("q", "escape", "left") and not (key == "left" and self._left):
+            if key in _LEAVING and not (key == "left" and self._left):
                 return
-            if key:
-                self._move(key)
-                is_following = at_end and self._at >= self._last
+            if key in ("/", "n", "N"):
+                self._search(key)
+            elif key and key != "resize":
+                self._move(_SAME.get(key, key))
+            if key and key != "resize":
+                self._is_following = at_end and self._at >= self._last
 
     @property
     def _room(self) -> int:
@@ -60,48 +88,90 @@ class Pager:
     def _last(self) -> int:
         return max(0, len(self._lines) - self._room)
 
+    def _look(self) -> None:
+        self._lines = self._text.look()
+        if self._is_following:
+            self._at = self._last
+
     def _move(self, key: str) -> None:
         page = max(1, self._room - 1)
-        moves = {**_MOVES, "page-up": -page, "page-down": page, "space": page}
-        by = {"home": -len(self._lines), "end": len(self._lines)}.get(key, moves.get(key, 0))
+        whole = len(self._lines)
+        moves = {"up": -1, "down": 1, "page-up": -page, "page-down": page}
+        by = {**moves, "home": -whole, "end": whole}.get(key, 0)
         self._at = max(0, min(self._at + by, self._last))
         sideways = {"left": -1, "right": 1}.get(key, 0) * (self._screen.width // 2)
         self._left = max(0, self._left + sideways)
 
+    def _search(self, key: str) -> None:
+        """Go to the next line that has a text, or the one before, and past the end begin again."""
+        if key == "/":
+            self._sought = self._prompt.read("/", self._sought) or ""
+            self._found = self._at - 1
+        if not self._sought:
+            return
+        places = [n for n, line in enumerate(self._lines) if self._sought in line]
+        if not places:
+            self._prompt.say(f"no line has {self._sought}")
+        elif key == "N":
+            self._found = max((n for n in places if n < self._found), default=places[-1])
+        else:
+            self._found = min((n for n in places if n > self._found), default=places[0])
+        if places:
+            self._at = max(0, min(self._found, self._last))
+
     def _draw(self) -> None:
         screen = self._screen
         screen.begin()
-        screen.put(0, [(self._title, "")], "head")
+        screen.put(0, [(self._text.title, "")], "head")
         for y, line in enumerate(self._lines[self._at : self._at + self._room], 1):
-            screen.put(y, [(line[self._left :], "")])
+            is_found = self._at + y - 1 == self._found and self._sought
+            screen.put(y, [(line[self._left :], "bold" if is_found else "")])
         shown = min(self._at + self._room, len(self._lines))
-        place = f"lines {self._at + 1:,}-{shown:,} of {len(self._lines):,}"
-        screen.put(screen.height - 1, [(f"{place}   arrows, PgUp, PgDn; q back", "bold")])
+        last = "the last " if self._text.left_out else ""
+        place = f"lines {self._at + 1:,}-{shown:,} of {last}{len(self._lines):,}"
+        place += f"; {self._text.left_out}" if last else ""
+        said = self._prompt.said or f"{place}   arrows, PgUp, PgDn, / search; q back"
+        screen.put(screen.height - 1, [(said, "bold")])
         screen.finish()
 
 
 def show_output(screen: Screen, broker: Broker, task: Task, key: str, interval: float) -> None:
     """Show the streams of a task that a key of STREAMS means, as they grow, until it is left."""
-    output = Output(broker, task, STREAMS[key])
-    title = f"task {task.id}, attempt {task.attempt}: {lines.label(task)}"
-    Pager(screen, title, output.look, interval).show(at_end=True)
+    Pager(screen, Output(broker, task, STREAMS[key]), interval).show(at_end=True)
 
 
 class Output:
-    """What a task has written, its last lines first, and what it writes meanwhile."""
+    """The end of what the latest attempt of a task has written, and what it writes meanwhile."""
 
     def __init__(self, broker: Broker, task: Task, streams: Sequence[str]) -> None:
-        self._reader = Reader(broker, task.id, task.attempt, streams)
+        self._broker = broker
+        self._id = task.id
+        self._streams = streams
         self._is_log = list(streams) == [LOG]
-        self._lines: list[str] = []
-        self._open: dict[str, bytes] = {}  # a line by its stream that has no end yet
-        self._reader.tail(_TAIL, self._take)
+        self._begin(task)
 
     def look(self) -> Sequence[str]:
+        for task in self._broker.select(Selection(ids=[self._id])):
+            if task.attempt != self._reader.attempt:
+                self._begin(task)
         self._reader.read(self._take)
-        del self._lines[:-KEPT]
+        self._cut(KEPT)
         rest = [_shown(data) for data in self._open.values() if data]
         return [*self._lines, *rest] or ["(nothing yet)"]
+
+    def _begin(self, task: Task) -> None:
+        self.title = f"task {task.id}, attempt {task.attempt}: {lines.label(task)}"
+        self.left_out = ""
+        self._lines: list[str] = []
+        self._open: dict[str, bytes] = {}  # a line by its stream that has no end yet
+        self._reader = Reader(self._broker, task.id, task.attempt, self._streams)
+        self._reader.tail(_TAIL + 1, self._take)  # one more tells whether there are more
+        self._cut(_TAIL)
+
+    def _cut(self, most: int) -> None:
+        if len(self._lines) > most:
+            del self._lines[:-most]
+            self.left_out = f"aque-output {self._id} has all"
 
     def _take(self, stream: str, data: bytes) -> None:
         *whole, rest = (self._open.get(stream, b"") + data).split(b"\n")
