@@ -283,6 +283,9 @@ def test_wide_groups_are_summed_up_folded_entered_sorted_and_scrolled(
     terminal.shows("; 1 of 81$")
     assert len(terminal.shows(r"^k kill.*…\Z").splitlines()) == 12
     assert max(map(len, terminal.lines)) <= 60
+    terminal.resize(20, 5)
+    terminal.shows(r"^ID STATE +COMMAND\n 1 pending +frames\n")
+    assert terminal.is_reverse(2)
     terminal.process.terminate()
     terminal.leave(-signal.SIGTERM)
     assert not _COLOR.search(terminal.raw)
@@ -369,8 +372,13 @@ def test_it_ends_when_its_terminal_goes_also_where_no_signal_tells(broker: Broke
         assert watch.returncode == -signal.SIGHUP
 
 
-def test_without_a_terminal_it_is_printed_once_an_interval(broker: Broker) -> None:
+def test_without_a_terminal_it_is_printed_once_an_interval(
+    broker: Broker, open_terminal: Open
+) -> None:
     submit(broker, "echo", "x" * 200)
+    dumb = open_terminal(TERM="dumb")
+    dumb.shows("^aque .*queue.db +..:..:..\nno worker; ")
+    dumb.press("\x03")
     words = [*WATCH, "-s", "pending"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -381,6 +389,7 @@ def test_without_a_terminal_it_is_printed_once_an_interval(broker: Broker) -> No
         assert process.stderr.read() == b""
     assert [line.split(" ")[0] for line in read] == ["aque", "no", "1", "0", "1", ""] * 2
     assert read[4].endswith("x" * 200)
+    dumb.leave(-signal.SIGINT)
     for option in ("--json", "-w0"):
         done = aque("status", "--watch", option, status=2)
         assert len(done.stderr.splitlines()) == 1

@@ -31,8 +31,8 @@ from aque.worker.meter import Meter, Usage
 
 #: Seconds that one that was killed is seen to its end.
 _KILLING = 60.0
-#: Rows above and below the list.
-_ABOVE, _UNDER = 5, 1
+#: A screen of fewer rows has a head of one.
+_SMALL = 12
 #: What keeps somebody from changing a queue that can be looked at all the same.
 _UNCHANGED = (UnwritableError, LockTimeoutError, FullError)
 _SORTS = {order[0]: order for order in ORDERS}
@@ -82,7 +82,7 @@ class Live:
                 self._recover()  # whoever ran what was killed may be dead
         has_changed = self._roll.update()
         self._head.look()
-        self._page.height = max(1, self._screen.height - _ABOVE - _UNDER)
+        self._page.height = max(1, self._screen.height - len(self._head_rows()) - 2)
         self._view.update(has_changed)
         self._page.draw()
         self._used = self._meter.look(self._measured(), self._head.local())
@@ -107,23 +107,30 @@ class Live:
     def _draw(self) -> None:
         screen, now = self._screen, time.time()
         screen.begin()
-        counts = by_status(self._roll.counts)
-        for y, row in enumerate(self._head.rows(counts, self._roll.rate(), screen.width)):
-            screen.put(y, [*row, (self._seen() if y == 3 else "", "")])
-        shown, dead = self._page.lines, self._head.dead
+        head = self._head_rows()
+        head[-1] = [*head[-1], (self._seen(), "")]
+        for y, row in enumerate(head):
+            screen.put(y, row)
+        shown, dead, above = self._page.lines, self._head.dead, len(head) + 1
         wide = max([2, *(len(str(line.task.id)) for line in shown if line.task)])
-        screen.put(_ABOVE - 1, [(cells.head(wide, screen.terminal), "")], "head")
+        screen.put(above - 1, [(cells.head(wide, screen.terminal), "")], "head")
         for number, line in enumerate(shown):
             id = line.task.id if line.task else 0
             children = by_status(self._roll.children.get(id, ()))
             row = cells.row(line, wide, screen.terminal, now, self._used.get(id), children, dead)
-            screen.put(_ABOVE + number, row, "cursor" if number == self._page.cursor else "")
+            screen.put(above + number, row, "cursor" if number == self._page.cursor else "")
         if not shown:
-            screen.put(_ABOVE, [(self._nothing(), "")])
+            screen.put(above, [(self._nothing(), "")])
         said = self._prompt.said
         last = (said, "bold") if said else (keys.footer(self._page.is_tree), "")
         screen.put(screen.height - 1, [last])
         screen.finish()
+
+    def _head_rows(self) -> list[cells.Row]:
+        """Return the head; where a screen is small of it only what the queue holds."""
+        counts = by_status(self._roll.counts)
+        rows = list(self._head.rows(counts, self._roll.rate(), self._screen.width))
+        return rows if self._screen.height >= _SMALL else [rows[2]]
 
     def _seen(self) -> str:
         """Say what part of the queue is seen, where it is not all."""

@@ -10,7 +10,7 @@ from aque.commands.watch import header
 from aque.commands.watch.roll import Roll, by_status
 from aque.queue import Queue
 
-#: Columns that the head is written in, and tasks that are written each time.
+#: Columns that the head is written in at a pipe, and tasks that are written each time.
 _WIDTH, _TASKS = 100, 20
 
 
@@ -25,8 +25,9 @@ def show(queue: Queue, within: Selection, interval: float, color: str) -> int:
         while roll.is_reading:
             roll.update()
         head.look()
-        rows = head.rows(by_status(roll.counts), roll.rate(), _WIDTH)
-        said = ["".join(text for text, _ in row).rstrip() for row in rows]
+        rows = head.rows(by_status(roll.counts), roll.rate(), screen.width or _WIDTH)
+        texts = ("".join(text for text, _ in row).rstrip() for row in rows)
+        said = [screen.fit(text, screen.width) for text in texts]
         shown = [lines.Line(task) for task in broker.select(within, _TASKS)]
         print(
             "\n".join([*said, *lines.layout(shown, screen, time.time(), head.dead), ""]), flush=True
