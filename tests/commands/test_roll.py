@@ -77,6 +77,7 @@ def test_a_listing_has_what_runs_then_what_waits_then_the_latest_that_ended(brok
     assert not roll.update()
     assert listing.slice(0, 9) == [4, 1, 3, 6, 5, 2]
     assert [listing.slice(at, 2) for at in (0, 2, 5, 6)] == [[4, 1], [3, 6], [2], []]
+    assert [listing.find(id) for id in (4, 1, 3, 6, 5, 2, 7)] == [0, 1, 2, 3, 4, 5, None]
     assert roll.rate() == 60  # two in the two seconds that it is of at least
 
 
@@ -87,6 +88,7 @@ def test_what_is_weighed_comes_first_and_heaviest_first(broker: Broker) -> None:
     assert ranked.slice(0, 9) == [2, 4, 1, 3, 5]
     ranked.update(False, {4: 0.8, 2: 0.2})
     assert [ranked.slice(at, 2) for at in (0, 1, 2, 4)] == [[4, 2], [2, 1], [1, 3], [5]]
+    assert [ranked.find(id) for id in (4, 2, 1, 3, 5, 6)] == [0, 1, 2, 3, 4, None]
 
 
 def test_the_rate_is_of_the_time_since_the_first_began(broker: Broker) -> None:

@@ -63,6 +63,11 @@ def test_an_empty_queue_says_how_to_begin_and_then_shows_what_comes(
     terminal.leave(0)
 
 
+def is_selected(terminal: Terminal, name: str) -> bool:
+    """Whether the cursor is on the task of this name."""
+    return any(terminal.is_reverse(y) for y, line in enumerate(terminal.lines) if name in line)
+
+
 def ask(terminal: Terminal, key: str) -> None:
     """Press a key that asks; what was typed before the question would answer none."""
     terminal.press(key)
@@ -309,6 +314,17 @@ def test_a_chain_is_entered_and_left_to_the_same_filter_and_place(
     assert terminal.is_reverse(8)
     terminal.press("escape")
     terminal.shows("^0 a minute$", "another$")
+    terminal.press("end")
+    eventually(lambda: terminal.is_reverse(9))
+    terminal.press("t")
+    terminal.shows("  t tree  ", "^ 8 pending +another$")
+    eventually(lambda: is_selected(terminal, "another"))
+    terminal.press("s", "i")
+    terminal.shows("; by id$")
+    eventually(lambda: is_selected(terminal, "another"))
+    run(broker, enlist(broker), 8)
+    broker.remove([8])
+    terminal.shows("^task 8 was selected, and is out of sight now$")
     terminal.press("q")
     terminal.leave(0)
 

@@ -84,7 +84,9 @@ class Live:
         self._head.look()
         self._page.height = max(1, self._screen.height - len(self._head_rows()) - 2)
         self._view.update(has_changed)
-        self._page.draw()
+        lost = self._page.draw()
+        if lost is not None:
+            self._prompt.say(f"task {lost.id} was selected, and is out of sight now")
         self._used = self._meter.look(self._measured(), self._head.local())
 
     def _measured(self) -> list[Task]:

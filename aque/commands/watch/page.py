@@ -25,6 +25,7 @@ _TALLEST = 1000
 class Ids(Protocol):
     def __len__(self) -> int: ...
     def slice(self, at: int, count: int) -> list[int]: ...
+    def find(self, id: int) -> int | None: ...
 
 
 @dataclass
@@ -45,11 +46,16 @@ class Page:
     _places: list[tuple[int, int]] = field(default_factory=list)
     _is_steered: bool = False
 
-    def show(self, listing: Ids, is_tree: bool) -> None:
-        """Begin at the top of another listing."""
+    def show(self, listing: Ids, is_tree: bool, is_kept: bool) -> None:
+        """Begin at the top of another listing, or if it is kept with the task selected."""
+        kept = self.selected if is_kept and self._is_steered else None
         self.listing, self.is_tree = listing, is_tree
         self.at = self.skip = self.cursor = 0
         self._is_steered = False
+        at = listing.find(kept.id) if kept else None
+        if at is not None:
+            self.at, self.lines, self._is_steered = at, [Line(kept)], True
+            self._back(self.height // 2)
 
     @property
     def line(self) -> Line:
@@ -66,8 +72,11 @@ class Page:
     def go_to(self, place: tuple[int, int, int]) -> None:
         self.at, self.skip, self.cursor = place
 
-    def draw(self) -> None:
-        """Fetch what is seen. Who has moved the cursor keeps the task, as long as it is seen."""
+    def draw(self) -> Task | None:
+        """Fetch what is seen. Who has moved the cursor keeps the task, as long as it is seen.
+
+        Returned is the task that was selected where it is seen no more.
+        """
         kept = self.selected if self._is_steered else None
         if self.at >= len(self.listing):
             self.at, self.skip = max(0, len(self.listing) - 1), 0
@@ -76,9 +85,11 @@ class Page:
             self._back(self.height - len(self.lines))
             self._fill()
         self.cursor = max(0, min(self.cursor, len(self.lines) - 1))
-        if kept is not None:
-            ids = [line.task and line.task.id for line in self.lines]
-            self.cursor = ids.index(kept.id) if kept.id in ids else self.cursor
+        ids = [line.task and line.task.id for line in self.lines]
+        if kept is None or kept.id not in ids:
+            return kept
+        self.cursor = ids.index(kept.id)
+        return None
 
     def move(self, by: int) -> None:
         """Move the cursor by so many lines, and the window where it has to."""

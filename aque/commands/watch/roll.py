@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from aque import states
@@ -40,6 +40,8 @@ _CODES = {status: code for code, status in enumerate(states.STATES)}
 _COMPLETE = frozenset(_CODES[status] for status in states.COMPLETE_STATES)
 _CANCELLED = _CODES[states.CANCELLED]
 
+Order = Callable[[dict[int, None]], Iterator[int]]
+
 
 class Listing:
     """The ids of a scope: what runs by its begin, what waits in line, the latest that ended."""
@@ -53,12 +55,24 @@ class Listing:
 
     def slice(self, at: int, count: int) -> list[int]:
         """Return `count` ids, or what there is, from the place `at` on."""
-        ended, waiting, running = self._ranks
         found: list[int] = []
-        for ids, order in ((running, iter), (waiting, iter), (ended, reversed)):
+        for ids, order in self._in_order():
             found += islice(order(ids), at, at + count - len(found))
             at = max(0, at - len(ids))
         return found
+
+    def find(self, id: int) -> int | None:
+        """Return the place of an id, or None where it has none."""
+        at = 0
+        for ids, order in self._in_order():
+            if id in ids:
+                return next(at for at, other in enumerate(order(ids), at) if other == id)
+            at += len(ids)
+        return None
+
+    def _in_order(self) -> Iterator[tuple[dict[int, None], Order]]:
+        ended, waiting, running = self._ranks
+        yield from ((running, iter), (waiting, iter), (ended, reversed))
 
     def put(self, id: int, rank: int) -> None:
         """Put an id last of its rank, unless it is there already."""
@@ -258,6 +272,10 @@ class Ranked:
         after = max(0, at - len(self._first))
         first = self._first[at : at + count]
         return first + self._ids[after : after + count - len(first)]
+
+    def find(self, id: int) -> int | None:
+        ids = [*self._first, *self._ids]
+        return ids.index(id) if id in ids else None
 
     def update(self, has_changed: bool, weights: Mapping[int, float]) -> None:
         self._is_stale = self._is_stale or has_changed

@@ -77,9 +77,9 @@ class View:
         part = self._part._replace(filter=text)
         if self.filter:
             self._part = part
-            self._open()
+            self._open(is_kept=True)
         else:
-            self._go(part)
+            self._go(part, is_kept=True)
 
     def leave(self) -> None:
         """Go back to where the last list or filter was asked for."""
@@ -90,14 +90,14 @@ class View:
 
     def sort(self, order: str) -> None:
         self.order = order
-        self._open()
+        self._open(is_kept=True)
 
     def toggle(self) -> None:
         """Show the whole tree, or where that is seen a list of all."""
         self._part = _Part(ALL if self._page.is_tree else TOPS)
         self.order = BY_STATE
         self._came_from = []
-        self._open()
+        self._open(is_kept=True)
 
     def said(self) -> Iterator[str]:
         """Say what is seen, where it is not all."""
@@ -109,16 +109,16 @@ class View:
         if self.order != BY_STATE:
             yield f"by {self.order}"
 
-    def _go(self, part: _Part) -> None:
+    def _go(self, part: _Part, is_kept: bool = False) -> None:
         self._came_from.append((self._part, self._page.place))
         self._part = part
-        self._open()
+        self._open(is_kept)
 
-    def _open(self) -> None:
+    def _open(self, is_kept: bool = False) -> None:
         scope, noun, filter = self._part
         is_plain = not filter and self.order == BY_STATE
         if is_plain and noun == CHILDREN and not (self.is_some and scope <= 0):
-            self._page.show(self._roll.listing(scope), scope != ALL)
+            self._page.show(self._roll.listing(scope), scope != ALL, is_kept)
             return
         within = self._within
         if scope > 0 and noun == CHILDREN:
@@ -129,4 +129,4 @@ class View:
             within = Selection(ids=ids)
         ranked = Ranked(self._broker, narrowing.narrow(within, filter), self.order)
         ranked.update(True, self._weigh(self.order))
-        self._page.show(ranked, is_plain and noun != CHILDREN)
+        self._page.show(ranked, is_plain and noun != CHILDREN, is_kept)
