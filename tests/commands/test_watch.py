@@ -16,7 +16,18 @@ from pathlib import Path
 import psutil
 import pytest
 from jobs import ended, fetch, running, script, submit
-from support import aque, child, enlist, eventually, group, prototype, run, started, started_worker
+from support import (
+    aque,
+    child,
+    enlist,
+    eventually,
+    group,
+    prototype,
+    requirements,
+    run,
+    started,
+    started_worker,
+)
 from terminals import Terminal
 
 from aque.brokers.base import Broker
@@ -252,7 +263,7 @@ def test_wide_groups_are_summed_up_folded_entered_sorted_and_scrolled(
     terminal = open_terminal(NO_COLOR="1")
     terminal.shows(f"^ {parent} pending +░░░░░░   2% +frames$", "single 14$")
     terminal.shows("^   40 children: 39 pending, 1 error$", "^ 5 error +exit 1 .*└─ frame 3$")
-    terminal.press("left")
+    terminal.press("down", "down", "left", "left")
     terminal.shows(r"frames \(\+40 below\)$", "single 16$")
     terminal.press("right", "page-down", "page-down", "page-down")
     terminal.shows("single 39$", "; 2[0-9] of 41$")
@@ -331,9 +342,14 @@ def test_a_chain_is_entered_and_left_to_the_same_filter_and_place(
 
 def test_a_poor_terminal_is_enough(broker: Broker, open_terminal: Open) -> None:
     submit(broker, "echo", "日本")
-    terminal = open_terminal(TERM="vt100", LC_ALL="POSIX", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
-    terminal.shows("^ 1 pending", r"echo '\?\?'")
-    terminal.press("q")
+    broker.create([prototype(name="hers", requirements=requirements(user="alice"))])
+    terminal = open_terminal(
+        "-x", TERM="vt100", LC_ALL="POSIX", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0"
+    )
+    terminal.shows("^ 1 pending", r"echo '\?\?'", "^ 2 pending +alice: hers$")
+    terminal.press("end", "k")
+    terminal.shows(r"^kill task 2 \(alice: hers\)\? y/n$")
+    terminal.press("n", "q")
     terminal.leave(0)
     assert not _COLOR.search(terminal.raw)
 

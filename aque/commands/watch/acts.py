@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from aque import states
-from aque.commands import lines, terminal
+from aque.commands import terminal
+from aque.commands.watch import cells
 from aque.queue import Queue
 from aque.task import Task
 
@@ -94,4 +95,4 @@ def _ended(task: Task) -> str:
 def _ask(asking: Asking, task: Task, begin: str, rest: str) -> str:
     """Return a question that names a task; where it is too long, less of the command."""
     begin, rest = f"{begin}task {task.id} (", f"){rest}"
-    return begin + asking.fit(lines.label(task), len(begin + rest)) + rest
+    return begin + asking.fit(cells.named(task), len(begin + rest)) + rest

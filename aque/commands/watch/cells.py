@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aque import states
+from aque import states, trust
 from aque.commands import lines, terminal
 from aque.commands.lines import Line
 from aque.commands.lost import NOBODY, Dead
@@ -55,8 +55,14 @@ def row(
         (f"{shown.id:>{id_width}} ", ""),
         (f"{shown.status:<9} ", shown.status),
         ("".join(f"{cell} " for cell in cells[: _shown(id_width, screen) - 2]), ""),
-        (f"{line.lead}{lines.label(shown)}{line.tail}{_message(shown)}", ""),
+        (f"{line.lead}{named(shown)}{line.tail}{_message(shown)}", ""),
     ]
+
+
+def named(shown: Task) -> str:
+    """Return a task's name or command, after the name of its user where that is somebody else."""
+    whose = f"{terminal.safe(shown.user)}: " if shown.user not in (None, trust.user_name()) else ""
+    return whose + lines.label(shown)
 
 
 def progress(

@@ -20,7 +20,7 @@ KEYS = (
     Key(("up", "ctrl-p"), "up"), Key(("down", "j", "ctrl-n"), "down"),
     Key(("page-up", "ctrl-b"), "page_up"), Key(("page-down", "space", "ctrl-f"), "page_down"),
     Key(("home", "g"), "home"), Key(("end", "G"), "end"), Key(("ctrl-d",), "quit"),
-    Key(("left",), "fold", "fold: what is below it is only counted"),
+    Key(("left",), "fold", "fold: what is below it is only counted; or to the one above"),
     Key(("right",), "unfold", "unfold"),
     Key(("enter",), "enter", "list what is below it: children, else dependencies"),
     Key(("escape", "backspace"), "leave", "back from that list, or from a filter"),

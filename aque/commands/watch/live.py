@@ -190,9 +190,7 @@ class Live:
         return False
 
     def _fold(self) -> bool:
-        if self._page.selected is not None:
-            self._page.folded.add(self._page.selected.id)
-            self._page.draw()
+        self._page.fold()
         return False
 
     def _unfold(self) -> bool:

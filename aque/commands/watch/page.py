@@ -103,6 +103,20 @@ class Page:
         self.cursor = max(0, min(to, self.height - 1))
         self._draw_anew()
 
+    def fold(self) -> None:
+        """Fold what is below the task selected, or where nothing is go to the one above it."""
+        here = self.cursor
+        if here >= len(self.lines):
+            return
+        task, depth = self.line.task, len(self.line.lead)
+        below = self.lines[here + 1 : here + 2]
+        if task and task.id not in self.folded and (not below or len(below[0].lead) > depth):
+            self.folded.add(task.id)
+            self._draw_anew()
+            return
+        above = (n for n in range(here - 1, -1, -1) if len(self.lines[n].lead) < depth)
+        self.move(next(above, here) - here)
+
     def go_home(self) -> None:
         self.at = self.skip = self.cursor = 0
         self._is_steered = False
