@@ -85,7 +85,7 @@ class Live:
         self._page.height = max(1, self._screen.height - len(self._head_rows()) - 2)
         self._view.update(has_changed)
         lost = self._page.draw()
-        if lost is not None:
+        if lost is not None and not self._prompt.said:
             self._prompt.say(f"task {lost.id} was selected, and is out of sight now")
         self._used = self._meter.look(self._measured(), self._head.local())
 

@@ -75,7 +75,7 @@ class Page:
     def draw(self) -> Task | None:
         """Fetch what is seen. Who has moved the cursor keeps the task, as long as it is seen.
 
-        Returned is the task that was selected where it is seen no more.
+        Returned is the task that was selected where it is seen no more; nobody has chosen the next.
         """
         kept = self.selected if self._is_steered else None
         if self.at >= len(self.listing):
@@ -86,10 +86,11 @@ class Page:
             self._fill()
         self.cursor = max(0, min(self.cursor, len(self.lines) - 1))
         ids = [line.task and line.task.id for line in self.lines]
-        if kept is None or kept.id not in ids:
-            return kept
-        self.cursor = ids.index(kept.id)
-        return None
+        if kept is not None and kept.id in ids:
+            self.cursor = ids.index(kept.id)
+            return None
+        self._is_steered = self._is_steered and kept is None
+        return kept
 
     def move(self, by: int) -> None:
         """Move the cursor by so many lines, and the window where it has to."""
