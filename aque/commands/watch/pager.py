@@ -169,8 +169,9 @@ class Output:
         self._cut(_TAIL)
 
     def _cut(self, most: int) -> None:
-        if len(self._lines) > most:
-            del self._lines[:-most]
+        surplus = len(self._lines) + sum(map(bool, self._open.values())) - most
+        if surplus > 0:
+            del self._lines[:surplus]
             self.left_out = f"aque-output {self._id} has all"
 
     def _take(self, stream: str, data: bytes) -> None:
