@@ -24,7 +24,7 @@ from aque.errors import (
     LockTimeoutError,
     UnwritableError,
     UsageError,
-)  # fmt: skip
+)
 from aque.queue import Queue
 from aque.task import Task
 from aque.worker.meter import Meter, Usage
