@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -97,8 +98,13 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(name: str) -> Iterator[tuple[str, bool]]:
-    """Yield what a module imports by its full name, and whether that is for types alone."""
+@cache
+def imports(name: str) -> list[tuple[str, bool]]:
+    """Return what a module imports by its full name, and whether that is for types alone."""
+    return list(_imports(name))
+
+
+def _imports(name: str) -> Iterator[tuple[str, bool]]:
     tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
     for_types = {
         id(inner)
