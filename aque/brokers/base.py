@@ -251,6 +251,10 @@ class Broker(Hearing):
         """Say that a worker starts nothing more, and ends once what it runs has."""
 
     @abstractmethod
+    def change_slots(self, worker: int, slots: int) -> None:
+        """Say that a worker runs at most so many tasks at a time from now on."""
+
+    @abstractmethod
     def dismiss(self, worker: int) -> bool:
         """Say that a worker has ended; False, and nothing is changed, while a task runs by it."""
 

@@ -21,7 +21,7 @@ log = logging.getLogger("aque.worker")
 
 
 class Lookout:
-    """What a worker hears of its queue, and sees there. It writes that it drains, and no more."""
+    """What a worker hears of its queue, and sees there. It writes what it has become, and no more."""
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Lookout:
         self._observer = observer
         self._ears = Ears(selector, self._hear_bells)
         self._is_drain_told = False
+        self._slots_told = standing.share.slots
         self._seen_elsewhere = -1  # what `writes_elsewhere` was when we looked
         self._polled = -1  # the latest event that a poll of ours knew of
 
@@ -71,6 +72,7 @@ class Lookout:
                 if is_first or now >= self._dues.round_at:
                     self._make_round(now)
                 self._poll()
+            self._tell_of_slots()
             self._tell_of_drain()
             if self._crew.jobs:
                 requests = self._broker.requests(self._standing.membership.id)
@@ -111,6 +113,13 @@ class Lookout:
             self._polled = number
             self._dues.poll_by(time.monotonic() + self._ears.heard_something())
         self._exchange.hear_of(number)
+
+    def _tell_of_slots(self) -> None:
+        standing = self._standing
+        slots = standing.share.slots
+        if slots != self._slots_told and standing.membership.kind != XARGS:
+            self._broker.change_slots(standing.membership.id, slots)
+            self._slots_told = slots
 
     def _tell_of_drain(self) -> None:
         """Have the queue know that we drain; who runs nothing is about to leave it anyway."""

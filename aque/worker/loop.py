@@ -113,6 +113,7 @@ class Worker:
     def change_slots(self, slots: int) -> None:
         """Run at most so many tasks at a time, and at least one."""
         self.standing.change_slots(slots)
+        self.dues.check_by()  # the queue is told, too
         self.dues.look_again()
         log.info("%d slots", self.standing.share.slots)
 

@@ -146,6 +146,7 @@ def test_usr1_and_usr2_are_one_task_more_and_one_less(broker: Broker, tmp_path: 
         eventually(lambda: count() == 1)
         worker.send_signal(signal.SIGUSR1)
         eventually(lambda: count() == 2)
+        assert eventually(broker.workers)[0].slots == 2
         worker.send_signal(signal.SIGUSR2)
         worker.send_signal(signal.SIGUSR2)  # never fewer than one
         gate.touch()

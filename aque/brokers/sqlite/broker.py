@@ -276,6 +276,10 @@ class SQLiteBroker(SQLiteLooker):
         with self._write() as tx:
             sqlite.roster.drain(tx, worker)
 
+    def change_slots(self, worker: int, slots: int) -> None:
+        with self._write() as tx:
+            sqlite.roster.change_slots(tx, worker, slots)
+
     def dismiss(self, worker: int) -> bool:
         with self._write() as tx:
             return sqlite.roster.dismiss(tx, worker)

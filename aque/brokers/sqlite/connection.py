@@ -143,6 +143,7 @@ class Database:
         is_synced = self._durable and not self.location.is_shared
         with translated(self.location.path):
             with thread.lock.held():
+                self._refuse_another()  # who had the lock may have put a copy in its place
                 try:
                     writer.execute("BEGIN IMMEDIATE")
                     if is_synced:
@@ -239,10 +240,8 @@ class Database:
                 migrations.check(connection, path)
                 migrations.refuse_empty(connection, path, create)
                 beside.make_directory(self.location.directory, path)
-                journal = migrations.prepare(connection, path, self.location.journal)
-                self.location = replace(
-                    self.location, journal=journal, is_shared=journal == "delete"
-                )
+                mode = migrations.prepare(connection, path, self.location.journal)
+                self.location = replace(self.location, journal=mode, is_shared=mode == "delete")
                 if not self.location.is_shared:
                     kernel.declare(lock)
                 migrations.migrate(connection)

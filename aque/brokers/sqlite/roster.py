@@ -41,6 +41,10 @@ def drain(tx: Transaction, worker: int) -> None:
     tx.execute("UPDATE worker SET draining_at = ? WHERE id = ?", (tx.now, worker))
 
 
+def change_slots(tx: Transaction, worker: int, slots: int) -> None:
+    tx.execute("UPDATE worker SET slots = ? WHERE id = ?", (slots, worker))
+
+
 def dismiss(tx: Transaction, worker: int) -> bool:
     return tx.execute(_DISMISS, (tx.now, worker, worker)).rowcount == 1
 
