@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from aque import errors
-from aque.commands import candidates, umbrella
+from aque.commands import candidates, entry, umbrella
 from aque.record import record
 
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -164,7 +164,7 @@ def _options(name: str) -> list[Option]:
         Option((*param.opts, *param.secondary_opts), _kind(param), param.help or "")
         for param in command.params
         if isinstance(param, click.Option) and not param.hidden
-    ] + [Option(("-h", "--help"), None, "Show this message and exit.")]
+    ] + [Option(tuple(names), None, text) for names, _, text in entry.EVERYWHERE]
 
 
 def _kind(option: click.Option) -> str | None:

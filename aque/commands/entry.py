@@ -26,32 +26,49 @@ def run(command: click.Command, name: str, arguments: Sequence[str] | None = Non
 
     def invoke() -> object:
         words = list(sys.argv[1:] if arguments is None else arguments)
-        _give_help(command)
+        _give_what_all_have(command)
         with command.make_context(name, words) as invoked:  # click's main would hide a closed pipe
             return command.invoke(invoked)
 
     return guard(name, invoke)
 
 
-def _give_help(command: click.Command) -> None:
-    """Give a command --help in our words: click's own looks for a translation, 2 ms each time."""
+def _give_what_all_have(command: click.Command) -> None:
+    """Give a command --version and --help: click's own help looks for a translation, 2 ms."""
     if command.add_help_option:
         command.add_help_option = False
-        option = click.Option(
-            ["-h", "--help"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_show_help,
-            help="Show this message and exit.",
-        )
-        command.params.append(option)
+        for names, callback, text in EVERYWHERE:
+            command.params.append(
+                click.Option(
+                    names,
+                    is_flag=True,
+                    is_eager=True,
+                    expose_value=False,
+                    callback=callback,
+                    help=text,
+                )
+            )
+
+
+def _show_version(context: click.Context, option: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted:
+        import aque
+
+        click.echo(f"{context.command_path} {aque.__version__}")
+        context.exit()
 
 
 def _show_help(context: click.Context, option: click.Parameter, is_wanted: bool) -> None:
     if is_wanted:
         click.echo(context.get_help())
         context.exit()
+
+
+#: The options of every command: names, what is called, what it does.
+EVERYWHERE = (
+    (["--version"], _show_version, "Print the version and exit."),
+    (["-h", "--help"], _show_help, "Show this message and exit."),
+)
 
 
 def guard(name: str, act: Callable[[], object]) -> int:

@@ -21,7 +21,7 @@ log = logging.getLogger("aque.worker")
 
 
 class Lookout:
-    """What a worker hears of its queue, and sees there. It writes what it has become, and no more."""
+    """What a worker hears and sees of its queue. It writes what it has become, and no more."""
 
     def __init__(
         self,

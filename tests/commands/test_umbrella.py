@@ -21,6 +21,7 @@ def test_the_umbrella_says_what_there_is() -> None:
         assert done.returncode == 0
         assert all(f"  {name} " in done.stdout for name in module.COMMANDS)
     assert umbrella("--version").stdout.startswith("aque 0.")
+    assert umbrella("kill", "--version").stdout.startswith("aque-kill 0.")
     unknown = umbrella("frobnicate")
     assert unknown.returncode == 2
     one_line(unknown.stderr, "aque: no command 'frobnicate' (see aque --help)")
