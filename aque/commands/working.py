@@ -122,12 +122,15 @@ def work(signals: Signals, mode: str, options: Options) -> None:
     proctitle.set_title("aque-worker")
     _log_to_stderr(options)
     if program.is_check():
-        brokers.from_url(options.broker, durable=False, create=False).close()
+        broker = brokers.from_url(options.broker, durable=False, create=False)
+        broker.search(limit=1)  # that the tasks can be read, too
+        broker.close()
         signals.block()  # Python lets go of the handlers at its end
         return
     state = reload.take_state()
     broker = _open(options, has_jobs=state is not None)
     worker = _worker(broker, signals, options, state)
+    worker.standing.is_awaited = mode != "forever"
     if mode == "one":
         worker.change_slots(1)
     watched = None if state is None else state["watched"]

@@ -101,7 +101,7 @@ class Exchange:
     def postpone(self, error: Exception) -> None:
         """Leave the queue alone for a while, in which this error came. Raises one of no hope."""
         crew, standing = self._crew, self._standing
-        may_wait = not (crew.starter.is_foreground or standing.is_draining)  # until it is put back
+        may_wait = not (standing.is_awaited or standing.is_draining)  # until it is put back
         has_news = bool(crew.news) and may_wait
         if isinstance(error, ReplacedError) and not (crew.jobs or crew.flood or has_news):
             raise error  # nobody would ever submit to the file that we have open

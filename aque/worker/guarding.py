@@ -122,7 +122,7 @@ class Guard:
         except OSError as error:
             log.info("cannot start the guard: %s; trying again", error.strerror)
             os.close(self.pipe)
-            self.pipe = -1
+            self.pipe, self._unsent = -1, b""
         finally:
             os.close(reading)
 

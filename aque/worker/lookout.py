@@ -99,7 +99,8 @@ class Lookout:
         if standing.renewal is not None:
             standing.renewal.look()
         standing.is_overtaken()
-        standing.renew()
+        if standing.renew():
+            self._is_drain_told = False
         if self._crew.jobs:
             running = self._broker.running(standing.membership.id)
             for id in self._crew.steering.keep_only({(task.id, task.attempt) for task in running}):

@@ -40,17 +40,11 @@ class Membership:
     name: str | None = None
 
     def renewed(self, broker: Broker) -> Membership:
-        """Return it with a lock and a record that others can find.
-
-        Somebody may have removed the file, and the record of a worker that was taken for dead is
-        forgotten in the end: it is stored again, by the same id, which nobody else is given.
-        """
-        member = self
-        if not host.has_life(broker, self.token, self.life):
-            member = replace(self, life=host.hold_life(broker, self.token))
-            os.close(self.life)
-        if not broker.workers([self.id]):
-            broker.enlist(member.to_record())
+        """Return it with a lock that others can find: somebody may have removed the file."""
+        if host.has_life(broker, self.token, self.life):
+            return self
+        member = replace(self, life=host.hold_life(broker, self.token))
+        os.close(self.life)
         return member
 
     def to_record(self) -> WorkerRecord:

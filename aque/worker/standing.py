@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aque import mounts
 from aque.brokers.base import Broker
+from aque.record import replace
 from aque.schedule.eligible import Claimant
 from aque.schedule.resources import Resources
 from aque.worker import host
@@ -28,16 +29,26 @@ class Standing:
         self.crew = crew
         self.membership = membership
         self.share = membership.share
+        #: Whether somebody waits for its end. Such a worker waits for no queue that has gone.
+        self.is_awaited = crew.starter.is_foreground
         self.is_draining = False
         self.renewal: Renewal | None = None
         #: Whether a newer aque has been seen to have upgraded the queue.
         self.is_outdated = False
         self._mounted: frozenset[mounts.Mount] = frozenset()
 
-    def renew(self) -> None:
-        """Look which file systems are there, and have a lock that others can find."""
+    def renew(self) -> bool:
+        """Look which file systems are there, and have a lock and a record that others can find.
+
+        The record of a worker that was taken for dead is forgotten in the end. It is stored again,
+        by the same id, which nobody else is given; whether it had to be.
+        """
         self._mounted = mounts.visible(mounts.table())
         self.membership = self.membership.renewed(self.broker)
+        if self.broker.workers([self.membership.id]):
+            return False
+        self.broker.enlist(replace(self.membership, share=self.share).to_record())
+        return True
 
     def change_slots(self, slots: int) -> None:
         """Run at most so many tasks at a time, and at least one."""

@@ -146,6 +146,18 @@ def test_a_queue_that_is_moved_away_is_missed_and_goes_on_when_it_is_back(
         assert (task.exit_status, task.attempt) == (7, 1)
 
 
+def test_who_is_awaited_waits_for_no_queue_that_has_gone(
+    broker: Broker, own_queue: str, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    running_id = script(broker, waits_for(gate))
+    with started_worker(broker, "--to-end", stderr=subprocess.DEVNULL) as worker:
+        running(broker, running_id)
+        os.rename(own_queue, tmp_path / "away")
+        gate.touch()
+        assert worker.wait(30) == 3
+
+
 def at_work(worker: subprocess.Popen[bytes]) -> list[psutil.Process]:
     children = psutil.Process(worker.pid).children()
     return [child for child in children if child.name() != "aque-guard"]

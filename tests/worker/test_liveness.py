@@ -157,12 +157,16 @@ def test_a_worker_that_was_dismissed_by_mistake_gives_up_its_tasks_and_goes_on(
 
 def test_a_worker_that_the_queue_has_forgotten_enlists_anew(shared: SQLiteBroker) -> None:
     shared.set_settings({"heartbeat": 0.05, "poll": 0.05})
-    with started_worker(shared, "--name", "pine", stderr=subprocess.PIPE) as worker:
+    slots = ("--slots", "1")
+    with started_worker(shared, "--name", "pine", *slots, stderr=subprocess.PIPE) as worker:
         (before,) = eventually(shared.workers)
+        worker.send_signal(signal.SIGUSR1)
+        eventually(lambda: shared.workers()[0].slots == 2)
         with closing(sqlite3.connect(os.environ["AQUE_BROKER"], isolation_level=None)) as past:
             past.execute("DELETE FROM worker")
         (after,) = eventually(shared.workers)
         assert (after.id, after.name, after.token) == (before.id, "pine", before.token)
+        assert after.slots == 2
         assert ended(shared, submit(shared, "true")).status == states.SUCCESS
         worker.terminate()
         worker.wait()
