@@ -46,6 +46,7 @@ class Waiting:
         self._lock = threading.RLock()  # what is collected in here, or a signal, may cancel
         self._futures: dict[int, Pending[Any]] = {}
         self._running: set[int] = set()
+        self._telling: dict[Pending[Any], int] = {}  # by which thread
         self._submitting = 0
         self._ended: dict[int, str] = {}  # and not told to their futures yet
         self._is_over = False
@@ -129,7 +130,7 @@ class Waiting:
     def all(self) -> list[Pending[Any]]:
         self.outbox.flush()
         with self._lock:
-            return list(self._futures.values())
+            return [*self._others(), *self._futures.values()]
 
     def fail(self, error: BaseException) -> None:
         """Give all that wait this error; their tasks stay as they are."""
@@ -198,12 +199,22 @@ class Waiting:
         with self._lock:
             found = [self._futures.pop(id) for id in ids if id in self._futures]
             self._running.difference_update(future.id for future in found)
+            self._telling.update(dict.fromkeys(found, threading.get_ident()))
         return found
+
+    def _others(self) -> dict[Pending[Any], int]:
+        """Return the futures that other threads have taken out and are about to resolve."""
+        us = threading.get_ident()
+        return {future: thread for future, thread in self._telling.items() if thread != us}
+
+    def _note_told(self) -> None:
+        with self._lock:
+            self._telling = self._others()
 
     def _tell(self, acts: Sequence[Callable[[], object]]) -> None:
         """Do what resolves futures that were taken out, the last of which may end all."""
         if acts:
-            _one_after_another([*acts, self.end_if_empty])()
+            _one_after_another([*acts, self._note_told, self.end_if_empty])()
 
 
 def _refuse(given: Sequence[Given], error: BaseException) -> After:

@@ -92,7 +92,7 @@ def file_system_type(path: str) -> str:
 def _disk_of(path: str) -> mounts.Mount:
     """Return what a queue lies on. Its file alone may not be a mount: what is beside it is not."""
     disk = mounts.of(path, mounts.table())
-    if disk.point == path:
+    if disk.point == path and not os.path.isdir(path):
         raise BrokerError(
             f"{path} is mounted by itself, without the lock and the log that are beside it where "
             "it comes from, and tasks would be lost; mount the directory that it is in"

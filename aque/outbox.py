@@ -42,6 +42,7 @@ class Outbox(Generic[T]):
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a signal, or what is collected, may put in mid-store
+        self._is_storing = False
         self._held: list[T] = []
         self._stored_at = 0.0
         self._news = threading.Event()
@@ -54,7 +55,8 @@ class Outbox(Generic[T]):
             self._held.append(item)
             is_late = time.monotonic() - self._stored_at >= PACE
             is_full = len(self._held) >= MOST
-            if not (is_late or self._is_closed or is_full) and self._wake():
+            is_due = is_late or self._is_closed or is_full
+            if (self._is_storing or not is_due) and self._wake():
                 return
             after = self._store_held()
         after()
@@ -77,9 +79,11 @@ class Outbox(Generic[T]):
 
     def _store_held(self) -> After:
         held, self._held = self._held, []
+        self._is_storing = True
         try:
             return self._store(held)
         finally:
+            self._is_storing = False
             self._stored_at = time.monotonic()
 
     def _see_fork(self) -> None:
@@ -99,7 +103,7 @@ class Outbox(Generic[T]):
                 return False
             self._thread = thread
             atexit.register(self.flush)
-        if len(self._held) == 1:
+        if not self._news.is_set():
             self._news.set()
         return True
 

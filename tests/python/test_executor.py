@@ -277,6 +277,20 @@ def test_after_shutdown_nothing_is_taken_and_all_has_ended(broker: Broker) -> No
     executor.shutdown()
 
 
+def test_a_shutdown_waits_for_futures_that_are_just_being_resolved(broker: Broker) -> None:
+    """Of a batch that is told of at once, each with an exception that is to be fetched."""
+    called_back: list[object] = []
+    executor = Executor(broker, workers=2)
+    first = executor.submit(called.fail, "no")
+    futures = [executor.submit(called.echo, first) for _ in range(300)]
+    for future in futures:
+        future.add_done_callback(called_back.append)
+    first.exception()
+    executor.shutdown()
+    assert all(future.done() for future in futures)
+    eventually(lambda: len(called_back) == 300)
+
+
 def test_a_shutdown_that_does_not_wait_lets_what_was_submitted_end(broker: Broker) -> None:
     executor = Executor(broker, workers=1)
     futures = [executor.submit(called.add, n, n) for n in range(5)]

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 from aque.errors import BrokerError, FullError, UnwritableError, UsageError
 
-#: How SQLite says that what our statements name is not in the schema. Its version is right, or the
-#: queue would have been migrated, or refused; so it was made between two versions.
-_LACKS = ("no such table", "no such column", "has no column named")
+#: How SQLite says that what our statements name is not in the schema, or the other way round. Its
+#: version is right, or it would have been migrated, or refused; so it is between two versions.
+_LACKS = ("no such table", "no such column", "has no column named", "NOT NULL constraint failed")
 
 #: What to do about a file that is damaged.
 WAY_OUT = (
@@ -26,7 +26,9 @@ def translated(path: str) -> Iterator[None]:
     """Turn SQLite's and the system's errors into ours, which name the queue and the next step."""
     try:
         yield
-    except sqlite3.IntegrityError:
+    except sqlite3.IntegrityError as error:
+        if _is_lacking(str(error)):
+            raise _translate(error, path) from error
         raise  # an invariant of the schema: a defect of aque, not of the queue's place
     except sqlite3.DatabaseError as error:
         raise _translate(error, path) from error
@@ -57,6 +59,10 @@ def _is_full(path: str) -> bool:
         return False
 
 
+def _is_lacking(text: str) -> bool:
+    return any(lack in text for lack in _LACKS)
+
+
 def _translate(error: sqlite3.DatabaseError, path: str) -> BrokerError:
     text = str(error)
     if "disk is full" in text or ("disk I/O" in text and _is_full(path)):
@@ -68,7 +74,7 @@ def _translate(error: sqlite3.DatabaseError, path: str) -> BrokerError:
     if "readonly" in text or "unable to open" in text:
         directory = os.path.dirname(path)
         return UnwritableError(f"cannot write to {directory} ({text}); name another with --broker")
-    if any(lack in text for lack in _LACKS):
+    if _is_lacking(text):
         return BrokerError(
             f"{path} was made by an unfinished version of aque, and this one cannot read it "
             f"({text}); move it away to begin anew, or name another with --broker"
