@@ -282,13 +282,13 @@ def test_a_shutdown_waits_for_futures_that_are_just_being_resolved(broker: Broke
     called_back: list[object] = []
     executor = Executor(broker, workers=2)
     first = executor.submit(called.fail, "no")
-    futures = [executor.submit(called.echo, first) for _ in range(300)]
+    futures = [executor.submit(called.echo, first) for _ in range(1000)]
     for future in futures:
         future.add_done_callback(called_back.append)
     first.exception()
     executor.shutdown()
     assert all(future.done() for future in futures)
-    eventually(lambda: len(called_back) == 300)
+    eventually(lambda: len(called_back) == 1000)
 
 
 def test_a_shutdown_that_does_not_wait_lets_what_was_submitted_end(broker: Broker) -> None:
