@@ -20,6 +20,7 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
 from aque import codec, names, patterns, proctitle, states
@@ -114,7 +115,7 @@ class _Runner:
         self._channel = channel
         self._imports = Imports()
         self._pid = os.getpid()
-        self._functions: dict[str, Any] = {}
+        self._functions: dict[str, tuple[Any, ModuleType | None]] = {}
         self._patterns: dict[str, Callable[[patterns.Call], Any]] = {}
         self._before = _usage()
         self._remains = Remains(self._before)
@@ -154,10 +155,9 @@ class _Runner:
         pattern = self._patterns.get(name)
         if pattern is None:
             pattern = self._patterns[name] = patterns.find(name)
-        func = self._function(request.common["func"])
-        script = names.script_of(func)
+        func, script = self._function(request.common["func"])
         if script is not None:
-            sys.modules["__main__"] = script
+            sys.modules["__main__"] = sys.modules["__mp_main__"] = script
         args = codec.decode(request.args, results=_result_of) if request.args else ()
         kwargs = codec.decode(request.kwargs, results=_result_of) if request.kwargs else {}
         if self._tell_imported():  # before it runs: it may run for long, and its files be changed
@@ -171,16 +171,17 @@ class _Runner:
             self._channel.tell_imported(paths)
         return bool(paths)
 
-    def _function(self, text: str | None) -> Any:
-        """Decode what is to be called: by name, once, but for a script's, of which one is main."""
+    def _function(self, text: str | None) -> tuple[Any, ModuleType | None]:
+        """Decode what is to be called, by name once, and return it with the script it is of."""
         if text is None:
-            return None
-        func = self._functions.get(text)
-        if func is None:
+            return None, None
+        found = self._functions.get(text)
+        if found is None:
             func = codec.decode(text)
-            if text.startswith('{"$name"') and names.script_of(func) is None:
-                self._functions[text] = func
-        return func
+            found = func, names.script_of(func)
+            if text.startswith('{"$name"'):
+                self._functions[text] = found
+        return found
 
 
 def _result_of(id: int) -> Any:
