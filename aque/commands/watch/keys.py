@@ -47,7 +47,7 @@ def footer(is_tree: bool) -> str:
 
 
 def help_lines() -> Iterator[str]:
-    yield "  arrows, PgUp, PgDn, Home, End, as well j, Space, g, G: to other tasks"
+    yield "  arrows, PgUp, PgDn, Home, End, also j, Space, g, G: go to other tasks"
     for key in KEYS:
         if not key.help:
             continue
