@@ -32,11 +32,11 @@ from typing import Any
 
 from aque import bell
 from aque.brokers.sqlite import beside, kernel, migrations, place
-from aque.brokers.sqlite.failures import translated
+from aque.brokers.sqlite.failures import replaced, translated
 from aque.brokers.sqlite.lock import AT_CLOSE, TIMEOUT, WriteLock
 from aque.brokers.sqlite.sync import Log
 from aque.brokers.sqlite.transaction import Row, Transaction
-from aque.errors import BrokerError, ReplacedError
+from aque.errors import BrokerError
 from aque.location import Location, quoted
 from aque.record import replace
 
@@ -207,10 +207,7 @@ class Database:
 
     def _refuse_another(self) -> None:
         if self._file is not None and _identity(self.location.path) != self._file:
-            raise ReplacedError(
-                f"{self.location.path} was moved, removed or replaced while it was open; "
-                "put it back, or start anew with what is there now"
-            )
+            raise replaced(self.location.path)
 
     def _writer(self, thread: _Thread, create: bool = False) -> sqlite3.Connection:
         self._refuse_another()

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aque.errors import BrokerError, FullError, UnwritableError, UsageError
+from aque.errors import BrokerError, FullError, ReplacedError, UnwritableError, UsageError
 
 #: How SQLite says that what our statements name is not in the schema, or the other way round. Its
 #: version is right, or it would have been migrated, or refused; so it is between two versions.
@@ -42,7 +42,16 @@ def translated(path: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(path) from error
+        if error.errno == errno.ENOENT and not os.path.lexists(path):
+            raise replaced(path) from error
         raise BrokerError(f"cannot use the queue {path}: {error.strerror or error}") from error
+
+
+def replaced(path: str) -> ReplacedError:
+    return ReplacedError(
+        f"{path} was moved, removed or replaced while it was open; "
+        "put it back, or start anew with what is there now"
+    )
 
 
 def _full(path: str) -> FullError:
